@@ -1,0 +1,1 @@
+"""EmojiBench++: the benchmark of landmark-driven portrait animation."""

@@ -1,0 +1,74 @@
+"""What a method receives: one portrait, one driving sequence.
+
+Ground truth is deliberately absent: only scoring reads it, through `Dataset.ground_truth`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+"""RGB video, uint8, (T, H, W, 3)."""
+
+Image = NDArray[np.uint8]
+"""RGB picture, uint8, (H, W, 3)."""
+
+Landmarks = NDArray[np.float32]
+"""MediaPipe face points, float32, (478, 3) or (T, 478, 3).
+
+x and y are fractions of the width and height (top-left origin, may leave [0, 1] when the face does);
+z is in units of x, negative towards the camera. A frame without a face is all NaN.
+"""
+
+
+@dataclass(frozen=True)
+class DrivingSequence:
+    """T frames of facial landmarks that drive a portrait."""
+
+    landmarks: Landmarks
+    """(T, 478, 3); NaN where no face was found."""
+    fps: float
+    """Frames per second."""
+    size: tuple[int, int]
+    """(width, height) in pixels of the frames that the landmarks were detected on."""
+    detector: str
+    """Id of the detector that made the landmarks (`emojibench.faces.Detector.id`)."""
+    transforms: NDArray[np.float64] | None = None
+    """(T, 4, 4) rigid head poses, canonical face to camera, cm; only the `.task` detector gives them."""
+    blendshapes: NDArray[np.float32] | None = None
+    """(T, 52) expression coefficients in [0, 1]; only the `.task` detector gives them."""
+
+    @property
+    def detected(self) -> NDArray[np.bool_]:
+        """(T,) True where a face was found."""
+        return np.asarray(~np.isnan(self.landmarks).any(axis=(1, 2)))
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One benchmark item: a portrait and the sequence that drives it."""
+
+    clip_id: str
+    split: str
+    """`self` (frame 0 of the driving video is the portrait) or `cross` (another subject drives)."""
+    domain: str
+    subject: str
+    """Who is on the portrait; intervals are clustered by it."""
+    driving_subject: str
+    portrait: Image
+    """(H, W, 3) at the protocol's resolution."""
+    portrait_landmarks: Landmarks | None
+    """(478, 3) on the portrait, or None where no face was found."""
+    driving: DrivingSequence
+    load_driving_frames: Callable[[], Frames] | None = None
+    """Decodes the driving video at the protocol's resolution; None where only landmarks exist."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames to generate, one for each driving frame."""
+        return len(self.driving)
