@@ -1,1 +1,36 @@
-"""EmojiBench++: the benchmark of landmark-driven portrait animation."""
+"""EmojiBench++: the benchmark of landmark-driven portrait animation.
+
+What the commands do is here as functions:
+
+    >>> import emojibench
+    >>> result = emojibench.run("copy-reference", split="self", dataset="mini")
+    >>> emojibench.report("runs")
+
+`load_dataset`, `run`, `score`, `report` and `gate` are imported when first used, so that importing the package
+costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emojibench.dataset import load_dataset
+    from emojibench.gate import gate
+    from emojibench.report import report
+    from emojibench.runs.api import run, score
+
+__all__ = ["gate", "load_dataset", "report", "run", "score"]
+
+_HOME = {
+    "load_dataset": "emojibench.dataset",
+    "run": "emojibench.runs.api",
+    "score": "emojibench.runs.api",
+    "report": "emojibench.report",
+    "gate": "emojibench.gate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'emojibench' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,1 +1,59 @@
-"""."""
+"""The `emojibench` command. One file per command; nothing heavy is imported before a command runs."""
+
+import sys
+
+import typer
+
+from emojibench.cli import data, gate, listing, report, run, score, train, weights
+from emojibench.errors import UnavailableError, UserError
+
+app = typer.Typer(
+    name="emojibench",
+    help="EmojiBench++: measure portrait-animation methods. Start with `emojibench run --method fye-faster`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("score")(score.score)
+app.command("report")(report.report)
+app.command("gate")(gate.gate)
+app.command("train")(train.train)
+app.command("methods")(listing.methods)
+app.command("metrics")(listing.metrics)
+app.add_typer(data.app, name="data", help="Look at, build and verify datasets.")
+app.add_typer(weights.app, name="weights", help="Look at and fetch the files that metrics and methods need.")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    show: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """EmojiBench++: measure portrait-animation methods."""
+    if show:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"emojibench {installed('emojibench')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends with one line on stderr and exit code 2."""
+    try:
+        app()
+    except (UserError, UnavailableError) as error:
+        sys.exit(_complain(str(error)))
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(_complain(f"{where}{error.strerror}"))
+
+
+def _complain(message: str) -> int:
+    typer.echo(f"error: {message}", err=True)
+    return 2

@@ -1,0 +1,56 @@
+"""`emojibench methods` and `emojibench metrics`: what is registered."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def methods(as_json: AsJson = False) -> None:
+    """List the registered methods."""
+    from emojibench import registry
+
+    rows = []
+    for name in registry.names(registry.METHODS):
+        factory = registry.load(registry.METHODS, name)
+        rows.append({"method": name, "what": _first_line(factory), "from": factory.__module__})
+    _show(rows, as_json)
+
+
+def metrics(as_json: AsJson = False) -> None:
+    """List the registered metrics: column, direction, unit, source."""
+    from emojibench import registry
+
+    rows = []
+    for name in registry.names(registry.METRICS):
+        for traits in registry.load(registry.METRICS, name).traits:
+            rows.append(
+                {
+                    "metric": name,
+                    "column": traits.name,
+                    "better": traits.better,
+                    "unit": traits.unit,
+                    "version": traits.version,
+                    "source": traits.source,
+                }
+            )
+    _show(rows, as_json)
+
+
+def _first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().partition("\n")[0]
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    Console().print(table)
