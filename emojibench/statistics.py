@@ -1,0 +1,181 @@
+"""Means with honest intervals, and paired comparisons of runs over the same clips.
+
+Clips that share a portrait are not independent, so whole clusters (subjects) are resampled, never single
+clips. A plain percentile bootstrap is too narrow for few clusters: it covers 79 % instead of 95 % for the
+four clips of `mini`. Its deviations from the mean are therefore stretched by sqrt(G / (G-1)) * t / z, which
+agrees with Student's t where that is exact and fades out for many clusters (after T. Hesterberg, What
+Teachers Should Know About the Bootstrap, 2015, on the narrowness bias). An interval can therefore reach
+beyond the range of possible values: with four clips, that is how much is known.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the interval that should hold the true one."""
+
+    mean: float
+    low: float
+    high: float
+    """`low` and `high` are NaN where a single cluster leaves the spread unknown."""
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is an interval at all."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of a - b over the same clips."""
+
+    mean: float
+    low: float
+    high: float
+    minimum_detectable_effect: float
+    """Smallest true difference that a comparison of this size would call real four times out of five."""
+    clips: int
+    clusters: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies wholly on one side of zero; never so when it is undefined."""
+        return self.low > 0 or self.high < 0
+
+
+def clustered_bootstrap(
+    values: ArrayLike,
+    clusters: Sequence[object],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of `values` with a bootstrap interval that resamples clusters.
+
+    Args:
+        values: (n,) finite numbers, n >= 1.
+        clusters: n labels; equal labels are resampled together.
+        seed: of the resampling. Neither the order of the rows nor that of the labels matters.
+        resamples: number of draws, at least 100.
+        level: probability that the interval should hold the true mean, in (0, 1).
+
+    Raises:
+        ValueError: empty, not finite, lengths differ, or a setting out of range.
+    """
+    sums, counts = _cluster_sums(values, clusters)
+    low, high, _ = _bootstrap(sums, counts, seed=seed, resamples=resamples, level=level)
+    return Interval(float(sums.sum() / counts.sum()), low, high)
+
+
+def paired_difference(
+    a: ArrayLike,
+    b: ArrayLike,
+    clusters: Sequence[object],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> Difference:
+    """Mean of a - b, pair by pair, with its interval and what a comparison of this size could detect.
+
+    Args:
+        a: (n,) finite values of the first run.
+        b: (n,) finite values of the second run on the same clips in the same order.
+        clusters: n labels; equal labels are resampled together.
+        seed: of the resampling.
+        resamples: number of draws, at least 100.
+        level: of the interval, in (0, 1).
+        power: chance of finding the minimum detectable effect, in (0, 1).
+
+    Raises:
+        ValueError: as `clustered_bootstrap`, or a and b differ in length.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"paired values differ in shape: {first.shape} and {second.shape}")
+    if not 0 < power < 1:
+        raise ValueError(f"power must lie between 0 and 1, got {power}")
+    sums, counts = _cluster_sums(first - second, clusters)
+    low, high, error = _bootstrap(sums, counts, seed=seed, resamples=resamples, level=level)
+    freedom = len(sums) - 1
+    effect = math.nan
+    if freedom:
+        effect = (student_quantile(0.5 + level / 2, freedom) + student_quantile(power, freedom)) * error
+    return Difference(float(sums.sum() / counts.sum()), low, high, effect, int(counts.sum()), len(sums))
+
+
+def student_quantile(probability: float, freedom: int) -> float:
+    """Quantile of Student's t for a whole number of degrees of freedom (closed-form CDF, bisected)."""
+    if not 0 < probability < 1 or freedom < 1:
+        raise ValueError(f"need a probability in (0, 1) and freedom >= 1, got {probability} and {freedom}")
+    if probability < 0.5:
+        return -student_quantile(1 - probability, freedom)
+    low, high = 0.0, math.pi / 2  # the angle atan(t / sqrt(freedom)), in which the CDF is a finite sum
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _student_cdf(middle, freedom) < probability else (low, middle)
+    return math.sqrt(freedom) * math.tan((low + high) / 2)
+
+
+def _student_cdf(angle: float, freedom: int) -> float:
+    """P(T <= sqrt(freedom) * tan(angle)) for angle >= 0 (Abramowitz and Stegun 26.7.3, 26.7.4)."""
+    odd = freedom % 2
+    k = np.arange(1, (freedom - odd) // 2)
+    ratios = 2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k)
+    series = 1 + float(np.cumprod(ratios * math.cos(angle) ** 2).sum())
+    if freedom == 1:
+        central = 2 / math.pi * angle
+    elif odd:
+        central = 2 / math.pi * (angle + math.sin(angle) * math.cos(angle) * series)
+    else:
+        central = math.sin(angle) * series
+    return 0.5 + central / 2
+
+
+def _cluster_sums(values: ArrayLike, clusters: Sequence[object]) -> tuple[Floats, Floats]:
+    """(G,) sums and counts, clusters sorted by label; rows sorted too, so that their order changes no bit."""
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1 or len(data) == 0:
+        raise ValueError(f"expected a non-empty list of numbers, got an array of shape {data.shape}")
+    if len(clusters) != len(data):
+        raise ValueError(f"{len(data)} values but {len(clusters)} cluster labels")
+    if not np.isfinite(data).all():
+        bad = int((~np.isfinite(data)).sum())
+        raise ValueError(f"{bad} of {len(data)} values are not finite; leave them out first")
+    _, codes = np.unique([str(label) for label in clusters], return_inverse=True)
+    order = np.lexsort((data, codes))
+    sums = np.bincount(codes[order], weights=data[order]).astype(np.float64)
+    return sums, np.bincount(codes).astype(np.float64)
+
+
+def _bootstrap(
+    sums: Floats, counts: Floats, *, seed: int, resamples: int, level: float
+) -> tuple[float, float, float]:
+    """Stretched percentile bounds and the standard error of the ratio of sums; NaN for one cluster."""
+    if resamples < 100 or not 0 < level < 1:
+        raise ValueError(f"need at least 100 resamples and a level in (0, 1), got {resamples} and {level}")
+    groups = len(sums)
+    if groups == 1:
+        return math.nan, math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    for i in range(resamples):  # one draw at a time keeps memory flat for many clusters
+        drawn = rng.integers(groups, size=groups)
+        means[i] = sums[drawn].sum() / counts[drawn].sum()
+    mean = sums.sum() / counts.sum()
+    tail = (1 - level) / 2
+    bias = math.sqrt(groups / (groups - 1))
+    stretch = bias * student_quantile(1 - tail, groups - 1) / NormalDist().inv_cdf(1 - tail)
+    low, high = mean + stretch * (np.quantile(means, [tail, 1 - tail]) - mean)
+    return float(low), float(high), bias * float(means.std())
