@@ -116,8 +116,8 @@ def open_detector(name: str = "auto") -> Detector:
     """Open a detector by name or by id.
 
     Args:
-        name: `bundled` (face mesh inside the mediapipe wheel, up to 0.10.21), `task` (FaceLandmarker file from
-            the weights registry), `auto` (bundled where the wheel carries it, else task), or a full detector id.
+        name: `bundled` (face mesh inside the mediapipe wheel, up to 0.10.21), `task` (FaceLandmarker file
+            from the weights registry), `auto` (bundled where the wheel carries it, else task), or a full id.
 
     Raises:
         UserError: unknown name, or an id that this machine's detectors do not have.
