@@ -1,0 +1,156 @@
+"""A dataset as everyone else sees it: clips, and the truth that only scoring reads."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from emojibench.dataset import landmarks
+from emojibench.dataset.clip import Clip, Frames, Image
+from emojibench.dataset.manifest import SPLITS, ClipEntry, Manifest
+from emojibench.errors import DatasetError, UserError
+from emojibench.media import read_image, read_video, resize
+from emojibench.registry import unknown
+
+
+class Files(Protocol):
+    """Where a dataset's files come from: a folder, or made when asked for."""
+
+    def path(self, relative: str) -> Path:
+        """A verified local file. Raises `DatasetError` when it cannot be had."""
+        ...
+
+    def ready(self, relative: str) -> bool:
+        """Whether `path` would return without making anything."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips by id. Everything is read when asked for; nothing is kept in memory."""
+
+    manifest: Manifest
+    entries: tuple[ClipEntry, ...]
+    """The manifest's rows, in order."""
+    files: Files
+    size: int
+    """Side in pixels of the frames that clips come in."""
+    detector: str
+    """Id of the detector behind all landmarks of this dataset."""
+
+    @property
+    def name(self) -> str:
+        """Name as the manifest states it."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """Version as the manifest states it."""
+        return self.manifest.version
+
+    @property
+    def digest(self) -> str:
+        """sha256 hex; equal digests mean equal clips."""
+        return self.manifest.digest
+
+    @property
+    def licence(self) -> str:
+        """Terms under which the portraits and videos may be used."""
+        return self.manifest.licence
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have clips."""
+        present = {entry.split for entry in self.entries}
+        return tuple(split for split in SPLITS if split in present)
+
+    def clip_ids(self, split: str) -> list[str]:
+        """Ids of a split's clips, in manifest order.
+
+        Raises:
+            UserError: no such split here (the nearest is suggested).
+        """
+        if split not in self.splits:
+            raise UserError(f"dataset {self.name}: {unknown('split', split, self.splits)}")
+        return [entry.clip_id for entry in self.entries if entry.split == split]
+
+    def entry(self, clip_id: str) -> ClipEntry:
+        """The manifest row of a clip.
+
+        Raises:
+            UserError: no such clip here (the nearest is suggested).
+        """
+        for entry in self.entries:
+            if entry.clip_id == clip_id:
+                return entry
+        ids = [entry.clip_id for entry in self.entries]
+        shown = ids if len(ids) <= 20 else [*ids[:20], f"... {len(ids) - 20} more"]
+        raise UserError(f"dataset {self.name}: {unknown('clip', clip_id, shown)}")
+
+    def clip(self, clip_id: str) -> Clip:
+        """Read a clip: portrait and driving landmarks; driving frames are decoded when asked for.
+
+        Raises:
+            DatasetError, MediaError: a file is missing, unreadable, or not what the manifest says.
+        """
+        entry = self.entry(clip_id)
+        portrait = self._portrait(entry)
+        face, _ = landmarks.read_portrait(self.files.path(entry.portrait_landmarks))
+        driving = landmarks.read_driving(self.files.path(entry.driving), frames=entry.frames)
+        if driving.detector != self.detector:
+            raise DatasetError(
+                f"{entry.driving}: landmarks of {driving.detector} in a dataset of {self.detector}; "
+                "landmarks of two detectors cannot be compared, so build the dataset again with one"
+            )
+        video = entry.driving_frames
+        return Clip(
+            clip_id=entry.clip_id,
+            split=entry.split,
+            domain=entry.domain,
+            subject=entry.subject,
+            driving_subject=entry.driving_subject,
+            portrait=portrait,
+            portrait_landmarks=face,
+            driving=driving,
+            load_driving_frames=None if video is None else partial(self._video, video, entry.frames),
+        )
+
+    def ground_truth(self, clip_id: str) -> Frames | None:
+        """(T, size, size, 3): what a perfect method returns, or None where nobody knows.
+
+        Raises:
+            DatasetError, MediaError: the video is missing, unreadable, or not what the manifest says.
+        """
+        entry = self.entry(clip_id)
+        return None if entry.truth is None else self._video(entry.truth, entry.frames)
+
+    def prepare(self, clip_ids: Iterable[str], *, jobs: int = 1) -> None:
+        """Make the files of these clips that are not there yet, with a progress bar on stderr.
+
+        Optional: clips make their own files when asked for. With `jobs` over 1, processes share the work
+        (call it from a script guarded by `if __name__ == "__main__"`).
+        """
+        from emojibench.dataset.preparing import prepare
+
+        prepare(self.files, [self.entry(clip_id) for clip_id in clip_ids], jobs=jobs)
+
+    def _portrait(self, entry: ClipEntry) -> Image:
+        image = read_image(self.files.path(entry.portrait))
+        stored = self.manifest.size
+        if image.shape[:2] != (stored, stored):
+            raise DatasetError(
+                f"{entry.portrait}: {image.shape[1]}x{image.shape[0]} pixels; "
+                f"the manifest promises {stored}x{stored}"
+            )
+        return resize(image, self.size)
+
+    def _video(self, relative: str, frames: int) -> Frames:
+        video = read_video(self.files.path(relative))
+        stored = self.manifest.size
+        if video.shape[:3] != (frames, stored, stored):
+            raise DatasetError(
+                f"{relative}: {len(video)} frames of {video.shape[2]}x{video.shape[1]}; the manifest promises "
+                f"{frames} of {stored}x{stored}"
+            )
+        return resize(video, self.size)

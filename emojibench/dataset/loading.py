@@ -1,0 +1,103 @@
+"""Opening datasets: embedded by name, others by folder."""
+
+import hashlib
+from pathlib import Path
+
+from emojibench.dataset.dataset import Dataset, Files
+from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
+from emojibench.errors import DatasetError, UnavailableError, UserError
+from emojibench.registry import unknown
+
+EMBEDDED = ("mini", "synth")
+
+
+def load(ref: str | Path, *, size: int = 256, detector: str = "auto") -> Dataset:
+    """See `emojibench.dataset.load_dataset`."""
+    if size < 16:
+        raise UserError(f"size must be at least 16 pixels, got {size}")
+    if str(ref) in EMBEDDED:
+        from emojibench.dataset.embedded import embedded
+
+        return embedded(str(ref), size=size, detector=detector)
+    folder = Path(ref)
+    if not folder.is_dir():
+        raise UserError(f"{unknown('dataset', str(ref), EMBEDDED)} Or give the path of a dataset folder.")
+    return _folder(folder, size=size, detector=detector)
+
+
+class FolderFiles:
+    """Files of a dataset folder, each verified against its sha256 when first touched."""
+
+    def __init__(self, root: Path, entries: tuple[ClipEntry, ...]) -> None:
+        self.root = root
+        self._sha256 = {path: digest for entry in entries for path, digest in entry.sha256.items()}
+        self._verified: set[str] = set()
+
+    def path(self, relative: str) -> Path:
+        """The file, once its bytes are what the manifest says. Raises `DatasetError` when they are not."""
+        file = inside(self.root, relative)
+        if relative not in self._verified:
+            found = sha256(file)
+            if found != self._sha256[relative]:
+                raise DatasetError(
+                    f"{file}: sha256 {found[:12]}..., the manifest promises {self._sha256[relative][:12]}...; "
+                    "the file was changed or damaged: restore it, or build the dataset again"
+                )
+            self._verified.add(relative)
+        return file
+
+    def ready(self, relative: str) -> bool:
+        """Files of a folder need no making."""
+        return True
+
+
+def inside(root: Path, relative: str) -> Path:
+    """`root / relative`, with symbolic links followed, if that is still inside `root`.
+
+    Raises:
+        DatasetError: it leads outside, or there is no such file.
+    """
+    file = (root / relative).resolve()
+    if not file.is_relative_to(root.resolve()):
+        raise DatasetError(f"{root / relative}: leads out of the dataset, to {file}; copy it inside")
+    if not file.is_file():
+        raise DatasetError(f"{root / relative}: missing; the manifest names it")
+    return file
+
+
+def sha256(file: Path) -> str:
+    """Hex digest of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _folder(folder: Path, *, size: int, detector: str) -> Dataset:
+    manifest, entries = read_manifest(folder)
+    if manifest.recipe is not None:
+        raise DatasetError(
+            f"{folder}: the cache of an embedded dataset; use it by its name: --dataset {manifest.name}"
+        )
+    if size > manifest.size:
+        raise DatasetError(
+            f"{folder}: frames are stored at {manifest.size} pixels, {size} are asked for; enlarged frames "
+            f"would be scored as if they were sharp: ask for {manifest.size}, or build it with --size {size}"
+        )
+    files: Files = FolderFiles(folder, entries)
+    wanted = _detector_for(manifest, detector)
+    if wanted != manifest.detector:
+        from emojibench.dataset.redetection import redetected
+
+        files = redetected(files, manifest, entries, wanted)
+    return Dataset(manifest=manifest, entries=entries, files=files, size=size, detector=wanted)
+
+
+def _detector_for(manifest: Manifest, detector: str) -> str:
+    """Id of the detector to use: under `auto` the dataset's own, if this machine has it."""
+    from emojibench.faces import detector_id
+
+    if detector == "auto":
+        try:
+            return detector_id(manifest.detector)
+        except (UserError, UnavailableError):
+            return detector_id("auto")
+    return detector_id(detector)

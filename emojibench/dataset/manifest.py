@@ -1,0 +1,173 @@
+"""The manifest of a dataset: dataset.json (one object) and clips.jsonl (one clip a line)."""
+
+import hashlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from emojibench.errors import DatasetError
+from emojibench.media import write_text
+
+DATASET_FILE = "dataset.json"
+CLIPS_FILE = "clips.jsonl"
+SPLITS = ("self", "cross")
+
+Split = Literal["self", "cross"]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or "\\" in path or path.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", path):
+        raise ValueError(f"{path!r} leaves the dataset folder; expected a relative path without '..'")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_inside)]
+"""POSIX path relative to the dataset folder."""
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=200)]
+"""Usable as a file name on any system."""
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClipEntry(_Strict):
+    """One line of clips.jsonl."""
+
+    clip_id: Identifier
+    split: Split
+    domain: str
+    subject: str
+    driving_subject: str
+    frames: Annotated[int, Field(ge=1)]
+    """Length of the driving sequence, and of the truth where there is one."""
+    portrait: RelativePath
+    """PNG, square."""
+    portrait_landmarks: RelativePath
+    """NPZ: `landmarks` (478, 3), NaN without a face, and `detector`."""
+    driving: RelativePath
+    """NPZ: see `emojibench.dataset.landmarks`."""
+    driving_frames: RelativePath | None = None
+    """Video whose frames the driving landmarks were read off."""
+    truth: RelativePath | None = None
+    """Video of what a perfect method would return; for `self` the driving video."""
+    sha256: dict[RelativePath, Digest] = {}
+    """Digest of every file named above; empty in embedded datasets, whose files are made when asked for."""
+
+    @model_validator(mode="after")
+    def _subjects_fit_the_split(self) -> Self:
+        same = self.subject == self.driving_subject
+        if same != (self.split == "self"):
+            raise ValueError(
+                f"split {self.split!r} with subject {self.subject!r} driven by {self.driving_subject!r}; "
+                "self means one subject, cross means two"
+            )
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of the clip, once."""
+        named = (self.portrait, self.portrait_landmarks, self.driving, self.driving_frames, self.truth)
+        return tuple(dict.fromkeys(path for path in named if path is not None))
+
+
+class Manifest(_Strict):
+    """dataset.json."""
+
+    format: Literal[1] = 1
+    name: Identifier
+    version: str
+    licence: str
+    size: Annotated[int, Field(ge=16, le=8192)]
+    """Side of the stored square frames, in pixels."""
+    detector: str
+    """Id of the detector that made the landmarks."""
+    clips: Annotated[int, Field(ge=1)]
+    """Number of lines in clips.jsonl."""
+    digest: Digest
+    """sha256 over the recipe, or over clips.jsonl, which holds the sha256 of every file."""
+    recipe: dict[str, Any] | None = None
+    """Everything that decides the bytes of an embedded dataset; None for folders of files."""
+    notes: dict[str, Any] = {}
+    """How a built dataset was made: settings of the builder, rules."""
+
+
+def digest_of_recipe(recipe: dict[str, Any]) -> str:
+    """sha256 of a recipe's canonical JSON."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of_clips(entries: tuple[ClipEntry, ...]) -> str:
+    """sha256 over the clips, sorted by id, with the sha256 of all their files."""
+    lines = sorted(json.dumps(entry.model_dump(mode="json"), sort_keys=True) for entry in entries)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest, entries: tuple[ClipEntry, ...]) -> None:
+    """Write clips.jsonl, then dataset.json: a folder without the latter is not a dataset yet."""
+    lines = (json.dumps(entry.model_dump(mode="json", exclude_defaults=True)) for entry in entries)
+    write_text(folder / CLIPS_FILE, "".join(f"{line}\n" for line in lines))
+    write_text(folder / DATASET_FILE, manifest.model_dump_json(indent=2) + "\n")
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, tuple[ClipEntry, ...]]:
+    """Read and check the two manifest files; the clips' own files are not touched.
+
+    Raises:
+        DatasetError: missing or malformed, paths that leave the folder, ids used twice, wrong digest.
+    """
+    manifest = _parse(Manifest, _text(folder / DATASET_FILE), str(folder / DATASET_FILE))
+    file = folder / CLIPS_FILE
+    entries = tuple(
+        _parse(ClipEntry, line, f"{file}, line {number}")
+        for number, line in enumerate(_text(file).splitlines(), start=1)
+        if line.strip()
+    )
+    if len(entries) != manifest.clips:
+        raise DatasetError(f"{file}: {len(entries)} clips; {DATASET_FILE} promises {manifest.clips}")
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.clip_id in seen:
+            raise DatasetError(f"{file}: clip id {entry.clip_id!r} is used twice; ids must be unique")
+        seen.add(entry.clip_id)
+    if manifest.recipe is None:
+        _check_digests(file, manifest, entries)
+    return manifest, entries
+
+
+def _check_digests(file: Path, manifest: Manifest, entries: tuple[ClipEntry, ...]) -> None:
+    for entry in entries:
+        if missing := set(entry.files) - set(entry.sha256):
+            raise DatasetError(f"{file}: clip {entry.clip_id}: no sha256 for {', '.join(sorted(missing))}")
+    found = digest_of_clips(entries)
+    if found != manifest.digest:
+        raise DatasetError(
+            f"{file}: digest {found[:12]} of the clips is not {manifest.digest[:12]} as in {DATASET_FILE}; "
+            "one of the two was changed after the dataset was built"
+        )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{file}: missing; expected a dataset folder as `emojibench data build` writes it"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file}: cannot be read: {error}") from error
+
+
+def _parse(model: type[_Model], text: str, where: str) -> _Model:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the line"
+        raise DatasetError(f"{where}: {field}: {first['msg']}") from error

@@ -1,0 +1,73 @@
+"""Landmarks made again, where a dataset's own come from a detector that this run does not use.
+
+Landmarks of two detectors are never mixed: either all of a dataset's are made again from its stored frames, or
+the dataset is refused. Landmarks that somebody placed by hand are no detector's, and are kept.
+"""
+
+import sys
+from pathlib import Path
+
+from emojibench.dataset import landmarks
+from emojibench.dataset.cache import cache_folder, shared_detector
+from emojibench.dataset.dataset import Files
+from emojibench.dataset.manifest import ClipEntry, Manifest
+from emojibench.errors import DatasetError
+from emojibench.media import iterate_video, read_image
+
+
+def redetected(files: Files, manifest: Manifest, entries: tuple[ClipEntry, ...], detector: str) -> Files:
+    """`files` with every landmark file made by `detector` when asked for; says so on stderr.
+
+    Raises:
+        DatasetError: a driving sequence has no stored frames.
+    """
+    without = [entry.driving for entry in entries if entry.driving_frames is None]
+    if without:
+        raise DatasetError(
+            f"dataset {manifest.name}: its landmarks come from {manifest.detector}, this run uses {detector}, "
+            f"and {without[0]} has no frames to detect them again on; run with the dataset's own detector"
+        )
+    print(
+        f"{manifest.name}: landmarks come from {manifest.detector}; detecting them again with {detector}",
+        file=sys.stderr,
+    )
+    root = cache_folder() / f"{manifest.name}-{manifest.digest[:12]}-{detector}"
+    return RedetectedFiles(files, entries, root, detector)
+
+
+class RedetectedFiles:
+    """Files of another dataset; landmark files are made by one detector and kept in the cache."""
+
+    def __init__(self, files: Files, entries: tuple[ClipEntry, ...], root: Path, detector: str) -> None:
+        self._files = files
+        self._root = root
+        self._detector = detector
+        self._portraits = {entry.portrait_landmarks: entry.portrait for entry in entries}
+        self._videos = {entry.driving: entry.driving_frames for entry in entries if entry.driving_frames}
+
+    def path(self, relative: str) -> Path:
+        """The file; landmarks are made if they are not in the cache yet."""
+        if relative not in self._portraits and relative not in self._videos:
+            return self._files.path(relative)
+        made = self._root / relative
+        if made.is_file():
+            return made
+        if relative in self._portraits:
+            return self._portrait(relative, made)
+        before = landmarks.read_driving(self._files.path(relative))
+        video = iterate_video(self._files.path(self._videos[relative]))
+        landmarks.write_driving(made, shared_detector(self._detector).detect_video(video, fps=before.fps))
+        return made
+
+    def ready(self, relative: str) -> bool:
+        """Whether `path` would return without detecting anything."""
+        landmark_file = relative in self._portraits or relative in self._videos
+        return (self._root / relative).is_file() if landmark_file else self._files.ready(relative)
+
+    def _portrait(self, relative: str, made: Path) -> Path:
+        source = self._files.path(relative)
+        if landmarks.read_portrait(source)[1] == landmarks.MANUAL:
+            return source
+        image = read_image(self._files.path(self._portraits[relative]))
+        landmarks.write_portrait(made, shared_detector(self._detector).detect(image), self._detector)
+        return made
