@@ -1,0 +1,71 @@
+"""`emojibench run`: animate a split with a method and score it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Split = Annotated[str, typer.Option(help="`self` (a subject drives itself) or `cross` (another one drives).")]
+Data = Annotated[str, typer.Option("--dataset", help="`mini`, `synth`, or a dataset folder.")]
+Clips = Annotated[
+    str | None,
+    typer.Option(help="The first so many clips (a number), or clip ids separated by commas. [all]"),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(help="Metrics or columns; repeat or separate by commas. [all that are registered]"),
+]
+Jobs = Annotated[int, typer.Option(help="Worker processes.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run folder. [<method>-<split>-<dataset>]")]
+Out = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 where a metric is unavailable.")]
+Timeout = Annotated[float, typer.Option(help="Seconds after which one clip counts as hung and fails.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a run of this name instead of continuing it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")]
+
+
+def run(
+    method: Annotated[str, typer.Option(help="Registered name; `emojibench methods` lists them.")],
+    split: Split = "self",
+    dataset: Data = "mini",
+    clips: Clips = None,
+    metrics: Metrics = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Option of the method; repeatable.")
+    ] = None,
+    jobs: Jobs = 1,
+    seed: Annotated[int, typer.Option(help="Every clip's seed is derived from it and the clip id.")] = 0,
+    name: Name = None,
+    out: Out = Path("runs"),
+    strict: Strict = False,
+    timeout: Timeout = 1800,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Animate a split with a method and score it. The same command continues a run that was interrupted.
+
+    Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict, some
+    metric was unavailable).
+    """
+    from emojibench.cli.results import chosen_clips, key_values, listed, show
+    from emojibench.runs.api import run as run_method
+
+    result = run_method(
+        method,
+        split=split,
+        dataset=dataset,
+        clips=chosen_clips(clips),
+        metrics=listed(metrics),
+        options=key_values(options),
+        jobs=jobs,
+        seed=seed,
+        name=name,
+        out=out,
+        strict=strict,
+        timeout=timeout,
+        overwrite=overwrite,
+    )
+    show(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)

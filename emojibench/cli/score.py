@@ -1,0 +1,78 @@
+"""`emojibench score`: score finished videos, or the animations of a run once more."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emojibench.cli.run import (
+    AsJson,
+    Clips,
+    Data,
+    Jobs,
+    Metrics,
+    Name,
+    Out,
+    Overwrite,
+    Split,
+    Strict,
+    Timeout,
+)
+from emojibench.errors import UserError
+
+
+def score(
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with <clip_id>.mkv, .mp4, ... or <clip_id>/*.png for each clip of the split."
+        ),
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder whose animations are scored again.")] = None,
+    split: Split = "self",
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="`mini`, `synth`, or a dataset folder. [mini; with --run, the run's own]"),
+    ] = None,
+    clips: Clips = None,
+    metrics: Metrics = None,
+    jobs: Jobs = 1,
+    name: Name = None,
+    out: Out = Path("runs"),
+    strict: Strict = False,
+    timeout: Timeout = 1800,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score finished videos (--predictions DIR), or the animations of a run again (--run DIR).
+
+    With --run, split and clips are the run's own, and so are dataset and metrics unless given.
+    """
+    from emojibench.cli.results import chosen_clips, listed, show
+    from emojibench.runs import api
+
+    if (predictions is None) == (run is None):
+        raise UserError(
+            "score: expected either --predictions DIR (finished videos) or --run DIR (a run folder)"
+        )
+    if run is not None:
+        result = api.rescore(
+            run, metrics=listed(metrics), dataset=dataset, jobs=jobs, strict=strict, timeout=timeout
+        )
+    else:
+        assert predictions is not None
+        result = api.score(
+            predictions,
+            split=split,
+            dataset=dataset or "mini",
+            clips=chosen_clips(clips),
+            metrics=listed(metrics),
+            jobs=jobs,
+            name=name,
+            out=out,
+            strict=strict,
+            timeout=timeout,
+            overwrite=overwrite,
+        )
+    show(result, as_json=as_json)
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,319 @@
+"""What the commands `run` and `score` do, as functions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from emojibench import protocol as protocols
+from emojibench import registry
+from emojibench.dataset import load_dataset
+from emojibench.dataset.dataset import Dataset
+from emojibench.errors import UserError
+from emojibench.faces.detector import open_detector
+from emojibench.methods import Method
+from emojibench.protocol import Protocol
+from emojibench.runs import generate, provenance, scoring
+from emojibench.runs.clips import Clips
+from emojibench.runs.executor import Setup, Workers
+from emojibench.runs.folder import RunFolder
+from emojibench.runs.predictions import Predictions
+from emojibench.runs.progress import Progress
+from emojibench.runs.spec import RunSpec, checked_name
+from emojibench.runs.summary import summarise
+
+TIMEOUT = 1800.0
+"""Seconds after which one clip counts as hung."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run."""
+
+    folder: Path
+    summary: dict[str, Any]
+    """Content of summary.json: `summary["metrics"][column]` has mean, low, high, coverage, status."""
+    failed: dict[str, str]
+    """Clip id to reason, for clips of which some value failed; "" stands for the whole set."""
+    unavailable: dict[str, str]
+    """Column to reason, for metrics whose weights cannot be had on this machine."""
+    strict: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where something failed (with `strict`: or was unavailable)."""
+        return 3 if self.failed or (self.strict and self.unavailable) else 0
+
+    def rows(self) -> Any:
+        """rows.parquet as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / "rows.parquet")
+
+
+def run(
+    method: str,
+    *,
+    split: str = "self",
+    dataset: str | Path = "mini",
+    clips: int | Sequence[str] | None = None,
+    metrics: Iterable[str] | None = None,
+    options: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    seed: int = 0,
+    name: str | None = None,
+    out: str | Path = "runs",
+    strict: bool = False,
+    timeout: float = TIMEOUT,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> RunResult:
+    """Animate a split with a method, score it, write the run folder; continue where an earlier call stopped.
+
+    Args:
+        method: registered name.
+        split: `self` or `cross`.
+        dataset: `mini`, `synth`, or a dataset folder.
+        clips: the first so many clips, or clip ids; None means all.
+        metrics: names of metrics or of their columns; None means all that are registered.
+        options: the method's own settings, as text.
+        jobs: worker processes. Only latency and memory depend on it.
+        seed: every clip's seed is derived from it and the clip id.
+        name: of the run folder; by default `<method>-<split>-<dataset>`.
+        out: folder that holds run folders.
+        strict: unavailable metrics make `exit_code` 3.
+        timeout: seconds after which one clip counts as hung and fails.
+        overwrite: replace a run of the same name instead of continuing it.
+        quiet: no progress on stderr.
+
+    Raises:
+        UserError: something the caller can mend; what was finished before stays in the run folder.
+    """
+    if method not in registry.names(registry.METHODS):
+        raise UserError(registry.unknown("method", method, registry.names(registry.METHODS)))
+    options = dict(options or {})
+    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
+    setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)
+    name = name or f"{method}-{split}-{bench.dataset.name}"
+    partial_spec = {"source": "method", "method": method, "options": options, "seed": seed}
+    return bench.execute(out, name, setup, f"method {method!r}", partial_spec, strict, overwrite)
+
+
+def score(
+    predictions: str | Path,
+    *,
+    split: str = "self",
+    dataset: str | Path = "mini",
+    clips: int | Sequence[str] | None = None,
+    metrics: Iterable[str] | None = None,
+    jobs: int = 1,
+    name: str | None = None,
+    out: str | Path = "runs",
+    strict: bool = False,
+    timeout: float = TIMEOUT,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> RunResult:
+    """Score finished videos: `<clip_id>.mkv|mp4|avi|mov|webm` or `<clip_id>/*.png` for each clip of a split.
+
+    A clip whose video is missing, damaged or has the wrong number of frames fails with its reason. Frames of
+    another size are resized to the protocol's (area filter when they shrink, bicubic when they grow) and the
+    rows say so.
+
+    Args:
+        predictions: the folder.
+        split, dataset, clips, metrics, jobs, out, strict, timeout, overwrite, quiet: as in `run`.
+        name: of the method and the run folder; by default the folder's name, `<folder>-<split>-<dataset>`.
+
+    Raises:
+        UserError: something the caller can mend.
+    """
+    folder = Predictions(Path(predictions))
+    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
+    folder.check_any(bench.clips)
+    method = checked_name(name or folder.folder.resolve().name, "--name")
+    name = name or f"{method}-{split}-{bench.dataset.name}"
+    setup = generate.IngestSetup(bench.open_clips, folder)
+    partial_spec = {"source": "predictions", "method": method, "options": {}, "seed": 0}
+    return bench.execute(
+        out, name, setup, "reading of finished videos", partial_spec, strict, overwrite, predictions=folder
+    )
+
+
+def rescore(
+    run_folder: str | Path,
+    *,
+    metrics: Iterable[str] | None = None,
+    dataset: str | Path | None = None,
+    jobs: int = 1,
+    strict: bool = False,
+    timeout: float = TIMEOUT,
+    quiet: bool = False,
+) -> RunResult:
+    """Score the animations of an existing run again, under today's metrics; values still valid are kept.
+
+    Args:
+        run_folder: the run.
+        metrics: other metrics than the run's; None keeps them.
+        dataset: where the run's dataset lies now, if it moved.
+        jobs, strict, timeout, quiet: as in `run`.
+
+    Raises:
+        UserError: not a run folder, or the dataset is another one than the run's.
+    """
+    path = Path(run_folder)
+    old = RunFolder(path).spec()
+    bench = _Bench.open(
+        dataset or old.dataset_ref, old.split, old.clips, metrics or old.metrics, jobs, timeout, quiet,
+        detector=old.protocol.detector,
+    )  # fmt: skip
+    new = old.model_copy(
+        update={
+            "metrics": bench.metrics,
+            "protocol": bench.protocol,
+            "dataset_ref": str(bench.ref),
+            "dataset_digest": bench.dataset.digest,
+        }
+    )
+    with RunFolder(path) as folder:
+        folder.bind(new)
+        return bench.score(folder, new, strict)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What animating and scoring share."""
+
+    ref: str | Path
+    dataset: Dataset
+    protocol: Protocol
+    split: str
+    clips: tuple[str, ...]
+    metrics: tuple[str, ...]
+    jobs: int
+    timeout: float
+    quiet: bool
+
+    @classmethod
+    def open(
+        cls,
+        ref: str | Path,
+        split: str,
+        clips: int | Sequence[str] | None,
+        metrics: Iterable[str] | None,
+        jobs: int,
+        timeout: float,
+        quiet: bool,
+        detector: str = "auto",
+    ) -> "_Bench":
+        """Check everything that can be checked before a worker starts."""
+        if jobs < 1:
+            raise UserError(f"--jobs: expected a number of processes of at least 1, got {jobs}")
+        if timeout <= 0:
+            raise UserError(f"--timeout: expected seconds above 0, got {timeout:g}")
+        chosen = scoring.checked_metrics(metrics)
+        dataset = load_dataset(ref, size=Protocol.model_fields["size"].default, detector=detector)
+        protocol = protocols.default(dataset.detector)
+        clip_ids = _chosen_clips(dataset, split, clips)
+        return cls(ref, dataset, protocol, split, clip_ids, chosen, jobs, timeout, quiet)
+
+    @property
+    def open_clips(self) -> generate.OpenClips:
+        """Opens the dataset anew, in whatever process it is called."""
+        return partial(_open_clips, load_dataset, self.ref, self.protocol)
+
+    def execute(
+        self,
+        out: str | Path,
+        name: str,
+        setup: Setup,
+        what: str,
+        fields: dict[str, Any],
+        strict: bool,
+        overwrite: bool,
+        predictions: Predictions | None = None,
+    ) -> RunResult:
+        """Animate (or read finished videos), then score."""
+        path = Path(out) / checked_name(name, "--name")
+        with RunFolder(path) as folder:
+            with self._workers(setup, what) as workers:
+                spec = RunSpec(
+                    name=name,
+                    revision=workers.info["revision"],
+                    dataset_ref=str(self.ref),
+                    dataset=self.dataset.name,
+                    dataset_version=self.dataset.version,
+                    dataset_digest=self.dataset.digest,
+                    split=self.split,
+                    clips=self.clips,
+                    metrics=self.metrics,
+                    protocol=self.protocol,
+                    **fields,
+                )
+                folder.bind(spec, overwrite=overwrite)
+                todo = [clip for clip in spec.clips if not generate.finished(folder, clip, predictions)]
+                if todo:
+                    self.dataset.prepare(todo, jobs=self.jobs)
+                    self._record(folder, spec, "animate", workers)
+                    with Progress("animate", len(todo), quiet=self.quiet) as progress:
+                        generate.generate(folder, workers, todo, progress)
+            return self.score(folder, spec, strict)
+
+    def score(self, folder: RunFolder, spec: RunSpec, strict: bool) -> RunResult:
+        """Score what is animated and write the summary."""
+        left = scoring.plan(folder, spec, self.dataset)
+        if scoring.needed(left):
+            detector = partial(open_detector, self.protocol.detector)
+            with self._workers(scoring.setup(left, self.open_clips, detector), "scoring") as workers:
+                self._record(folder, spec, "score", workers)
+                with Progress("score", len(left.jobs), quiet=self.quiet) as progress:
+                    scoring.score_clips(folder, left, workers, progress)
+                scoring.score_sets(folder, left, workers)
+        summary = summarise(folder)
+        failed: dict[str, str] = {}
+        unavailable: dict[str, str] = {}
+        for row in left.rows.values():
+            if row.metric not in summary["metrics"]:  # of metrics that were asked for earlier
+                continue
+            if row.status == "failed":
+                failed.setdefault(row.clip_id, row.reason)
+            elif row.status == "unavailable":
+                unavailable.setdefault(row.metric, row.reason)
+        return RunResult(folder.path, summary, failed, unavailable, strict)
+
+    def _workers(self, setup: Setup, what: str) -> Workers:
+        return Workers(setup, what=what, jobs=self.jobs, timeout=self.timeout)
+
+    def _record(self, folder: RunFolder, spec: RunSpec, stage: str, workers: Workers) -> None:
+        info = workers.info
+        weights = info.get("weights", {})
+        provenance.write(folder, spec, stage=stage, device=info["device"], weights=weights, jobs=self.jobs)
+
+
+def _open_method(name: str, options: Mapping[str, str]) -> Method:
+    method: Method = registry.load(registry.METHODS, name)(options)
+    return method
+
+
+def _open_clips(load: Any, ref: str | Path, protocol: Protocol) -> Clips:
+    return Clips(load(ref, size=protocol.size, detector=protocol.detector), protocol.frames)
+
+
+def _chosen_clips(dataset: Dataset, split: str, wanted: int | Sequence[str] | None) -> tuple[str, ...]:
+    there = dataset.clip_ids(split)
+    if wanted is None:
+        return tuple(there)
+    if isinstance(wanted, int):
+        if not 1 <= wanted <= len(there):
+            raise UserError(
+                f"--clips: expected a number from 1 to {len(there)} "
+                f"({dataset.name} has {len(there)} {split} clips), got {wanted}"
+            )
+        return tuple(there[:wanted])
+    if not wanted:
+        raise UserError("--clips: expected at least one clip")
+    for clip_id in wanted:
+        if clip_id not in there:
+            raise UserError(f"--clips: {registry.unknown('clip', clip_id, there)}")
+    return tuple(clip for clip in there if clip in set(wanted))

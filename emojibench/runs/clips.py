@@ -1,0 +1,36 @@
+"""Clips as the protocol wants them: no longer than its number of frames."""
+
+from dataclasses import dataclass, replace
+
+from emojibench.dataset.clip import Clip, Frames
+from emojibench.dataset.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A dataset's clips and truths, cut to the first `frames` frames."""
+
+    dataset: Dataset
+    frames: int
+
+    def clip(self, clip_id: str) -> Clip:
+        """One clip. Raises as `Dataset.clip`."""
+        clip = self.dataset.clip(clip_id)
+        if clip.frames <= self.frames:
+            return clip
+        driving, load = clip.driving, clip.load_driving_frames
+        cut = replace(
+            driving,
+            landmarks=driving.landmarks[: self.frames],
+            transforms=None if driving.transforms is None else driving.transforms[: self.frames],
+            blendshapes=None if driving.blendshapes is None else driving.blendshapes[: self.frames],
+        )
+        frames = self.frames
+        return replace(
+            clip, driving=cut, load_driving_frames=None if load is None else lambda: load()[:frames]
+        )
+
+    def truth(self, clip_id: str) -> Frames | None:
+        """What a perfect method returns, or None where nobody knows. Raises as `Dataset.ground_truth`."""
+        truth = self.dataset.ground_truth(clip_id)
+        return None if truth is None else truth[: self.frames]

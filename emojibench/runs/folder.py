@@ -1,0 +1,303 @@
+"""The run folder: what lies on disk, in which order it is written, and why it survives `kill -9`.
+
+    spec.json          what the run is; atomic
+    provenance.json    where its numbers came from; atomic
+    animations/<clip>/ frames.mkv (FFV1, lossless), preview.mp4 (H.264, watermarked), animation.json
+    features/<clip>.npz  detected landmarks and features of set metrics; atomic
+    rows.jsonl         one line a value; append only, the last line of a (clip, metric) counts
+    rows.parquet, summary.json  views of the above; atomic, made at the end and anew at any time
+    logs/              what a method or metric printed before it failed
+    .scratch/, .lock   work in progress
+
+1. spec.json comes first, so a folder with animations always says what they are.
+2. A clip is animated in .scratch/<clip>; animation.json goes there last, then the whole folder is renamed
+   into animations/. The rename is the finish line: a clip is in animations/ whole, or not at all. What a
+   killed process leaves in .scratch is deleted by the next one.
+3. A clip's features are written before its rows. All rows of a clip are appended in one write and synced to
+   disk. A kill may tear that write: the torn last line is cut off by the next process, and rows that are
+   missing are computed again. A value is finished when its row is there and names the digest of its inputs.
+4. Only the process that holds the lock writes here (workers write into .scratch). It is an advisory lock of
+   the operating system: it ends with its process, however that ends.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from emojibench.errors import UserError
+from emojibench.runs.records import AnimationRecord, Row
+from emojibench.runs.spec import RunSpec
+
+RowKey = tuple[str, str]
+"""(clip id, metric)."""
+
+
+class OutputError(UserError):
+    """The run folder cannot be written: not the fault of a method, so the whole run stops."""
+
+
+class RunFolder:
+    """One run on disk. Reading needs nothing; writing needs the lock: `with folder: ...`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> "RunFolder":
+        """Take the lock and tidy up after a killed process.
+
+        Raises:
+            UserError: another process holds the lock.
+            OutputError: the folder cannot be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise self._unwritable(error, "choose another folder with --out") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise UserError(
+                f"{self.path}: another emojibench process is working on this run; "
+                "wait for it or choose another --name"
+            ) from error
+        try:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir(exist_ok=True)
+            self._cut_torn_line()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        assert self._lock is not None
+        if not (self.path / "spec.json").exists() and {p.name for p in self.path.iterdir()} == {".lock"}:
+            shutil.rmtree(self.path, ignore_errors=True)  # nothing came of it
+        self._lock.close()
+
+    # What the run is
+
+    @property
+    def scratch(self) -> Path:
+        """Where workers write."""
+        return self.path / ".scratch"
+
+    def spec(self) -> RunSpec:
+        """Read spec.json.
+
+        Raises:
+            UserError: not a run folder, or written by another version.
+        """
+        file = self.path / "spec.json"
+        try:
+            return RunSpec.model_validate_json(file.read_text())
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is not a run folder: it has no spec.json") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "file"
+            raise UserError(f"{file}: {where}: {first['msg']}; was it written by another version?") from error
+
+    def bind(self, spec: RunSpec, *, overwrite: bool = False) -> None:
+        """Make this the folder of `spec`, or continue one whose animations are the same.
+
+        Raises:
+            UserError: it holds a run with other animations and `overwrite` is off.
+        """
+        if overwrite:
+            self._empty()
+        elif (self.path / "spec.json").exists():
+            if differing := self.spec().conflicts(spec):
+                lines = "".join(f"\n  {line}" for line in differing)
+                raise UserError(
+                    f"{self.path} already holds another run; it differs in (there, here):{lines}\n"
+                    "Keep both with --name OTHER, or replace it with --overwrite."
+                )
+        elif strangers := [p.name for p in self.path.iterdir() if p.name not in (".lock", ".scratch")]:
+            raise UserError(
+                f"{self.path} is not a run folder but holds {strangers[0]!r}; choose another --name or --out"
+            )
+        self.write_json("spec.json", spec.model_dump(mode="json"))
+
+    def _empty(self) -> None:
+        known = (self.path / "spec.json").exists()
+        for entry in self.path.iterdir():
+            if entry.name in (".lock", ".scratch"):
+                continue
+            if not known:
+                raise UserError(
+                    f"--overwrite: {self.path} is not a run folder (no spec.json); delete it yourself"
+                )
+            if entry.name != "spec.json":
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    # Animations
+
+    def animation(self, clip_id: str) -> AnimationRecord | None:
+        """Record of a finished clip, whether it went well or failed; None where there is none yet."""
+        file = self.path / "animations" / clip_id / "animation.json"
+        try:
+            return AnimationRecord.model_validate_json(file.read_text())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise UserError(
+                f"{file} is damaged; delete the folder {file.parent} to animate it again"
+            ) from error
+
+    def frames_file(self, clip_id: str) -> Path:
+        """The lossless video of a finished clip."""
+        return self.path / "animations" / clip_id / "frames.mkv"
+
+    def publish(self, record: AnimationRecord) -> None:
+        """Finish a clip: its record joins the videos in .scratch/<clip>, and one rename makes them final."""
+        made, final = self.scratch / record.clip_id, self.path / "animations" / record.clip_id
+        try:
+            made.mkdir(exist_ok=True)
+            for file in made.iterdir():
+                _sync(file)
+            (made / "animation.json").write_text(record.model_dump_json(indent=2) + "\n")
+            _sync(made / "animation.json")
+            final.parent.mkdir(exist_ok=True)
+            if final.exists():  # an earlier failure, or a video that has changed since
+                shutil.rmtree(final)
+            made.rename(final)
+            _sync(final.parent)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def discard_scratch(self, clip_id: str) -> None:
+        """Drop what a failed clip left behind."""
+        shutil.rmtree(self.scratch / clip_id, ignore_errors=True)
+
+    # Rows
+
+    def rows(self) -> dict[RowKey, Row]:
+        """The last row of every (clip, metric); a torn last line is ignored.
+
+        Raises:
+            UserError: a line before the last is not a row.
+        """
+        file = self.path / "rows.jsonl"
+        rows: dict[RowKey, Row] = {}
+        if not file.exists():
+            return rows
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    row = Row.model_validate_json(line)
+                except ValidationError as error:
+                    raise UserError(
+                        f"{file}, line {number}: not a row; delete the line and its value is computed again"
+                    ) from error
+                rows[row.clip_id, row.metric] = row
+        return rows
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Append rows in one write and wait until they are on disk.
+
+        Raises:
+            OutputError: they cannot be written; the file is then as it was before.
+        """
+        data = "".join(row.model_dump_json() + "\n" for row in rows).encode()
+        if not data:
+            return
+        file = self.path / "rows.jsonl"
+        try:
+            with file.open("ab", buffering=0) as log:
+                before = log.tell()
+                try:
+                    if log.write(data) != len(data):  # a nearly full disk takes a part without an error
+                        raise OSError(28, os.strerror(28))
+                    os.fsync(log.fileno())
+                except OSError:
+                    log.truncate(before)
+                    raise
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _cut_torn_line(self) -> None:
+        file = self.path / "rows.jsonl"
+        if not file.exists():
+            return
+        with file.open("rb+") as log:
+            data = log.read()
+            log.truncate(data.rfind(b"\n") + 1)
+
+    # Features
+
+    def features(self, clip_id: str) -> dict[str, NDArray[Any]]:
+        """Arrays kept for a clip; empty where there are none yet."""
+        file = self.path / "features" / f"{clip_id}.npz"
+        if not file.exists():
+            return {}
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, OSError, KeyError) as error:
+            raise UserError(f"{file} is damaged; delete it and score the run again") from error
+
+    def write_features(self, clip_id: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Replace the arrays kept for a clip."""
+        file = self.path / "features" / f"{clip_id}.npz"
+        temporary = self.scratch / f"{clip_id}.npz"
+        try:
+            file.parent.mkdir(exist_ok=True)
+            np.savez_compressed(temporary, **dict(arrays))
+            _sync(temporary)
+            temporary.replace(file)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    # Other files
+
+    def write_json(self, name: str, content: object) -> None:
+        """Replace a JSON file of the folder atomically."""
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            temporary = self.path / f".{name}.tmp"
+            temporary.write_text(text)
+            _sync(temporary)
+            temporary.replace(self.path / name)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def keep_log(self, log: Path, name: str) -> Path | None:
+        """Move a worker's log into logs/; None where it said nothing."""
+        final = self.path / "logs" / f"{name}.txt"
+        try:
+            if not log.exists() or log.stat().st_size == 0:
+                return None
+            final.parent.mkdir(exist_ok=True)
+            return log.replace(final)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError, advice: str = "") -> OutputError:
+        advice = advice or "free some space and run the same command again: it continues where it stopped"
+        return OutputError(f"cannot write {error.filename or self.path}: {error.strerror or error}; {advice}")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on disk, so that a rename cannot come before its content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

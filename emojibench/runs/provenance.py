@@ -1,0 +1,125 @@
+"""Where a run's numbers came from: provenance.json.
+
+The newest start of the command is on top; what earlier starts recorded is kept under `earlier`.
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from emojibench.errors import UserError
+from emojibench.runs.executor import available_cores
+from emojibench.runs.folder import RunFolder
+from emojibench.runs.spec import RunSpec
+
+_PACKAGES = (
+    "emojibench", "av", "diffusers", "face-alignment", "insightface", "lpips", "mediapipe", "numpy",
+    "onnxruntime", "opencv-contrib-python", "pandas", "pyiqa", "safetensors", "scikit-image", "scipy",
+    "torch", "torchvision", "transformers",
+)  # fmt: skip
+
+
+def write(
+    folder: RunFolder, spec: RunSpec, *, stage: str, device: str, weights: Mapping[str, str], jobs: int
+) -> None:
+    """Record this start of the command.
+
+    Args:
+        folder: the locked run folder.
+        spec: of the run.
+        stage: what this start did: `animate` or `score`.
+        device: what `device()` said in the worker that did it.
+        weights: name to sha256 of the weight files that were read.
+        jobs: number of worker processes.
+    """
+    now: dict[str, Any] = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stage": stage,
+        "command": shlex.join(sys.argv),
+        "code": code_version(Path(__file__).parents[2]),
+        "method": {"name": spec.method, "revision": spec.revision, "options": spec.options},
+        "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
+        "protocol": spec.protocol.id,
+        "seed": spec.seed,
+        "weights": dict(sorted(weights.items())),
+        "device": device,
+        "platform": {
+            "system": platform.platform(),
+            "machine": platform.machine(),
+            "cores": available_cores(),
+            "jobs": jobs,
+            "python": platform.python_version(),
+        },
+        "packages": packages(),
+    }
+    folder.write_json("provenance.json", now | {"earlier": _earlier(folder.path / "provenance.json")})
+
+
+def code_version(root: Path) -> dict[str, str | bool | None]:
+    """Git commit of the code and whether files differ from it; None where it was installed without git."""
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of everything that a value could depend on."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def device() -> str:
+    """What this process computes on: the CUDA device if torch is loaded and sees one, else the processor."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name()}, {torch.cuda.device_count()} device(s)"
+    return f"cpu: {_processor()}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Hardware"):
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    if not (
+        root / ".git"
+    ).exists():  # an installed package inside somebody else's repository is not that repository
+        return None
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _earlier(file: Path) -> list[dict[str, Any]]:
+    if not file.exists():
+        return []
+    try:
+        last = json.loads(file.read_text())
+        return [*last.pop("earlier"), last]
+    except (ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{file} is damaged; delete it and run the command again") from error

@@ -1,0 +1,75 @@
+"""The two records of a run: one animation of one clip, and one measured value of one clip."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["ok", "undefined", "unavailable", "failed"]
+"""ok: there is a value. undefined: the definition gives none here (no ground truth, no face). unavailable:
+the metric's weights cannot be had on this machine. failed: the method or the metric broke on this clip."""
+
+
+class Row(BaseModel):
+    """One value of one clip, or the reason why there is none. Lines of rows.jsonl, rows of rows.parquet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clip_id: str
+    subject: str
+    """Who is on the portrait; intervals are clustered by it."""
+    domain: str
+    metric: str
+    """Column name."""
+    value: float | None
+    """None unless `status` is ok; None as well for metrics of a set, whose value is in summary.json."""
+    unit: str
+    n: int
+    """Frames that the value rests on (metrics of a set: windows of features)."""
+    status: Status
+    reason: str = ""
+    """Why there is no value: one line, empty when there is one."""
+    note: str = ""
+    """What a reader of the value must know: `warm-up`, or how the frames were resized."""
+    inputs: str = ""
+    """Digest of everything that the value was computed from; a row with another one is stale."""
+
+
+class AnimationRecord(BaseModel):
+    """How one clip was animated: animation.json, the mark that the clip is finished."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clip_id: str
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    """Why it failed, in one line; the traceback is in logs/."""
+    note: str = ""
+    seed: int | None = None
+    """Seed that the method was given; None for finished videos."""
+    source: str = ""
+    """Digest of the finished video that was read; empty for methods."""
+    digest: str = ""
+    """sha256 of the raw frames (T*H*W*3 bytes), whatever the container."""
+    fps: float | None = None
+    frames: int = 0
+    size: tuple[int, int] | None = None
+    """(width, height) in pixels."""
+    latency: float | None = None
+    """Wall-clock seconds of `animate`; None for finished videos."""
+    seconds: dict[str, float] = {}
+    """Wall-clock seconds per stage, as the method names them."""
+    warm_up: bool = False
+    """First clip of its shape in its process: slower, and FLOPs were counted meanwhile."""
+    flops: float | None = None
+    """Floating-point operations, counted on the warm-up clip of the same shape (1 MAC = 2 FLOPs)."""
+    peak_memory: int | None = None
+    """Bytes."""
+    memory_kind: Literal["", "cuda", "rss"] = ""
+    """cuda: most memory that torch allocated on the device. rss: most resident memory of the process."""
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """`Type: message` on one line, for tables and rows."""
+    text = " ".join(str(error).split())
+    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,258 @@
+"""What a scoring worker does: all metrics of one clip, from frames decoded and faces detected once."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emojibench import media, registry, weights
+from emojibench.dataset.clip import Clip, Frames
+from emojibench.errors import DatasetError, MediaError, UnavailableError
+from emojibench.faces.detector import Detector
+from emojibench.protocol import Protocol
+from emojibench.runs.clips import Clips
+from emojibench.runs.executor import Tell
+from emojibench.runs.provenance import device
+from emojibench.runs.records import AnimationRecord, Status, one_line
+from emojibench.targets import target_landmarks
+from metrics.interface import ClipArrays, Figure, Traits
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """What a worker is told about one clip."""
+
+    record: AnimationRecord
+    frames_file: Path
+    metrics: tuple[str, ...]
+    """Registered names of those that have no valid rows yet."""
+    kept: Arrays = field(default_factory=dict)
+    """`landmarks` on the scored frames and `<metric>.truth` features where they are still valid."""
+
+
+@dataclass(frozen=True)
+class AggregateJob:
+    """One metric of the whole set."""
+
+    metric: str
+    generated: list[NDArray[np.float64]]
+    truth: list[NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One column of one clip, not yet a row."""
+
+    traits: Traits
+    status: Status
+    value: float | None = None
+    n: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All that came of one clip."""
+
+    values: list[Measured]
+    arrays: Arrays = field(default_factory=dict)
+    """`landmarks`, `<metric>.generated`, `<metric>.truth`: worth keeping."""
+
+
+@dataclass(frozen=True)
+class ScoreSetup:
+    """Builds the scoring handler; picklable."""
+
+    open_clips: Callable[[], Clips]
+    open_detector: Callable[[], Detector]
+    metrics: tuple[str, ...]
+    protocol: Protocol
+    split: str
+
+    def __call__(self, first: Any) -> "Scorer":
+        """Open dataset, metrics and detector here; what the first worker could not have stays unavailable."""
+        return Scorer(self, {} if first is None else first["unavailable"])
+
+
+class Scorer:
+    """Scores clips, one at a time."""
+
+    def __init__(self, setup: ScoreSetup, unavailable: Mapping[str, str]) -> None:
+        self._clips = setup.open_clips()
+        self._scored = setup.protocol.scored(setup.split)
+        self._unavailable = dict(unavailable)
+        self._metrics: dict[str, Any] = {}
+        self._factories = {name: registry.load(registry.METRICS, name) for name in setup.metrics}
+        self._detector: Detector | None = None
+        self._open_detector(setup.open_detector)
+        for name, factory in self._factories.items():
+            if name not in self._unavailable:
+                try:
+                    self._metrics[name] = factory(weights.find)
+                except UnavailableError as error:
+                    self._unavailable[name] = " ".join(str(error).split())
+        self.info = {"unavailable": self._unavailable, "weights": weights.used(), "device": device()}
+
+    def _open_detector(self, open_detector: Callable[[], Detector]) -> None:
+        users = [
+            name
+            for name, factory in self._factories.items()
+            if any("generated_landmarks" in traits.needs for traits in factory.traits)
+        ]
+        if not users:
+            return
+        try:
+            self._detector = open_detector()
+        except UnavailableError as error:
+            self._unavailable |= dict.fromkeys(users, f"landmark detector: {error}")
+
+    def __call__(self, job: ScoreJob | AggregateJob, tell: Tell) -> Scored:
+        """Score one clip, or a whole set from the features of its clips."""
+        if isinstance(job, AggregateJob):
+            return Scored(self._aggregate(job))
+        clip = self._clips.clip(job.record.clip_id)
+        frames = _frames(job)[self._scored]
+        truth = self._clips.truth(clip.clip_id)
+        arrays: Arrays = {}
+        given, missing = self._inputs(job, clip, frames, truth, arrays)
+        values: list[Measured] = []
+        for done, name in enumerate(job.metrics):
+            columns = self._factories[name].traits
+            if name in self._unavailable:
+                values += [
+                    Measured(traits, "unavailable", reason=self._unavailable[name]) for traits in columns
+                ]
+            elif self._factories[name].kind == "set":
+                values += self._features(name, given, missing, job.kept, arrays)
+            else:
+                values += _measure(self._metrics[name], columns, given, missing)
+            tell((done + 1) / len(job.metrics))
+        return Scored(values, arrays)
+
+    def _inputs(
+        self, job: ScoreJob, clip: Clip, frames: Frames, truth: Frames | None, arrays: Arrays
+    ) -> tuple[ClipArrays, dict[str, str]]:
+        """What metrics see, and for each input that is absent the reason."""
+        missing = {}
+        if truth is None:
+            missing["truth"] = "no ground truth"
+        else:
+            truth = truth[self._scored]
+        try:
+            targets = target_landmarks(clip)[self._scored]
+        except DatasetError as error:
+            targets, missing["target_landmarks"] = None, str(error)
+        landmarks = job.kept.get("landmarks")
+        if landmarks is None and self._detector is not None:
+            landmarks = self._detector.detect_video(frames, fps=job.record.fps or clip.driving.fps).landmarks
+        if landmarks is None:
+            missing["generated_landmarks"] = "no landmark detector"
+        else:
+            arrays["landmarks"] = landmarks
+        return ClipArrays(frames, truth, clip.portrait, targets, landmarks), missing
+
+    def _features(
+        self, name: str, given: ClipArrays, missing: Mapping[str, str], kept: Arrays, arrays: Arrays
+    ) -> list[Measured]:
+        """Features of a set metric; its columns hold no value until the whole set is there."""
+        columns = self._factories[name].traits
+        lacking = {traits.name: _lack(traits, len(given.generated), missing) for traits in columns}
+        if given.truth is None or all(lacking.values()):
+            return [
+                Measured(traits, "undefined", reason=lacking[traits.name] or "no ground truth")
+                for traits in columns
+            ]
+        metric = self._metrics[name]
+        try:
+            generated = np.asarray(metric.features(given.generated), np.float64)
+            truth = kept.get(f"{name}.truth")
+            truth = np.asarray(metric.features(given.truth) if truth is None else truth, np.float64)
+        except Exception as error:
+            return _broken(columns, error)
+        arrays |= {f"{name}.generated": generated, f"{name}.truth": truth}
+        return [
+            Measured(traits, "undefined", reason=lacking[traits.name])
+            if lacking[traits.name]
+            else Measured(traits, "ok", n=len(generated))
+            for traits in columns
+        ]
+
+    def _aggregate(self, job: AggregateJob) -> list[Measured]:
+        columns = self._factories[job.metric].traits
+        if job.metric in self._unavailable:
+            reason = self._unavailable[job.metric]
+            return [Measured(traits, "unavailable", reason=reason) for traits in columns]
+        try:
+            figures = self._metrics[job.metric].aggregate(job.generated, job.truth)
+        except Exception as error:
+            return _broken(columns, error)
+        return [_judge(traits, figures.get(traits.name)) for traits in columns]
+
+
+def _frames(job: ScoreJob) -> Frames:
+    frames = media.read_video(job.frames_file)
+    if hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest() != job.record.digest:
+        raise MediaError(
+            f"{job.frames_file}: not the frames that animation.json tells of; "
+            "delete the clip's folder and run again"
+        )
+    return frames
+
+
+def _measure(
+    metric: Any, columns: Sequence[Traits], given: ClipArrays, missing: Mapping[str, str]
+) -> list[Measured]:
+    """All columns of a per-clip metric; those whose inputs are absent are undefined."""
+    lacking = {traits.name: _lack(traits, len(given.generated), missing) for traits in columns}
+    figures: dict[str, Figure] = {}
+    if not all(lacking.values()):
+        try:
+            figures = metric.measure(given)
+        except Exception as error:
+            return _broken(columns, error)
+    return [
+        Measured(traits, "undefined", reason=lacking[traits.name])
+        if lacking[traits.name]
+        else _judge(traits, figures.get(traits.name))
+        for traits in columns
+    ]
+
+
+def _lack(traits: Traits, frames: int, missing: Mapping[str, str]) -> str:
+    """Why a column cannot be defined here; empty if it can."""
+    if frames < traits.minimum_frames:
+        return f"{frames} frames, at least {traits.minimum_frames} are needed"
+    return next((missing[need] for need in sorted(traits.needs) if need in missing), "")
+
+
+def _judge(traits: Traits, figure: Figure | None) -> Measured:
+    """A figure as a value, or why it is none. A value outside the declared range is a broken metric."""
+    if figure is None:
+        return Measured(traits, "failed", reason=f"the metric returned nothing for its column {traits.name}")
+    if figure.value is None:
+        return Measured(traits, "undefined", n=figure.n, reason=figure.reason or "no reason given")
+    if not np.isfinite(figure.value):
+        return Measured(traits, "failed", n=figure.n, reason=f"the metric returned {figure.value}")
+    low, high = traits.valid_range
+    slack = 1e-6 * max(1.0, abs(figure.value))  # rounding at the ends of the range
+    if not low - slack <= figure.value <= high + slack:
+        reason = f"the metric returned {figure.value:g}, outside its range [{low:g}, {high:g}]"
+        return Measured(traits, "failed", n=figure.n, reason=reason)
+    return Measured(traits, "ok", float(figure.value), figure.n)
+
+
+def _broken(columns: Sequence[Traits], error: Exception) -> list[Measured]:
+    """All columns of a metric that raised: unavailable weights are no failure."""
+    if isinstance(error, UnavailableError):
+        reason = " ".join(str(error).split())
+        return [Measured(traits, "unavailable", reason=reason) for traits in columns]
+    import traceback
+
+    traceback.print_exception(error)  # into the clip's log
+    return [Measured(traits, "failed", reason=one_line(error)) for traits in columns]

@@ -1,0 +1,288 @@
+"""The second stage of a run: rows, clip by clip, from finished animations.
+
+Everything that a value depends on goes into the digest `inputs` of its row; a row with today's digest is
+never computed again. Rows that failed or were unavailable are tried again each time the command is run.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from emojibench import registry
+from emojibench.dataset.dataset import Dataset
+from emojibench.errors import UserError
+from emojibench.runs import cost
+from emojibench.runs.executor import Task, Workers
+from emojibench.runs.folder import RowKey, RunFolder
+from emojibench.runs.progress import Progress
+from emojibench.runs.records import AnimationRecord, Row
+from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
+from emojibench.runs.spec import RunSpec
+from metrics.interface import Traits
+
+FINISHED = ("ok", "undefined")
+SET = ""
+"""`clip_id` of the rows that hold the value of a whole set."""
+
+
+@dataclass
+class Plan:
+    """What is left to score."""
+
+    spec: RunSpec
+    dataset: Dataset
+    factories: dict[str, Any]
+    """Registered name to metric factory, for all of `spec.metrics`."""
+    rows: dict[RowKey, Row]
+    jobs: list[ScoreJob] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._about = {entry.clip_id: entry for entry in self.dataset.entries}
+
+    def key(self, record: AnimationRecord, metric: str, traits: Iterable[Traits]) -> str:
+        """Digest of all that the values of a metric on one clip are computed from."""
+        return self._digest(record.clip_id, metric, traits, frames=record.digest)
+
+    def truth_key(self, record: AnimationRecord, metric: str, traits: Iterable[Traits]) -> str:
+        """Digest of all that the features of the ground truth are computed from."""
+        return self._digest(record.clip_id, metric, traits)
+
+    def landmarks_key(self, record: AnimationRecord) -> str:
+        """Digest of all that the landmarks on the generated frames are computed from."""
+        return self._digest(record.clip_id, "landmarks", (), frames=record.digest)
+
+    def _digest(self, clip_id: str, what: str, traits: Iterable[Traits], **more: str) -> str:
+        protocol = self.spec.protocol.model_dump(mode="json", exclude={"metrics", "aggregation"})
+        versions = {column.name: column.version for column in traits}
+        return digest([clip_id, what, versions, self.spec.dataset_digest, self.spec.split, protocol, more])
+
+    def row(self, clip_id: str, measured: Measured, *, note: str = "", inputs: str = "") -> Row:
+        """A measured value as a row of this run."""
+        about = self._about.get(clip_id)
+        return Row(
+            clip_id=clip_id,
+            subject=about.subject if about else "",
+            domain=about.domain if about else "",
+            metric=measured.traits.name,
+            value=measured.value,
+            unit=measured.traits.unit,
+            n=measured.n,
+            status=measured.status,
+            reason=measured.reason,
+            note=note,
+            inputs=inputs,
+        )
+
+
+def digest(content: object) -> str:
+    """Short digest of anything that is JSON."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
+    """Find out what has to be scored; rows that need no frames (costs, failed clips) are written at once."""
+    factories = {name: registry.load(registry.METRICS, name) for name in spec.metrics}
+    left = Plan(spec, dataset, factories, folder.rows())
+    records = {clip_id: folder.animation(clip_id) for clip_id in spec.clips}
+    costs = cost.columns(record for record in records.values() if record)
+    for clip_id, record in records.items():
+        if record is None or record.status == "failed":
+            reason = record.reason if record else "not animated yet"
+            columns = [traits for factory in factories.values() for traits in factory.traits]
+            failed = [Measured(traits, "failed", reason=reason) for traits in [*columns, *costs]]
+            _append(folder, left, [left.row(clip_id, measured) for measured in failed])
+            continue
+        _append(
+            folder,
+            left,
+            [
+                left.row(clip_id, measured, note=note, inputs=record.digest[:16])
+                for measured, note in cost.measured(record, costs)
+            ],
+        )
+        if job := _job(folder, left, record):
+            left.jobs.append(job)
+    return left
+
+
+def _append(folder: RunFolder, left: Plan, rows: list[Row]) -> None:
+    """Append the rows that say something new."""
+    new = [row for row in rows if left.rows.get((row.clip_id, row.metric)) != row]
+    folder.append(new)
+    left.rows |= {(row.clip_id, row.metric): row for row in new}
+
+
+def _job(folder: RunFolder, left: Plan, record: AnimationRecord) -> ScoreJob | None:
+    features = folder.features(record.clip_id)
+    missing = [
+        name
+        for name, factory in left.factories.items()
+        if not _finished(left, record, name, factory, features)
+    ]
+    if not missing:
+        return None
+    kept: Arrays = {}
+    if str(features.get("landmarks.inputs")) == left.landmarks_key(record):
+        kept["landmarks"] = features["landmarks"]
+    for name in missing:
+        key = left.truth_key(record, name, left.factories[name].traits)
+        if str(features.get(f"{name}.truth.inputs")) == key:
+            kept[f"{name}.truth"] = features[f"{name}.truth"]
+    return ScoreJob(record, folder.frames_file(record.clip_id), tuple(missing), kept)
+
+
+def _finished(left: Plan, record: AnimationRecord, name: str, factory: Any, features: Arrays) -> bool:
+    key = left.key(record, name, factory.traits)
+    for traits in factory.traits:
+        row = left.rows.get((record.clip_id, traits.name))
+        if row is None or row.inputs != key or row.status not in FINISHED:
+            return False
+        if factory.kind == "set" and row.status == "ok" and str(features.get(f"{name}.inputs")) != key:
+            return False
+    return True
+
+
+def needed(left: Plan) -> tuple[str, ...]:
+    """Metrics that a scoring worker has to load: those with missing rows, and sets whose value is stale."""
+    names = {name for job in left.jobs for name in job.metrics}
+    names |= {
+        name for name, factory in left.factories.items() if factory.kind == "set" and _stale(left, name)
+    }
+    return tuple(name for name in left.factories if name in names)
+
+
+def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: Progress) -> None:
+    """Score every clip that lacks rows. Raises `UserError` when the folder cannot be written."""
+    unavailable = workers.info["unavailable"]
+    jobs = []
+    for job in left.jobs:
+        if set(job.metrics) <= set(unavailable):  # no need to decode frames for dashes
+            dashes = [
+                Measured(traits, "unavailable", reason=unavailable[name])
+                for name in job.metrics
+                for traits in left.factories[name].traits
+            ]
+            _append(folder, left, _rows(left, job, dashes))
+            progress.done(job.record.clip_id)
+        else:
+            jobs.append(job)
+    tasks = [
+        Task(job.record.clip_id, job, folder.scratch / f"score-{job.record.clip_id}.txt") for job in jobs
+    ]
+    for outcome in workers.map(tasks, lambda task, done: progress.partly(task.key, done)):
+        job = outcome.task.payload
+        if outcome.result is None:
+            columns = [traits for name in job.metrics for traits in left.factories[name].traits]
+            values = [Measured(traits, "failed", reason=outcome.failure) for traits in columns]
+        else:
+            values = outcome.result.values
+            _keep_features(folder, left, job, outcome.result.arrays)
+        _append(folder, left, _rows(left, job, values))
+        failures = [measured.reason for measured in values if measured.status == "failed"]
+        if failures:
+            folder.keep_log(outcome.task.log, f"score-{job.record.clip_id}")
+        progress.done(job.record.clip_id, failures[0] if failures else "")
+
+
+def _rows(left: Plan, job: ScoreJob, values: list[Measured]) -> list[Row]:
+    inputs = {
+        traits.name: left.key(job.record, name, left.factories[name].traits)
+        for name in job.metrics
+        for traits in left.factories[name].traits
+    }
+    note = job.record.note
+    return [
+        left.row(job.record.clip_id, measured, note=note, inputs=inputs[measured.traits.name])
+        for measured in values
+    ]
+
+
+def _keep_features(folder: RunFolder, left: Plan, job: ScoreJob, arrays: Mapping[str, Any]) -> None:
+    """Merge new arrays into the clip's file, each with the digest of what it was computed from."""
+    if not arrays:
+        return
+    merged = folder.features(job.record.clip_id) | dict(arrays)
+    if "landmarks" in arrays:
+        merged["landmarks.inputs"] = np.array(left.landmarks_key(job.record))
+    for name in job.metrics:
+        if f"{name}.generated" in arrays:
+            traits = left.factories[name].traits
+            merged[f"{name}.inputs"] = np.array(left.key(job.record, name, traits))
+            merged[f"{name}.truth.inputs"] = np.array(left.truth_key(job.record, name, traits))
+    folder.write_features(job.record.clip_id, merged)
+
+
+def score_sets(folder: RunFolder, left: Plan, workers: Workers) -> None:
+    """Compute the metrics of the whole set from the features of its clips."""
+    names = [name for name, factory in left.factories.items() if factory.kind == "set" and _stale(left, name)]
+    tasks = []
+    for name in names:
+        features = [folder.features(clip_id) for clip_id in _members(left, name)]
+        generated = [arrays[f"{name}.generated"] for arrays in features]
+        truth = [arrays[f"{name}.truth"] for arrays in features]
+        tasks.append(Task(name, AggregateJob(name, generated, truth), folder.scratch / f"set-{name}.txt"))
+    for outcome in workers.map(tasks, lambda task, done: None):
+        name = outcome.task.key
+        if outcome.result is None:
+            values = [Measured(t, "failed", reason=outcome.failure) for t in left.factories[name].traits]
+        else:
+            values = outcome.result.values
+        if any(measured.status == "failed" for measured in values):
+            folder.keep_log(outcome.task.log, f"set-{name}")
+        key = _set_key(left, name)
+        _append(folder, left, [left.row(SET, measured, inputs=key) for measured in values])
+
+
+def _members(left: Plan, name: str) -> dict[str, str]:
+    """Clips whose features are there, in the order of the dataset, with the digests of their inputs."""
+    members = {}
+    for clip_id in left.spec.clips:
+        for traits in left.factories[name].traits:
+            row = left.rows.get((clip_id, traits.name))
+            if row is not None and row.status == "ok":
+                members[clip_id] = row.inputs
+    return members
+
+
+def _set_key(left: Plan, name: str) -> str:
+    return digest(list(_members(left, name).items()))
+
+
+def _stale(left: Plan, name: str) -> bool:
+    """Does the value of the set still have to be computed from the features that are there?"""
+    if not _members(left, name):
+        return False
+    key = _set_key(left, name)
+    rows = [left.rows.get((SET, traits.name)) for traits in left.factories[name].traits]
+    return any(row is None or row.inputs != key or row.status not in FINISHED for row in rows)
+
+
+def setup(left: Plan, open_clips: Any, open_detector: Any) -> ScoreSetup:
+    """What scoring workers are built from."""
+    return ScoreSetup(open_clips, open_detector, needed(left), left.spec.protocol, left.spec.split)
+
+
+def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:
+    """Registered names for what a user asked for: metrics, or columns of theirs; None means all.
+
+    Raises:
+        UserError: no such metric or column.
+    """
+    names = registry.names(registry.METRICS)
+    if wanted is None:
+        return tuple(names)
+    chosen = set()
+    columns: dict[str, str] = {}
+    for given in wanted:
+        if given not in names and not columns:
+            columns = {
+                traits.name: name for name in names for traits in registry.load(registry.METRICS, name).traits
+            }
+        if given not in names and given not in columns:
+            raise UserError(registry.unknown("metric", given, {*names, *columns}))
+        chosen.add(given if given in names else columns[given])
+    return tuple(name for name in names if name in chosen)

@@ -1,0 +1,93 @@
+"""What a run is: everything that decides its animations, and what is measured on them."""
+
+import hashlib
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from emojibench.errors import UserError
+from emojibench.protocol import Protocol
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+_ANIMATION_FIELDS = (
+    "source", "method", "options", "revision", "dataset", "dataset_version", "dataset_digest",
+    "split", "clips", "seed",
+)  # fmt: skip
+_ANIMATION_PROTOCOL = ("size", "frames", "detector")
+
+
+class RunSpec(BaseModel):
+    """One method over one split under one protocol: spec.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: str
+    """Folder name of the run."""
+    source: Literal["method", "predictions"]
+    """Animated here by a method, or finished videos that were made elsewhere."""
+    method: str
+    """Registered name of the method, or the name the user gave to finished videos."""
+    options: dict[str, str] = {}
+    """`--set key=value` pairs."""
+    revision: str
+    """`Method.revision`; another one means other animations."""
+    dataset_ref: str
+    """What the user asked for: a name, or a folder as typed."""
+    dataset: str
+    dataset_version: str
+    dataset_digest: str
+    split: str
+    clips: tuple[str, ...]
+    """Clip ids in the order of the dataset."""
+    seed: int
+    """Every clip's seed is derived from it and the clip id (`clip_seed`)."""
+    metrics: tuple[str, ...]
+    """Registered names of the metrics."""
+    protocol: Protocol
+
+    @field_validator("name")
+    @classmethod
+    def _is_folder_name(cls, name: str) -> str:
+        return checked_name(name, "--name")
+
+    def conflicts(self, other: "RunSpec") -> list[str]:
+        """Lines `field: ours, theirs` where the two would animate differently.
+
+        Metrics and the scoring half of the protocol may differ: the same animations are then scored again.
+        """
+        ours, theirs = self._animation(), other._animation()
+        return [
+            f"{key}: {_short(ours[key])}, {_short(theirs[key])}" for key in ours if ours[key] != theirs[key]
+        ]
+
+    def _animation(self) -> dict[str, Any]:
+        fields = {key: getattr(self, key) for key in _ANIMATION_FIELDS}
+        return fields | {key: getattr(self.protocol, key) for key in _ANIMATION_PROTOCOL}
+
+
+def checked_name(name: str, what: str) -> str:
+    """`name` if it can be a file name on any system.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{what}: expected letters, digits and . _ + - (first a letter or digit), got {name!r}; "
+            "choose another name"
+        )
+    return name
+
+
+def clip_seed(seed: int, clip_id: str) -> int:
+    """Seed of one clip in [0, 2^31), from the run's seed and the clip id, never from the order of clips."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()[:4], "big") >> 1
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} clips ({', '.join(value[:3])}{', …' if len(value) > 3 else ''})"
+    return repr(value)

@@ -1,0 +1,151 @@
+"""The last stage of a run: rows.jsonl as rows.parquet and summary.json. Needs neither frames nor a GPU."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from emojibench import registry
+from emojibench.runs import cost
+from emojibench.runs.folder import OutputError, RunFolder
+from emojibench.runs.records import AnimationRecord, Row
+from emojibench.runs.scoring import SET
+from emojibench.runs.spec import RunSpec
+from emojibench.statistics import clustered_bootstrap
+from metrics.interface import Traits
+
+SCHEMA_VERSION = 1
+
+
+def summarise(folder: RunFolder) -> dict[str, Any]:
+    """Write both views from what is on disk and return the summary.
+
+    Every (clip, metric) counts once, by its last row. `mean`, `low` and `high` are over clips that have a
+    value (95 % bootstrap, clustered by portrait), or `mean` is the single value of a set; `coverage` is the
+    fraction of the expected clips that have one. Latencies of warm-up clips are left out if there are others.
+
+    Raises:
+        UserError: the run folder is damaged or cannot be written.
+    """
+    spec = folder.spec()
+    rows = folder.rows()
+    records = [record for clip in spec.clips if (record := folder.animation(clip))]
+    views = {}
+    per_clip: list[Row] = []
+    for traits, kind in _columns(spec, records):
+        of_column = [rows[clip, traits.name] for clip in spec.clips if (clip, traits.name) in rows]
+        if kind == "set":
+            views[traits.name] = _of_set(traits, of_column, rows.get((SET, traits.name)), len(spec.clips))
+            of_column = [
+                row for row in of_column if row.status != "ok"
+            ]  # its value is the set's, not the clip's
+        else:
+            views[traits.name] = _of_clips(traits, of_column, len(spec.clips))
+        per_clip += of_column
+    failed = {record.clip_id: record.reason for record in records if record.status == "failed"}
+    summary = {
+        "schema_version": SCHEMA_VERSION,
+        "name": spec.name,
+        "method": spec.method,
+        "revision": spec.revision,
+        "split": spec.split,
+        "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
+        "protocol": spec.protocol.id,
+        "clips": {"expected": len(spec.clips), "animated": len(records) - len(failed), "failed": failed},
+        "metrics": views,
+    }
+    _write_parquet(folder, sorted(per_clip, key=lambda row: spec.clips.index(row.clip_id)))
+    folder.write_json("summary.json", summary)
+    return summary
+
+
+def _columns(spec: RunSpec, records: Iterable[AnimationRecord]) -> list[tuple[Traits, str]]:
+    columns = [(traits, "clip") for traits in cost.columns(records)]
+    for name in spec.metrics:
+        factory = registry.load(registry.METRICS, name)
+        columns += [(traits, factory.kind) for traits in factory.traits]
+    return columns
+
+
+def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> dict[str, Any]:
+    measured = [row for row in rows if row.status == "ok" and row.value is not None]
+    counted = [row for row in measured if row.note != cost.WARM_UP] or measured
+    values = [row.value for row in counted if row.value is not None]
+    mean = low = high = median = None
+    if values:
+        interval = clustered_bootstrap(values, [row.subject for row in counted])
+        mean, low, high = interval.mean, _finite(interval.low), _finite(interval.high)
+        median = statistics.median(values)
+    status, reason = _verdict(rows, len(measured), expected)
+    return {
+        "mean": mean, "low": low, "high": high, "median": median,
+        "n_clips": len(values), "expected": expected, "coverage": len(measured) / expected,
+        "status": status, "reason": reason, **_about(traits, "clip"),
+    }  # fmt: skip
+
+
+def _of_set(traits: Traits, rows: Sequence[Row], total: Row | None, expected: int) -> dict[str, Any]:
+    members = sum(row.status == "ok" for row in rows)
+    if members and total is not None and total.status == "ok":
+        status, reason = _verdict(rows, members, expected)
+        value, n = total.value, total.n
+    elif members:
+        status, reason = (
+            (total.status, total.reason) if total else ("failed", "not aggregated yet; score again")
+        )
+        value, n = None, 0
+    else:
+        (status, reason), value, n = _verdict(rows, 0, expected), None, 0
+    return {
+        "mean": value, "low": None, "high": None, "median": None,
+        "n_clips": n, "expected": expected, "coverage": n / expected,
+        "status": status, "reason": reason, **_about(traits, "set"),
+    }  # fmt: skip
+
+
+def _about(traits: Traits, kind: str) -> dict[str, Any]:
+    return {"kind": kind, "unit": traits.unit, "better": traits.better, "decimals": traits.decimals}
+
+
+def _verdict(rows: Iterable[Row], measured: int, expected: int) -> tuple[str, str]:
+    """Status of a column, and why values are missing: the most frequent reasons with their counts."""
+    missing = Counter((row.status, row.reason) for row in rows if row.status != "ok")
+    unseen = expected - measured - missing.total()
+    if unseen:
+        missing["failed", "not scored yet"] = unseen
+    if not missing:
+        return "ok", ""
+    several = len(missing) > 1 or measured
+    reasons = [
+        f"{count} of {expected}: {reason}" if several else reason
+        for (_, reason), count in missing.most_common(3)
+    ]
+    return ("ok" if measured else missing.most_common(1)[0][0][0]), "; ".join(reasons)
+
+
+def _finite(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
+
+
+def _write_parquet(folder: RunFolder, rows: Sequence[Row]) -> None:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    text = pyarrow.string()
+    schema = pyarrow.schema(
+        {
+            "clip_id": text, "subject": text, "domain": text, "metric": text, "value": pyarrow.float64(),
+            "unit": text, "n": pyarrow.int64(), "status": text, "reason": text, "note": text, "inputs": text,
+        }
+    )  # fmt: skip
+    table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
+    temporary: Path = folder.path / ".rows.parquet.tmp"
+    try:
+        parquet.write_table(table, temporary, compression="zstd")
+        temporary.replace(folder.path / "rows.parquet")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder.path / 'rows.parquet'}: {error}; free some space and run the command again"
+        ) from error
