@@ -7,7 +7,7 @@ from emojibench.errors import UserError
 from emojibench.registry import unknown
 
 Kind = Callable[[str], Any] | Sequence[str]
-"""How one option is read: `int`, `float`, `str`, `bool`, a function that raises ValueError, or the allowed words."""
+"""How one option is read: `int`, `float`, `str`, `bool`, a function raising ValueError, the allowed words."""
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
