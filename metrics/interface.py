@@ -1,7 +1,7 @@
 """What a metric is: declared traits and a pure function on arrays.
 
-Nothing here knows of clips, files or run folders. The harness hands over arrays and, for metrics with weights,
-a function that finds a weight file by name.
+Nothing here knows of clips, files or run folders. The harness hands over arrays and, for metrics with
+weights, a function that finds a weight file by name.
 """
 
 from collections.abc import Callable
@@ -91,4 +91,22 @@ class SetMetric(Protocol):
         self, generated: list[NDArray[np.float64]], truth: list[NDArray[np.float64]]
     ) -> dict[str, Figure]:
         """One figure for each name in `traits` from the features of all clips."""
+        ...
+
+
+class MetricFactory(Protocol):
+    """What an entry point of the group `emojibench.metrics` names; the metric's class itself will do."""
+
+    kind: Literal["clip", "set"]
+    """Whether it makes a `ClipMetric` or a `SetMetric`."""
+    traits: tuple[Traits, ...]
+    """The metric's columns, readable without weights."""
+
+    def __call__(self, find_weights: FindWeights) -> ClipMetric | SetMetric:
+        """Build the metric.
+
+        Raises:
+            ImportError: an optional package is not installed; the message names it.
+            ValueError: a weight file that is not what its name says.
+        """
         ...
