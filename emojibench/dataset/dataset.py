@@ -150,7 +150,7 @@ class Dataset:
         stored = self.manifest.size
         if video.shape[:3] != (frames, stored, stored):
             raise DatasetError(
-                f"{relative}: {len(video)} frames of {video.shape[2]}x{video.shape[1]}; the manifest promises "
-                f"{frames} of {stored}x{stored}"
+                f"{relative}: {len(video)} frames of {video.shape[2]}x{video.shape[1]}; "
+                f"the manifest promises {frames} of {stored}x{stored}"
             )
         return resize(video, self.size)

@@ -1,17 +1,18 @@
 """The embedded datasets `mini` and `synth`: made on the spot from their seeds, file by file, into the cache.
 
-Sequence i is identity i under motion i (`emojibench.synth`). Clip `self-i`: the portrait is frame 0 of sequence i,
-which also drives and is the truth. Clip `cross-i`: the portrait is identity i, neutral, in a mild seeded pose; the
-sequence of another subject drives (`pairing`); the truth is identity i rendered under that motion.
+Sequence i is identity i under motion i (`emojibench.synth`).
+Clip `self-i`: the portrait is frame 0 of sequence i, which also drives and is the truth.
+Clip `cross-i`: the portrait is identity i, neutral, in a mild seeded pose; the sequence of another subject
+drives (`pairing`); the truth is identity i rendered under that motion.
 """
 
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from emojibench import media
@@ -174,8 +175,8 @@ def _recipe(name: str, size: int, detector: str) -> dict[str, Any]:
         ],
         "pairing": list(_pairing(name)),
         "detector": detector,
-        "numpy": version("numpy"),
-        "opencv": version("opencv-contrib-python"),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
     }
 
 

@@ -40,7 +40,7 @@ class FolderFiles:
             found = sha256(file)
             if found != self._sha256[relative]:
                 raise DatasetError(
-                    f"{file}: sha256 {found[:12]}..., the manifest promises {self._sha256[relative][:12]}...; "
+                    f"{file}: sha256 {found[:12]}, not {self._sha256[relative][:12]} as in the manifest; "
                     "the file was changed or damaged: restore it, or build the dataset again"
                 )
             self._verified.add(relative)

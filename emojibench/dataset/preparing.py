@@ -1,32 +1,40 @@
-"""Making the files of many clips ahead of time, with a progress bar and, if wanted, several processes."""
+"""Work over many files, with a progress bar on stderr and, if wanted, several processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
+from typing import TypeVar
 
 from emojibench.dataset.dataset import Files
 from emojibench.dataset.manifest import ClipEntry
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
 
 def prepare(files: Files, entries: Sequence[ClipEntry], *, jobs: int) -> None:
-    """Make what is missing; see `Dataset.prepare`."""
+    """Make the files that are missing; see `Dataset.prepare`."""
     pending = [entry for entry in entries if not all(map(files.ready, entry.files))]
-    if not pending:
-        return
+    spread(partial(_make, files), pending, jobs=jobs, title="Making clips")
+
+
+def spread(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], *, jobs: int, title: str
+) -> list[_Result]:
+    """`[function(item) for item in items]`, in order, over `jobs` processes."""
+    if not items:
+        return []
     from rich.console import Console
     from rich.progress import track
 
-    jobs = min(jobs, len(pending))
+    jobs = min(jobs, len(items))
     # MediaPipe's graphs do not survive a fork.
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else nullcontext()
     with pool as workers:
-        make = partial(_make, files)
-        done = workers.map(make, pending) if workers else map(make, pending)
-        stderr = Console(stderr=True)
-        for _ in track(done, "Making clips", len(pending), console=stderr, transient=True):
-            pass
+        results = workers.map(function, items) if workers else map(function, items)
+        return list(track(results, title, len(items), console=Console(stderr=True), transient=True))
 
 
 def _make(files: Files, entry: ClipEntry) -> None:

@@ -1,7 +1,7 @@
 """Landmarks made again, where a dataset's own come from a detector that this run does not use.
 
-Landmarks of two detectors are never mixed: either all of a dataset's are made again from its stored frames, or
-the dataset is refused. Landmarks that somebody placed by hand are no detector's, and are kept.
+Landmarks of two detectors are never mixed: either all of a dataset's are made again from its stored frames,
+or the dataset is refused. Landmarks that somebody placed by hand are no detector's, and are kept.
 """
 
 import sys
@@ -24,7 +24,7 @@ def redetected(files: Files, manifest: Manifest, entries: tuple[ClipEntry, ...],
     without = [entry.driving for entry in entries if entry.driving_frames is None]
     if without:
         raise DatasetError(
-            f"dataset {manifest.name}: its landmarks come from {manifest.detector}, this run uses {detector}, "
+            f"dataset {manifest.name}: its landmarks are {manifest.detector}'s, this run uses {detector}, "
             f"and {without[0]} has no frames to detect them again on; run with the dataset's own detector"
         )
     print(

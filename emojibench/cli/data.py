@@ -1,0 +1,143 @@
+"""`emojibench data`: look at, build and verify datasets."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from emojibench.dataset.building import BuildReport
+    from emojibench.dataset.dataset import Dataset
+    from emojibench.dataset.verifying import VerifyReport
+
+app = typer.Typer(no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DETECTOR_HELP = "Landmark detector: auto, bundled, task, or a full id."
+
+
+@app.command()
+def info(
+    ref: Annotated[str, typer.Argument(help="mini, synth, or a dataset folder.")] = "mini",
+    size: Annotated[int, typer.Option(help="Side of the frames in pixels.")] = 256,
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a dataset holds: clips per split and domain, detector, digest, licence."""
+    from emojibench.dataset import load_dataset
+
+    facts = _facts(load_dataset(ref, size=size, detector=detector))
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        typer.echo(f"{key:>9}  {shown}")
+
+
+@app.command()
+def build(
+    portraits: Annotated[Path, typer.Option(help="Folder of pictures; subfolders name domains.")],
+    driving: Annotated[Path, typer.Option(help="Folder of driving videos.")],
+    out: Annotated[Path, typer.Option(help="Dataset folder to make.")],
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; the folder's by default.")] = None,
+    licence: Annotated[
+        str, typer.Option(help="Terms under which portraits and videos may be used.")
+    ] = "unstated; see the sources",
+    subjects: Annotated[
+        Path | None, typer.Option(help="CSV: file,subject[,domain]; other files are subjects of their own.")
+    ] = None,
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
+    size: Annotated[int, typer.Option(help="Side of the stored square frames in pixels.")] = 256,
+    frames: Annotated[int, typer.Option(help="Length of every driving sequence.")] = 64,
+    fps: Annotated[
+        float, typer.Option(help="Wanted rate; every n-th frame is taken to come near it.")
+    ] = 25.0,
+    min_fps: Annotated[float, typer.Option(help="Slower videos are left out.")] = 10.0,
+    min_detected: Annotated[float, typer.Option(help="Least share of frames with a face.")] = 0.9,
+    pairs_per_portrait: Annotated[int, typer.Option(help="Cross clips per portrait.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the pairing.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Build a benchmark from your own portraits and driving videos.
+
+    Each file is either kept or left out with the reason; the same report is kept in build-report.json.
+    """
+    from emojibench.dataset import building
+
+    report = building.build(
+        portraits,
+        driving,
+        out,
+        name=name,
+        licence=licence,
+        subjects=subjects,
+        detector=detector,
+        jobs=jobs,
+        size=size,
+        frames=frames,
+        fps=fps,
+        min_fps=min_fps,
+        min_detected=min_detected,
+        pairs_per_portrait=pairs_per_portrait,
+        seed=seed,
+    )
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+        return
+    _print_items(report)
+    counts = ", ".join(f"{number} {split}" for split, number in report.clips.items())
+    typer.echo(f"{out}: {counts} clips, digest {report.digest[:12]}")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check every file of a dataset folder; exit code 2 when it is broken."""
+    from emojibench.dataset import verifying
+
+    report = verifying.verify(folder)
+    typer.echo(report.model_dump_json(indent=2) if as_json else _verdict(report))
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+def _facts(dataset: "Dataset") -> dict[str, object]:
+    rows = dataset.entries
+    domains = sorted({entry.domain for entry in rows})
+    made = {path for entry in rows for path in entry.files}
+    return {
+        "name": dataset.name,
+        "version": dataset.version,
+        "digest": dataset.digest,
+        "licence": dataset.licence,
+        "detector": dataset.detector,
+        "frames": f"{min(entry.frames for entry in rows)} to {max(entry.frames for entry in rows)} per clip",
+        "size": f"{dataset.size}x{dataset.size}",
+        "clips": {split: len(dataset.clip_ids(split)) for split in dataset.splits},
+        "domains": {domain: sum(entry.domain == domain for entry in rows) for domain in domains},
+        "subjects": len({entry.subject for entry in rows}),
+        "files": f"{sum(map(dataset.files.ready, made))} of {len(made)} there; the others are made when needed",
+    }
+
+
+def _print_items(report: "BuildReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("file", "kind", "", "domain", "subject", "why", title=report.name)
+    for item in report.items:
+        verdict = "kept" if item.kept else "left out"
+        table.add_row(Path(item.file).name, item.kind, verdict, item.domain, item.subject, item.reason)
+    Console().print(table)
+
+
+def _verdict(report: "VerifyReport") -> str:
+    lines = [f"{problem.severity:>7}  {problem.where}: {problem.what}" for problem in report.problems]
+    state = "sound" if report.ok else "broken"
+    counts = f"{report.clips} clips, {report.files} files, {len(report.problems)} problems"
+    return "\n".join([*lines, f"{report.folder}: {state} ({counts})"])

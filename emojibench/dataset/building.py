@@ -1,0 +1,202 @@
+"""Building a dataset folder from somebody's own portraits and driving videos.
+
+Every file given is either kept or left out with the reason, in `build-report.json`. See docs/datasets.md.
+"""
+
+import hashlib
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from emojibench.dataset.ingest import Item, Settings, add_driving, add_portrait, first_frame_id
+from emojibench.dataset.loading import sha256
+from emojibench.dataset.manifest import ClipEntry, Manifest, Split, digest_of_clips, write_manifest
+from emojibench.dataset.preparing import spread
+from emojibench.dataset.sources import PICTURES, VIDEOS, find_sources, read_subjects
+from emojibench.errors import UserError
+from emojibench.faces import detector_id
+from emojibench.media import write_text
+
+REPORT_FILE = "build-report.json"
+
+
+class BuildReport(BaseModel):
+    """What became of every file, and the clips that came out."""
+
+    name: str
+    digest: str
+    settings: Settings
+    items: list[Item]
+    clips: dict[str, int]
+    """Clips per split."""
+
+
+def build(
+    portraits: Path,
+    driving: Path,
+    out: Path,
+    *,
+    name: str | None = None,
+    licence: str = "unstated; see the sources",
+    subjects: Path | None = None,
+    detector: str = "auto",
+    jobs: int = 1,
+    **settings: Any,
+) -> BuildReport:
+    """Build a dataset folder; it appears at once, complete, or not at all.
+
+    Self clips: every kept video drives its own first frame. Cross clips: every kept portrait is driven by
+    `pairs_per_portrait` videos of other subjects, those with the smallest sha256 of "seed:portrait:video", so
+    that a file added later disturbs few pairs.
+
+    Args:
+        portraits: folder of pictures; a picture in a subfolder has that subfolder's name as its domain.
+        driving: folder of videos.
+        out: folder to make; must not exist, or be empty.
+        name: of the dataset; `out`'s by default.
+        licence: terms under which the portraits and videos may be used.
+        subjects: CSV with the columns file, subject and, optionally, domain; a file that it does not name is
+            a subject of its own.
+        detector: `auto`, `bundled`, `task` or a full detector id.
+        jobs: processes that share the work.
+        settings: fields of `Settings`.
+
+    Raises:
+        UserError: a folder is missing, a setting is out of range, `out` is in the way or cannot be written,
+            or no clip came out.
+    """
+    chosen = _settings(detector, settings)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out}: already there; choose another --out, or remove it")
+    who = read_subjects(subjects)
+    pictures = find_sources(portraits, PICTURES, who)
+    videos = find_sources(driving, VIDEOS, who)
+    if unused := sorted(set(who) - {source.file.name for source in (*pictures, *videos)}):
+        raise UserError(f"{subjects}: names {unused[0]!r}, which is in neither {portraits} nor {driving}")
+    with _beside(out) as folder:
+        root = Path(folder) / "dataset"
+        add = partial(add_portrait, root, chosen)
+        items = _without_twins(spread(add, pictures, jobs=jobs, title="Portraits"))
+        add = partial(add_driving, root, chosen)
+        items += _without_twins(spread(add, videos, jobs=jobs, title="Driving videos"))
+        entries = tuple(_with_digests(root, entry) for entry in _clips(items, chosen))
+        if not entries:
+            lines = "\n".join(f"  {item.file}: {item.reason}" for item in items if not item.kept)
+            raise UserError(f"no clip came out of {portraits} and {driving}; left out:\n{lines}")
+        report = _finish(root, name or out.resolve().name, licence, chosen, entries, items)
+        if out.is_dir():
+            out.rmdir()
+        root.rename(out)
+    return report
+
+
+def _settings(detector: str, given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(detector=detector_id(detector), **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = f"--{first['loc'][0]}".replace("_", "-")
+        raise UserError(f"{flag}: {first['msg'].lower()}, got {first['input']!r}") from error
+
+
+def _beside(out: Path) -> "tempfile.TemporaryDirectory[str]":
+    try:
+        out.resolve().parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}.")
+    except OSError as error:
+        raise UserError(f"cannot write to {out.parent}: {error.strerror}; choose another --out") from error
+
+
+def _without_twins(items: list[Item]) -> list[Item]:
+    """Of files with the same bytes only the first is kept."""
+    first: dict[str, str] = {}
+    unique = []
+    for item in items:
+        if item.kept:
+            twin = first.setdefault(sha256(Path(item.file)), item.file)
+            if twin != item.file:
+                item = item.model_copy(update={"kept": False, "reason": f"the same bytes as {twin}"})
+        unique.append(item)
+    return unique
+
+
+def _clips(items: list[Item], settings: Settings) -> list[ClipEntry]:
+    portraits = [item for item in items if item.kept and item.kind == "portrait"]
+    videos = [item for item in items if item.kept and item.kind == "driving"]
+    own = [_entry("self", video, video, settings) for video in videos]
+    return own + [
+        _entry("cross", portrait, video, settings)
+        for portrait in portraits
+        for video in _drivers(portrait, videos, settings)
+    ]
+
+
+def _drivers(portrait: Item, videos: list[Item], settings: Settings) -> list[Item]:
+    others = [video for video in videos if video.subject != portrait.subject]
+    return sorted(others, key=partial(_distance, settings.seed, portrait))[: settings.pairs_per_portrait]
+
+
+def _distance(seed: int, portrait: Item, video: Item) -> str:
+    return hashlib.sha256(f"{seed}:{portrait.id}:{video.id}".encode()).hexdigest()
+
+
+def _entry(split: Split, portrait: Item, video: Item, settings: Settings) -> ClipEntry:
+    own = split == "self"
+    picture = first_frame_id(video.id) if own else portrait.id
+    frames = f"driving/{video.id}.mkv"
+    return ClipEntry(
+        clip_id=f"self-{video.id}" if own else f"cross-{portrait.id}-by-{video.id}",
+        split=split,
+        domain=portrait.domain,
+        subject=portrait.subject,
+        driving_subject=video.subject,
+        frames=settings.frames,
+        portrait=f"portraits/{picture}.png",
+        portrait_landmarks=f"portraits/{picture}.npz",
+        driving=f"driving/{video.id}.npz",
+        driving_frames=frames,
+        truth=frames if own else None,
+    )
+
+
+def _with_digests(root: Path, entry: ClipEntry) -> ClipEntry:
+    return entry.model_copy(update={"sha256": {path: sha256(root / path) for path in entry.files}})
+
+
+def _finish(
+    root: Path,
+    name: str,
+    licence: str,
+    settings: Settings,
+    entries: tuple[ClipEntry, ...],
+    items: list[Item],
+) -> BuildReport:
+    """Drop the files of items that were left out after all; write manifest and report."""
+    named = {root / path for entry in entries for path in entry.files}
+    for file in root.rglob("*"):
+        if file.is_file() and file not in named:
+            file.unlink()
+    splits = {split: sum(entry.split == split for entry in entries) for split in ("self", "cross")}
+    digest = digest_of_clips(entries)
+    report = BuildReport(name=name, digest=digest, settings=settings, items=items, clips=splits)
+    write_text(root / REPORT_FILE, report.model_dump_json(indent=2) + "\n")
+    try:
+        manifest = Manifest(
+            name=name,
+            version="1",
+            licence=licence,
+            size=settings.size,
+            detector=settings.detector,
+            clips=len(entries),
+            digest=digest,
+            notes={"settings": settings.model_dump()},
+        )
+    except ValidationError as error:
+        raise UserError(
+            f"--name {name!r}: expected letters, digits and . _ + - (first a letter or digit)"
+        ) from error
+    write_manifest(root, manifest, entries)
+    return report

@@ -1,0 +1,156 @@
+"""Checking a dataset folder from its manifest down to every frame."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from emojibench.dataset import landmarks
+from emojibench.dataset.loading import FolderFiles
+from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, ClipEntry, Manifest, read_manifest
+from emojibench.dataset.preparing import spread
+from emojibench.errors import DatasetError, UserError
+from emojibench.media import iterate_video, read_image
+
+
+class Problem(BaseModel):
+    """One thing found; errors break the dataset, warnings do not."""
+
+    where: str
+    severity: Literal["error", "warning"]
+    what: str
+
+
+class VerifyReport(BaseModel):
+    """What `verify` looked at and found."""
+
+    folder: str
+    name: str = ""
+    digest: str = ""
+    clips: int = 0
+    files: int = 0
+    problems: list[Problem] = []
+
+    @property
+    def ok(self) -> bool:
+        """No errors; there may be warnings."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+
+def verify(folder: Path) -> VerifyReport:
+    """Check every file of a folder: sha256, shapes, ranges, frame counts, faces, detectors, duplicates.
+
+    Broken datasets are reported, not raised.
+
+    Raises:
+        UserError: no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected one that `emojibench data build` wrote")
+    try:
+        manifest, entries = read_manifest(folder)
+        if manifest.recipe is not None:
+            raise DatasetError(
+                f"{folder}: the cache of an embedded dataset; its files are made, not verified"
+            )
+    except DatasetError as error:
+        problem = Problem(where=DATASET_FILE, severity="error", what=str(error))
+        return VerifyReport(folder=str(folder), problems=[problem])
+    files = FolderFiles(folder, entries)
+    tasks = _tasks(files, manifest, entries)
+    found = spread(_run, tasks, jobs=1, title="Verifying")
+    problems = [problem for one in found for problem in one]
+    problems += _duplicates(entries) + _strangers(folder, entries)
+    return VerifyReport(
+        folder=str(folder),
+        name=manifest.name,
+        digest=manifest.digest,
+        clips=len(entries),
+        files=len(tasks),
+        problems=problems,
+    )
+
+
+_Task = tuple[str, Callable[[], str]]
+"""A file, and a check of it: returns a warning or "", raises `UserError` for an error."""
+
+
+def _run(task: _Task) -> list[Problem]:
+    where, check = task
+    try:
+        warning = check()
+    except UserError as error:
+        return [Problem(where=where, severity="error", what=str(error))]
+    return [Problem(where=where, severity="warning", what=warning)] if warning else []
+
+
+def _tasks(files: FolderFiles, manifest: Manifest, entries: tuple[ClipEntry, ...]) -> list[_Task]:
+    """One check for each file, however many clips share it."""
+    tasks: dict[str, Callable[[], str]] = {}
+    for entry in entries:
+        tasks[entry.portrait] = partial(_portrait, files, entry.portrait, manifest)
+        tasks[entry.portrait_landmarks] = partial(_face, files, entry.portrait_landmarks, manifest)
+        tasks[entry.driving] = partial(_driving, files, entry, manifest)
+        for video in (entry.driving_frames, entry.truth):
+            if video is not None:
+                tasks[video] = partial(_video, files, video, entry.frames, manifest)
+    return list(tasks.items())
+
+
+def _portrait(files: FolderFiles, path: str, manifest: Manifest) -> str:
+    height, width, _ = read_image(files.path(path)).shape
+    if (width, height) != (manifest.size, manifest.size):
+        raise DatasetError(f"{width}x{height} pixels; expected {manifest.size}x{manifest.size}")
+    return ""
+
+
+def _face(files: FolderFiles, path: str, manifest: Manifest) -> str:
+    face, detector = landmarks.read_portrait(files.path(path))
+    if detector not in (manifest.detector, landmarks.MANUAL):
+        raise DatasetError(f"landmarks of {detector}; expected {manifest.detector}")
+    return "" if face is not None else "no face: motion cannot be aligned to this portrait"
+
+
+def _driving(files: FolderFiles, entry: ClipEntry, manifest: Manifest) -> str:
+    driving = landmarks.read_driving(files.path(entry.driving), frames=entry.frames)
+    if driving.detector != manifest.detector:
+        raise DatasetError(f"landmarks of {driving.detector}; expected {manifest.detector}")
+    found = int(driving.detected.sum())
+    if not found:
+        raise DatasetError(f"no face in any of {len(driving)} frames")
+    return "" if found == len(driving) else f"no face in {len(driving) - found} of {len(driving)} frames"
+
+
+def _video(files: FolderFiles, path: str, frames: int, manifest: Manifest) -> str:
+    shapes = [frame.shape[:2] for frame in iterate_video(files.path(path))]
+    if len(shapes) != frames:
+        raise DatasetError(f"{len(shapes)} frames; expected {frames}")
+    if set(shapes) != {(manifest.size, manifest.size)}:
+        raise DatasetError(
+            f"frames of {shapes[0][1]}x{shapes[0][0]}; expected {manifest.size}x{manifest.size}"
+        )
+    return ""
+
+
+def _duplicates(entries: tuple[ClipEntry, ...]) -> list[Problem]:
+    """Files with the same bytes under two names: one subject would be counted twice."""
+    first: dict[str, str] = {}
+    digests = {path: digest for entry in entries for path, digest in entry.sha256.items()}
+    return [
+        Problem(where=path, severity="error", what=f"the same bytes as {first[digest]}")
+        for path, digest in digests.items()
+        if first.setdefault(digest, path) != path
+    ]
+
+
+def _strangers(folder: Path, entries: tuple[ClipEntry, ...]) -> list[Problem]:
+    """Files in the folders of the dataset that no clip names."""
+    named = {path for entry in entries for path in entry.files} | {DATASET_FILE, CLIPS_FILE}
+    present = (file.relative_to(folder).as_posix() for file in sorted(folder.glob("*/*")) if file.is_file())
+    return [
+        Problem(where=path, severity="warning", what="in the folder, but no clip names it")
+        for path in present
+        if path not in named
+    ]
