@@ -1,0 +1,80 @@
+"""Which columns a page shows, and in which order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from emojibench.report.load import FinishedRun
+
+PAPER: dict[str, tuple[tuple[str, str], ...]] = {
+    "self": (("l1", "L1"), ("ssim", "SSIM"), ("lpips_*", "LPIPS"), ("fvd", "FVD")),
+    "cross": (
+        ("id_sim*", "ID similarity"),
+        ("hyperiqa", "Image quality"),
+        ("landmark_accuracy", "Landmark accuracy"),
+    ),
+}
+"""Table 1 of the paper: split to (pattern of our column names, printed title). The backbone is part of our
+name, so one pattern can match several columns."""
+
+COSTS = ("latency*", "flops*", "peak_memory*")
+"""Columns about what a method costs, not about what it makes."""
+
+ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measured column of a table."""
+
+    name: str
+    """As rows and summaries call it."""
+    title: str
+    split: str
+    unit: str = ""
+    better: str = "none"
+    """higher, lower or none."""
+
+    @property
+    def heading(self) -> str:
+        """Title with the arrow that says which way is better."""
+        return self.title + ARROWS[self.better]
+
+
+def is_cost(name: str) -> bool:
+    """Whether a column is about time, arithmetic or memory."""
+    return any(fnmatchcase(name, pattern) for pattern in COSTS)
+
+
+def paper_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
+    """Table 1's half for a split, in the paper's order.
+
+    Of several columns that match one of the paper's (LPIPS by backbone), those that some run has a value for;
+    where there is none, the first of them, so that the gap and its reason are seen.
+    """
+    names = sorted({name for run in runs for name in run.summaries})
+    shown = []
+    for pattern, title in PAPER[split]:
+        matching = [name for name in names if fnmatchcase(name, pattern)]
+        measured = [
+            n for n in matching if any(n in r.summaries and r.summaries[n].mean is not None for r in runs)
+        ]
+        for name in measured or matching[:1] or [pattern.rstrip("_*")]:
+            backbone = name.removeprefix(pattern.rstrip("*")).strip("_")
+            full = f"{title} ({backbone})" if name in matching and backbone and backbone != name else title
+            shown.append(_column(name, full, split, runs))
+    return shown
+
+
+def other_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
+    """Everything measured that Table 1 does not show for this split: what was made first, costs last."""
+    names = {name for run in runs for name in run.summaries} - {c.name for c in paper_columns(split, runs)}
+    ordered = sorted(names, key=lambda name: (is_cost(name), name))
+    return [_column(name, name, split, runs) for name in ordered]
+
+
+def _column(name: str, title: str, split: str, runs: Sequence[FinishedRun]) -> Column:
+    for run in runs:
+        if (summary := run.summaries.get(name)) is not None:
+            return Column(name, title, split, summary.unit, summary.better)
+    return Column(name, title, split)

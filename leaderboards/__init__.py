@@ -1,0 +1,1 @@
+"""Published figures and accepted measured runs as package data; `emojibench report` renders them."""

@@ -1,0 +1,195 @@
+"""The gate: direction, chance, tolerance, and what could not be measured."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import emojibench
+from emojibench.errors import UserError
+from emojibench.gate import Comparison, GateResult, Tolerance, Verdict, gate
+
+BASE = {"c0": 0.010, "c1": 0.020, "c2": 0.030, "c3": 0.040}
+
+
+def moved(amount: float, values: dict[str, float] = BASE, noise: float = 0.0) -> dict[str, float]:
+    """Every clip moved by `amount`, with alternating noise around it."""
+    return {clip: value + amount + noise * (-1) ** i for i, (clip, value) in enumerate(values.items())}
+
+
+@pytest.fixture
+def verdicts(make_run):
+    """Compare two sets of columns and return verdicts by column, both ways round."""
+    count = iter(range(1000))
+
+    def compare(baseline, run, baseline_options=None, run_options=None, **settings) -> dict[str, Comparison]:
+        number = next(count)
+        first = make_run(f"base-{number}", baseline, **(baseline_options or {}))
+        second = make_run(f"run-{number}", run, **(run_options or {}))
+        return {c.column: c for c in gate(first, second, **settings).comparisons}
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("column", "bad"), [("l1", +0.01), ("ssim", -0.01), ("id_sim", -0.02), ("jitter", +0.01)]
+)
+def test_swapping_the_runs_turns_a_regression_into_an_improvement(verdicts, column: str, bad: float) -> None:
+    forth = verdicts({column: BASE}, {column: moved(bad)})[column]
+    back = verdicts({column: moved(bad)}, {column: BASE})[column]
+    assert forth.verdict == Verdict.REGRESSED
+    assert back.verdict == Verdict.IMPROVED
+    assert forth.effect == pytest.approx(bad)
+    assert back.effect == pytest.approx(-bad)
+
+
+def test_a_difference_within_tolerance_is_the_same(verdicts) -> None:
+    result = verdicts({"l1": BASE}, {"l1": moved(0.0009)})["l1"]
+    assert result.verdict == Verdict.SAME
+    assert result.low is not None
+    assert result.low > 0  # real, but too small to matter
+
+
+def test_a_difference_within_chance_is_the_same(verdicts) -> None:
+    result = verdicts({"l1": BASE}, {"l1": moved(0.01, noise=0.02)})["l1"]
+    assert result.verdict == Verdict.SAME
+    assert result.effect == pytest.approx(0.01)  # large, but the interval includes zero
+    assert result.minimum_detectable_effect > 0.01
+
+
+def test_tolerances_override_the_defaults(verdicts) -> None:
+    for given_, verdict in (({"l1": "0.02"}, "same"), ({"l*": "10%"}, "regressed"), ({"l1": "50%"}, "same")):
+        assert verdicts({"l1": BASE}, {"l1": moved(0.01)}, tolerances=given_)["l1"].verdict == verdict
+
+
+def test_pairs_are_compared_not_means(verdicts) -> None:
+    """Clips differ far more from each other than the runs do; unpaired intervals would hide the change."""
+    result = verdicts({"l1": BASE}, {"l1": moved(0.002)})["l1"]
+    assert result.verdict == Verdict.REGRESSED
+
+
+def test_a_column_that_only_one_run_has_could_not_be_measured(verdicts) -> None:
+    reason = "weights are not here"
+    assert verdicts({"l1": BASE}, {"l1": reason})["l1"].verdict == Verdict.UNMEASURED
+    assert verdicts({"l1": reason}, {"l1": BASE})["l1"].verdict == Verdict.UNMEASURED
+    assert verdicts({"l1": BASE, "ssim": BASE}, {"l1": BASE})["ssim"].reason == "not in the run"
+
+
+def test_a_column_that_neither_run_has_does_not_count(verdicts) -> None:
+    result = verdicts({"l1": BASE, "ssim": "no weights"}, {"l1": BASE, "ssim": "no weights"})
+    assert result["ssim"].verdict == Verdict.INFO
+    assert result["l1"].verdict == Verdict.SAME
+
+
+def test_lost_clips_are_not_averaged_away(verdicts) -> None:
+    lost = {**BASE, "c3": "no face found"}
+    result = verdicts({"l1": BASE}, {"l1": lost})["l1"]
+    assert result.verdict == Verdict.UNMEASURED
+    assert "1 clips lost their value (c3" in result.reason
+    assert verdicts({"l1": lost}, {"l1": BASE})["l1"].verdict == Verdict.SAME  # gained, on the common clips
+
+
+def test_fewer_clips_are_compared_on_the_common_ones(verdicts) -> None:
+    some = {clip: BASE[clip] for clip in ("c0", "c1", "c2")}
+    result = verdicts({"l1": BASE}, {"l1": moved(0.01, some)}, run_options={"clips": tuple(some)})["l1"]
+    assert result.clips == 3
+    assert result.verdict == Verdict.REGRESSED
+
+
+def test_one_portrait_or_no_common_clip_could_not_be_measured(verdicts) -> None:
+    alone = {"subjects": dict.fromkeys(BASE, "one")}
+    assert verdicts({"l1": BASE}, {"l1": BASE}, alone, alone)["l1"].verdict == Verdict.UNMEASURED
+    others = {"clips": ("c8", "c9")}
+    assert (
+        verdicts({"l1": BASE}, {"l1": {"c8": 1.0, "c9": 1.0}}, None, others)["l1"].verdict
+        == Verdict.UNMEASURED
+    )
+
+
+def test_values_of_a_set_need_the_same_clips(verdicts) -> None:
+    same = verdicts({"fvd": 100.0}, {"fvd": 104.0})["fvd"]
+    assert (same.verdict, same.low) == (Verdict.SAME, None)
+    assert "N = 4" in same.reason
+    assert verdicts({"fvd": 100.0}, {"fvd": 106.0})["fvd"].verdict == Verdict.REGRESSED
+    assert verdicts({"fvd": 106.0}, {"fvd": 100.0})["fvd"].verdict == Verdict.IMPROVED
+    fewer = verdicts({"fvd": 100.0}, {"fvd": 100.0}, run_options={"clips": ("c0", "c1")})["fvd"]
+    assert fewer.verdict == Verdict.UNMEASURED
+
+
+def test_costs_are_shown_and_judged_only_on_request(verdicts) -> None:
+    slow = ({"l1": BASE, "latency_s": BASE}, {"l1": BASE, "latency_s": moved(1.0)})
+    assert verdicts(*slow)["latency_s"].verdict == Verdict.INFO
+    assert verdicts(*slow)["latency_s"].effect == pytest.approx(1.0)
+    assert verdicts(*slow, gate_costs=True)["latency_s"].verdict == Verdict.REGRESSED
+    gone = ({"l1": BASE, "latency_s": BASE}, {"l1": BASE})
+    assert verdicts(*gone)["latency_s"].verdict == Verdict.INFO
+
+
+def test_columns_without_direction_are_never_judged(verdicts) -> None:
+    assert verdicts({"homemade": BASE}, {"homemade": moved(5.0)})["homemade"].verdict == Verdict.INFO
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "code"),
+    [
+        ("same same", "same", 0),
+        ("regressed improved", "regressed", 1),
+        ("regressed could_not_measure", "regressed", 1),
+        ("improved could_not_measure", "could not measure", 3),
+        ("improved same not_gated", "improved", 4),
+        ("not_gated", "could not measure", 3),
+        ("", "could not measure", 3),
+    ],
+)
+def test_the_worst_column_decides(found: str, verdict: str, code: int) -> None:
+    columns = [Comparison(str(i), "lower", Verdict(v.replace("_", " "))) for i, v in enumerate(found.split())]
+    result = GateResult(Path("a"), Path("b"), tuple(columns))
+    assert (result.verdict, result.exit_code) == (verdict, code)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"digest": "e2" * 32}, "dataset: mini 1"),
+        ({"split": "cross"}, "split: self / cross"),
+        ({"detector": "mesh 2"}, "protocol detector: mesh 1 / mesh 2"),
+    ],
+)
+def test_runs_that_do_not_compare_are_refused(make_run, other, message: str) -> None:
+    first, second = make_run("a", {"l1": BASE}), make_run("b", {"l1": BASE}, **other)
+    with pytest.raises(UserError, match=message):
+        gate(first, second)
+
+
+def test_missing_and_unfinished_folders_are_errors(make_run, tmp_path: Path) -> None:
+    done = make_run("done", {"l1": BASE})
+    with pytest.raises(UserError, match="no such run folder"):
+        gate(tmp_path / "nowhere", done)
+    with pytest.raises(UserError, match="not finished"):
+        gate(done, make_run("waiting", {"l1": BASE}, finished=False))
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1", "nan", "two", "1%%"])
+def test_tolerances_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(UserError, match="expected a number such as"):
+        Tolerance.parse(text, "--tolerance l1")
+
+
+def test_a_tolerance_for_an_unknown_column(make_run) -> None:
+    run = make_run("a", {"l1": BASE})
+    with pytest.raises(UserError, match="no such column; there are l1"):
+        gate(run, run, tolerances={"l2": "1"})
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.floats(-1, 1), min_size=4, max_size=4))
+def test_a_run_against_itself_is_the_same(verdicts, values: list[float]) -> None:
+    columns = {"l1": dict(zip(BASE, values, strict=True)), "fvd": abs(values[0]), "ssim": BASE}
+    result = verdicts(columns, columns)
+    assert {c.verdict for c in result.values()} == {Verdict.SAME}
+
+
+def test_the_function_survives_the_import_of_its_module(make_run) -> None:
+    run = make_run("a", {"l1": BASE})
+    assert emojibench.gate(run, run).exit_code == 0
