@@ -18,7 +18,7 @@ class Page:
     path: Path
     text: str
     data: dict[str, Any]
-    """What `--json` prints."""
+    """What `--json` prints; empty for published figures."""
 
 
 def report(

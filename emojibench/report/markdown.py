@@ -12,8 +12,9 @@ GROUPS = {"self": "Self", "cross": "Cross"}
 _LEGEND = (
     "Mean ± half of the 95 % interval (bootstrap over portraits; a single portrait gives none). **Bold**: "
     "better than every other complete row on the same clips, and the interval of the paired difference "
-    "excludes a tie. (3 of 4): clips that have a value; the mean is over those only. N: clips behind a value "
-    "of the whole set; it has no interval and is never bold, and values of different N must not be compared. "
+    "excludes a tie; costs never are. (3 of 4): clips that have a value; the mean is over those only. N: clips "
+    "behind a value of the whole set; it has no interval and is never bold, and values of different N must not "
+    "be compared. "
     "–: no value, for the reason in brackets."
 )
 
@@ -38,7 +39,7 @@ def track_page(track: Track, published: PublishedTable) -> str:
     notes = Footnotes()
     spec = track.runs[0].spec
     parts = [
-        f"# {spec.dataset}, protocol {spec.protocol.id}",
+        f"# Leaderboard: {spec.dataset}, protocol {spec.protocol.id}",
         f"Dataset `{spec.dataset}` version {spec.dataset_version}, "
         f"{spec.protocol.frames} frames at {spec.protocol.size}x{spec.protocol.size}. {_counts(track)}",
         "## Measured: the paper's Table 1",
@@ -97,7 +98,7 @@ def _cell(track: Track, entry: Entry, column: Column, notes: Footnotes) -> str:
     if summary is None:
         return DASH + notes.mark(f"no {column.split} run of this method")
     if summary.mean is None:
-        return DASH + notes.mark(f"{column.name}: {summary.reason or summary.status}")
+        return DASH + notes.mark(summary.reason or summary.status)
     text = number(summary)
     if track.best.get((column.split, column.name)) == entry.label:
         text = f"**{text}**"
@@ -105,7 +106,7 @@ def _cell(track: Track, entry: Entry, column: Column, notes: Footnotes) -> str:
         text += f" (N = {summary.n_clips})"
     elif summary.reason:
         text += f" ({summary.n_clips} of {summary.expected})"
-    return text + notes.mark(f"{column.name}: {summary.reason}") if summary.reason else text
+    return text + notes.mark(summary.reason) if summary.reason else text
 
 
 def number(summary: Summary) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emojibench.report.columns import Column, other_columns, paper_columns
+from emojibench.report.columns import Column, is_cost, other_columns, paper_columns
 from emojibench.report.load import FinishedRun, Summary
 from emojibench.statistics import paired_difference
 
@@ -93,7 +93,10 @@ def _partial(run: FinishedRun, runs: Sequence[FinishedRun]) -> str:
 
 
 def _best(column: Column, entries: Sequence[Entry]) -> str | None:
-    """Label of the entry that beats every other complete one beyond a tie; it must have a value for every clip."""
+    """Label of the entry that beats every other complete one beyond a tie, with a value for every clip.
+
+    Nobody is best at costs, since rows may come from different machines.
+    """
     rivals = [
         (entry.label, entry.runs[column.split].values[column.name])
         for entry in entries
@@ -101,7 +104,7 @@ def _best(column: Column, entries: Sequence[Entry]) -> str | None:
         and column.split not in entry.partial
         and column.name in entry.runs[column.split].values
     ]
-    if len(rivals) < 2 or column.better == "none":
+    if len(rivals) < 2 or column.better == "none" or is_cost(column.name):
         return None
     gaps = {e.label for e in entries if column.split in e.runs and (s := e.summary(column)) and s.reason}
     sign = 1.0 if column.better == "higher" else -1.0

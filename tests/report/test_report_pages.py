@@ -37,7 +37,7 @@ def test_table_1_in_the_papers_shape(tmp_path: Path, make_run) -> None:
         "a", "0.052 ± 0.003", "0.012 ± 0.003", "0.052 ± 0.003", "900.0 (N = 4)",
         "0.012 ± 0.003", "–[1]", "0.1 ± 0.0",
     ]  # fmt: skip
-    assert "- [1] hyperiqa: this run did not measure it" in text
+    assert "- [1] this run did not measure it" in text
     assert line(text, "`l1` ↓") == ["`l1` ↓", "[0, 1]", "0.052 ± 0.003"]  # cross L1 is a further column
     assert line(text, "`jitter` ↓")[2] == "0.052 ± 0.003"
 
@@ -62,6 +62,12 @@ def test_direction_decides_what_is_best(tmp_path: Path, make_run) -> None:
     assert line(text, "high")[2].startswith("**")
 
 
+def test_costs_are_never_bold(tmp_path: Path, make_run) -> None:
+    make_run("quick", {"latency_s": GOOD}, method="quick")
+    make_run("slow", {"latency_s": BAD}, method="slow")
+    assert line(page(tmp_path), "`latency_s` ↓")[2:] == ["0.01 ± 0.00", "0.05 ± 0.00"]
+
+
 def test_values_of_a_set_are_never_bold(tmp_path: Path, make_run) -> None:
     make_run("low", {"fvd": 100.0}, method="low")
     make_run("high", {"fvd": 900.0}, method="high")
@@ -74,8 +80,8 @@ def test_what_is_unavailable_is_a_dash_with_its_reason(tmp_path: Path, make_run)
     )
     text = page(tmp_path)
     assert line(text, "copy-reference")[3:5] == ["–[2]", "–[3]"]
-    assert "- [2] lpips_alex: alexnet weights are not here" in text
-    assert "- [3] fvd: I3D weights are not here" in text
+    assert "- [2] alexnet weights are not here" in text
+    assert "- [3] I3D weights are not here" in text
 
 
 def test_the_measured_backbone_is_shown_and_named(tmp_path: Path, make_run) -> None:
@@ -97,7 +103,7 @@ def test_coverage_and_partial_runs_are_labelled(tmp_path: Path, make_run) -> Non
         "broken (partial, self: 1 of 4 clips failed)",
         "0.012 ± 0.007 (3 of 4)[1]",
     ]
-    assert "- [1] l1: 1 of 4: RuntimeError: no" in text
+    assert "- [1] 1 of 4: RuntimeError: no" in text
     assert line(text, "faceless")[0] == "faceless"
     assert "**0" not in text  # not even the row that wins on the clips that it has
 
