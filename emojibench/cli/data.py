@@ -121,7 +121,7 @@ def _facts(dataset: "Dataset") -> dict[str, object]:
         "clips": {split: len(dataset.clip_ids(split)) for split in dataset.splits},
         "domains": {domain: sum(entry.domain == domain for entry in rows) for domain in domains},
         "subjects": len({entry.subject for entry in rows}),
-        "files": f"{sum(map(dataset.files.ready, made))} of {len(made)} there; the others are made when needed",
+        "files": f"{sum(map(dataset.files.ready, made))} of {len(made)} there, the others made when needed",
     }
 
 
