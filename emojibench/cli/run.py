@@ -46,8 +46,8 @@ def run(
 ) -> None:
     """Animate a split with a method and score it. The same command continues a run that was interrupted.
 
-    Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict, some
-    metric was unavailable).
+    Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict,
+    some metric was unavailable).
     """
     from emojibench.cli.results import chosen_clips, key_values, listed, show
     from emojibench.runs.api import run as run_method

@@ -8,7 +8,6 @@ import typer
 from emojibench.cli.run import (
     AsJson,
     Clips,
-    Data,
     Jobs,
     Metrics,
     Name,

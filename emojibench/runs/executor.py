@@ -25,6 +25,9 @@ from typing import Any, Protocol
 from emojibench.errors import UnavailableError, UserError
 from emojibench.runs.records import one_line
 
+SETUP_TIMEOUT = 3600.0
+"""Seconds that loading a method or metrics may take; long, since it may download."""
+
 Tell = Callable[[float], None]
 """Reports how much of a task is done, in [0, 1]."""
 
@@ -88,7 +91,7 @@ class Workers:
         setup: builds the handler in each worker. The first worker is built alone, the others get its `info`.
         what: what is built, for messages (`method 'x'`).
         jobs: number of processes; each gets its share of the cores as threads.
-        timeout: seconds after which a task (or a setup) counts as hung and its process is killed.
+        timeout: seconds after which a task counts as hung and its process is killed.
     """
 
     def __init__(self, setup: Setup, *, what: str, jobs: int, timeout: float) -> None:
@@ -164,7 +167,7 @@ class Workers:
         )
         process.start()
         there.close()
-        self._workers.append(_Worker(process, here, deadline=time.monotonic() + self._timeout))
+        self._workers.append(_Worker(process, here, deadline=time.monotonic() + SETUP_TIMEOUT))
 
     def _hear(self, tell: Callable[[Task, float], None] | None = None) -> Iterator[Outcome]:
         """Wait until something happens and deal with it."""
@@ -175,7 +178,8 @@ class Workers:
             if worker.pipe in heard:
                 outcome = self._receive(worker, tell)
             elif time.monotonic() >= worker.deadline:
-                outcome = self._lose(worker, f"no result within {self._timeout:g} s (--timeout)")
+                late = f"within {self._timeout:g} s (--timeout)" if worker.task else f"in {SETUP_TIMEOUT:g} s"
+                outcome = self._lose(worker, f"no result {late}")
             else:
                 continue
             if outcome is not None:

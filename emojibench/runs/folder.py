@@ -63,7 +63,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise self._unwritable(error, "choose another folder with --out") from error
+            raise _unwritable(error, self.path, "choose another folder with --out") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -77,7 +77,7 @@ class RunFolder:
             self.scratch.mkdir(exist_ok=True)
             self._cut_torn_line()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(error, self.path) from error
         return self
 
     def __exit__(
@@ -178,7 +178,7 @@ class RunFolder:
             made.rename(final)
             _sync(final.parent)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(error, final) from error
 
     def discard_scratch(self, clip_id: str) -> None:
         """Drop what a failed clip left behind."""
@@ -230,7 +230,7 @@ class RunFolder:
                     log.truncate(before)
                     raise
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(error, file) from error
 
     def _cut_torn_line(self) -> None:
         file = self.path / "rows.jsonl"
@@ -263,7 +263,7 @@ class RunFolder:
             _sync(temporary)
             temporary.replace(file)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(error, file) from error
 
     # Other files
 
@@ -276,7 +276,7 @@ class RunFolder:
             _sync(temporary)
             temporary.replace(self.path / name)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(error, self.path / name) from error
 
     def keep_log(self, log: Path, name: str) -> Path | None:
         """Move a worker's log into logs/; None where it said nothing."""
@@ -287,11 +287,15 @@ class RunFolder:
             final.parent.mkdir(exist_ok=True)
             return log.replace(final)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise _unwritable(error, final) from error
 
-    def _unwritable(self, error: OSError, advice: str = "") -> OutputError:
-        advice = advice or "free some space and run the same command again: it continues where it stopped"
-        return OutputError(f"cannot write {error.filename or self.path}: {error.strerror or error}; {advice}")
+
+def _unwritable(
+    error: OSError,
+    file: Path,
+    advice: str = "free some space and run the same command again: it continues where it stopped",
+) -> OutputError:
+    return OutputError(f"cannot write {error.filename or file}: {error.strerror or error}; {advice}")
 
 
 def _sync(path: Path) -> None:

@@ -1,0 +1,81 @@
+"""Finished videos, and runs that are scored again."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+import pytest
+
+from emojibench import media
+from emojibench.errors import UserError
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    """a: perfect video; b: perfect PNGs, twice as large; c: a frame short; d: missing."""
+    folder = tmp_path / "theirs"
+    dataset = fakes.FakeDataset(32, "fake-detector")
+    media.write_lossless(folder / "a.mkv", dataset.ground_truth("a"), 25.0)
+    for k, frame in enumerate(media.resize(dataset.ground_truth("b"), 64)):
+        media.write_image(folder / "b" / f"{k}.png", frame)
+    media.write_lossless(folder / "c.mkv", dataset.ground_truth("c")[1:], 25.0)
+    return folder
+
+
+def test_finished_videos_are_scored_and_what_is_wrong_with_them_is_said(bench: Any, videos: Path) -> None:
+    result = bench.score(videos, metrics=["fake_l1", "fake_set"])
+    assert result.exit_code == 3
+    assert set(result.failed) == {"c", "d"}
+    assert "c.mkv: expected 5 frames, one for each driving frame, got 4" in result.failed["c"]
+    assert result.failed["d"].startswith("missing: expected d.mkv")
+    rows = result.rows().set_index(["clip_id", "metric"])
+    assert rows.loc[("a", "fake_l1"), "value"] == 0
+    assert rows.loc[("b", "fake_l1"), "note"] == "resized from 64x64 (area)"
+    assert 0 < rows.loc[("b", "fake_l1"), "value"] < 40  # noise there and back; unrelated noise gives 85
+    assert rows.loc[("a", "latency_s"), "status"] == "undefined"
+    assert rows.loc[("a", "latency_s"), "reason"] == "the video was made elsewhere"
+
+    truth = fakes.FakeDataset(32, "fake-detector").ground_truth("c")
+    media.write_lossless(videos / "c.mkv", truth, 25.0)
+    media.write_lossless(videos / "a.mkv", 255 - fakes.FakeDataset(32, "").ground_truth("a"), 25.0)
+    again = bench.score(videos, metrics=["fake_l1", "fake_set"])
+    assert set(again.failed) == {"d"}
+    rows = again.rows().set_index(["clip_id", "metric"])
+    assert rows.loc[("c", "fake_l1"), "value"] == 0
+    assert rows.loc[("a", "fake_l1"), "value"] > 10  # a changed video is read and scored again
+    assert again.summary["metrics"]["fake_set"]["n_clips"] == 3
+
+
+def test_the_wrong_folder_is_noticed_at_once(bench: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a folder with finished videos"):
+        bench.score(tmp_path / "nowhere")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "holiday.mp4").touch()
+    with pytest.raises(UserError, match=r"expected names such as a\.mkv, found holiday\.mp4"):
+        bench.score(tmp_path / "other")
+
+
+def test_squashed_and_ambiguous_videos_fail(bench: Any, videos: Path) -> None:
+    wide = np.zeros((5, 32, 48, 3), np.uint8)
+    media.write_lossless(videos / "d.mkv", wide, 25.0)
+    shutil.copy(videos / "a.mkv", videos / "a.mp4")
+    result = bench.score(videos, metrics=["fake_l1"])
+    assert "expected one video, found" in result.failed["a"]
+    assert "expected frames of 32x32 pixels or the same ratio of sides, got 48x32" in result.failed["d"]
+
+
+def test_a_run_can_be_scored_again_without_its_method(bench: Any, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    first = bench.run("fake", metrics=["fake_l1"], options={"log": str(log)}, clips=2)
+    second = bench.rescore(metrics=["fake_l1", "fake_set", "fake_face"])
+    assert len(log.read_text().splitlines()) == 2
+    assert second.summary["metrics"]["fake_l1"] == first.summary["metrics"]["fake_l1"]
+    assert second.summary["metrics"]["fake_set"]["n_clips"] == 2
+    swapped = second.folder / "animations"
+    shutil.copy(swapped / "b" / "frames.mkv", swapped / "a" / "frames.mkv")
+    third = bench.rescore(metrics=["fake_broken"])
+    assert "not the frames that animation.json tells of" in third.failed["a"]
+    with pytest.raises(UserError, match=r"is not a run folder: it has no spec\.json"):
+        bench.rescore("nothing")
