@@ -1,7 +1,7 @@
 """`landmark-warp`: moves the portrait's pixels with its landmarks; no learning, no memory of other faces.
 
-A triangle mesh spans the face and its surroundings: the landmarks, and around them a lattice that follows
-the rigid motion of the head near the face and stands still far from it. Placed at the portrait's landmarks
+A triangle mesh spans the face and its surroundings: the landmarks, and around them a lattice that moves with
+the head near the face and stands still far from it. Placed at the portrait's landmarks
 the mesh says what each triangle looks like, placed at the target landmarks where it is seen. The mesh never
 tears and its rim is fixed, so at every pixel some triangle faces the viewer: those that flipped lie on the
 far side of the head and are skipped. Where a mouth opens wider than the portrait shows it, its inside is
@@ -29,8 +29,8 @@ _CELLS = 12
 """Lattice cells along the longer side of the portrait."""
 _MARGIN = 2
 """Cells beyond the picture, so that what moves in from outside is not cut by the rim."""
-_REACH = 0.6
-"""Distance from the face, in face heights, at which the surroundings no longer follow the head."""
+_REACH = 0.35
+"""Distance from the face, in face heights, from which on the surroundings stay: hair moves, shoulders do not."""
 _IRIS_RIMS = (470, 472, 475, 477)
 """Upper and lower rims of the irises: the lids cover them, so that they would fold the mesh of the eye."""
 _USED = np.setdiff1d(np.arange(POINTS), _IRIS_RIMS)
@@ -173,11 +173,7 @@ class _Mesh:
         fade = np.clip(distance / (_REACH * _height(landmarks)), 0, 1)
         rim = ((lattice == lattice.min(0)) | (lattice == lattice.max(0))).any(1)
         self._follow = np.where(rim, 0, 1 - fade * fade * (3 - 2 * fade))[:, None]
-        # As deep as the nearby outline of the face: neither slides over the other when the head turns.
-        outline = self._front[list(OVAL)]
-        closeness = ((lattice[:, None] - outline[:, :2]) ** 2).sum(2) ** -2.0
-        depth = closeness @ outline[:, 2] / closeness.sum(1)
-        self._lattice = np.column_stack([lattice, depth])
+        self._lattice = lattice
         layout = np.concatenate([_layout(self._front)[_USED], lattice])
         self.triangles = Delaunay(layout).simplices.astype(np.int64)
         flipped = _areas(layout[self.triangles]) < 0
@@ -185,10 +181,19 @@ class _Mesh:
         self.surrounding = (self.triangles >= len(_USED)).any(1)
 
     def place(self, landmarks: Array) -> Array:
-        """The vertices, (V, 3), of a face with these landmarks (478, 3), all in pixels."""
-        turned = fit_pose(self._front[STABLE], landmarks[None, STABLE]).apply(self._lattice)[0]
-        lattice = self._lattice + self._follow * (turned - self._lattice)
-        return np.concatenate([landmarks[_USED], lattice])
+        """The vertices, (V, 3), of a face with these landmarks (478, 3), all in pixels.
+
+        Around the face a head looks much the same from every side: the lattice takes part in its shift, size
+        and roll, but is not foreshortened when it turns.
+        """
+        head = fit_pose(self._front[STABLE], landmarks[None, STABLE])
+        (a, b), (c, d) = head.rotation[0, :2, :2]
+        roll = np.arctan2(c - b, a + d)
+        turn = head.scale[0] * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+        middle = self._front[list(OVAL)].mean(0)
+        moved = (self._lattice - middle[:2]) @ turn.T + head.apply(middle[None])[0, 0, :2]
+        lattice = self._lattice + self._follow * (moved - self._lattice)
+        return np.concatenate([landmarks[_USED], np.column_stack([lattice, np.zeros(len(lattice))])])
 
 
 class _Mouth:
@@ -230,8 +235,8 @@ def _layout(front: Array) -> Array:
     """(478, 2) the face spread flat around its middle with the mouth open, inside the outline it had.
 
     Seen from the front the sides of the face lie nearly on top of each other, and so do closed lips: the mesh
-    between them would be left to chance. The sides are told apart by the angle at which they are seen from inside
-    the head, the lips by moving everything below them down.
+    between them would be left to chance. The sides are told apart by the angle at which they are seen from
+    inside the head, the lips by moving everything below them down.
     """
     outline = list(OVAL)
     middle = front[outline].mean(0)
