@@ -102,7 +102,8 @@ def i3d_from_weights(weights: "dict[str, Tensor]") -> "I3D":
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        raise ValueError(f"weights do not fit I3D (i3d_pretrained_400.pt): {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"weights do not fit I3D (i3d_pretrained_400.pt): {reason}") from error
     return network.to(device()).to(memory_format=torch.channels_last_3d).eval()
 
 

@@ -75,7 +75,8 @@ class HyperIqaNetwork:
         try:
             network.load_state_dict({name.removeprefix("module."): value for name, value in weights.items()})
         except RuntimeError as error:
-            raise ValueError(f"weights do not fit HyperIQA (resnet50, KonIQ-10k): {error}") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"weights do not fit HyperIQA (resnet50, KonIQ-10k): {reason}") from error
         self._device = device()
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
 
@@ -99,7 +100,8 @@ def hyperiqa(frames: NDArray[Any], network: HyperIqaNetwork) -> float:
     Raises:
         ValueError: not uint8 RGB.
     """
-    return float(network.scores(checked_video(frames, "video")).mean())
+    video = checked_video(frames, "video")
+    return float(network.scores(video).mean())
 
 
 class HyperIqa:
