@@ -20,7 +20,7 @@ from typing import Any
 from emojibench.errors import UserError
 from emojibench.report.columns import ARROWS, is_cost
 from emojibench.report.load import FinishedRun, load_run
-from emojibench.report.markdown import DASH, table
+from emojibench.report.markdown import DASH, Footnotes, table
 from emojibench.statistics import paired_difference
 
 
@@ -153,14 +153,15 @@ class GateResult:
             "Clips",
             "Verdict",
         ]
-        rows = [_row(comparison) for comparison in self.comparisons]
+        notes = Footnotes()
+        rows = [_row(comparison, notes) for comparison in self.comparisons]
         title = f"## Gate: {self.verdict}\n\nRun `{self.run}` against baseline `{self.baseline}`."
         legend = (
             "Change is run minus baseline on the same clips. A column regressed or improved only if the "
             "interval excludes zero and the change exceeds the tolerance. Detectable: the smallest true "
             "change that a comparison of this size finds four times out of five."
         )
-        return f"{title}\n\n{table(header, rows)}\n\n{legend}\n"
+        return "\n".join([title, "", table(header, rows), "", legend, "", *notes.lines()]).rstrip() + "\n"
 
     def data(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -238,9 +239,10 @@ def _tolerances(given: Mapping[str, str], names: list[str]) -> dict[str, Toleran
 
 def _compare(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison:
     gaps = [_gap(rule.column, side, run) for side, run in (("baseline", old), ("run", new))]
+    if all(gaps):
+        return _without_value(rule, Verdict.INFO, f"in neither run ({gaps[0]})")
     if any(gaps):
-        verdict = Verdict.INFO if all(gaps) else rule.unmeasured
-        return _without_value(rule, verdict, "; ".join(filter(None, gaps)))
+        return _without_value(rule, rule.unmeasured, "".join(gaps))
     if old.summaries[rule.column].kind == "set":
         return _compare_sets(rule, old, new)
     return _compare_clips(rule, old, new)
@@ -318,7 +320,7 @@ def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison
     )
 
 
-def _row(c: Comparison) -> list[str]:
+def _row(c: Comparison, notes: Footnotes) -> list[str]:
     def shown(value: float | None, sign: str = "") -> str:
         return DASH if value is None else f"{value:{sign}.{c.decimals + 1}f}"
 
@@ -333,7 +335,7 @@ def _row(c: Comparison) -> list[str]:
         shown(c.minimum_detectable_effect),
         shown(c.tolerance),
         str(c.clips) if c.clips else DASH,
-        f"{verdict}: {c.reason}" if c.reason else verdict,
+        f"{verdict} {notes.mark(c.reason)}" if c.reason else verdict,
     ]
 
 

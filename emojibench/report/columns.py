@@ -6,16 +6,21 @@ from fnmatch import fnmatchcase
 
 from emojibench.report.load import FinishedRun
 
-PAPER: dict[str, tuple[tuple[str, str], ...]] = {
-    "self": (("l1", "L1"), ("ssim", "SSIM"), ("lpips_*", "LPIPS"), ("fvd", "FVD")),
+PAPER: dict[str, tuple[dict[str, str], ...]] = {
+    "self": (
+        {"l1": "L1"},
+        {"ssim": "SSIM"},
+        {"lpips_alex": "LPIPS (alex)", "lpips_vgg": "LPIPS (vgg)", "lpips_squeeze": "LPIPS (squeeze)"},
+        {"fvd": "FVD"},
+    ),
     "cross": (
-        ("id_sim*", "ID similarity"),
-        ("hyperiqa", "Image quality"),
-        ("landmark_accuracy", "Landmark accuracy"),
+        {"id_sim": "ID similarity", "id_sim_mobilefacenet": "ID similarity (MobileFaceNet)"},
+        {"hyperiqa": "Image quality"},
+        {"landmark_accuracy": "Landmark accuracy"},
     ),
 }
-"""Table 1 of the paper: split to (pattern of our column names, printed title). The backbone is part of our
-name, so one pattern can match several columns."""
+"""Table 1 of the paper: split to its columns, each as our names for it and their titles. The paper does not
+name its backbones, so some columns have several of ours; the usual one comes first."""
 
 COSTS = ("latency*", "flops*", "peak_memory*")
 """Columns about what a method costs, not about what it makes."""
@@ -49,20 +54,14 @@ def is_cost(name: str) -> bool:
 def paper_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
     """Table 1's half for a split, in the paper's order.
 
-    Of several columns that match one of the paper's (LPIPS by backbone), those that some run has a value for;
-    where there is none, the first of them, so that the gap and its reason are seen.
+    Of several that stand for one of the paper's, those that some run has a value for; where there is none,
+    the usual one, so that the gap and its reason are seen.
     """
-    names = sorted({name for run in runs for name in run.summaries})
+    measured = {name for run in runs for name, summary in run.summaries.items() if summary.mean is not None}
     shown = []
-    for pattern, title in PAPER[split]:
-        matching = [name for name in names if fnmatchcase(name, pattern)]
-        measured = [
-            n for n in matching if any(n in r.summaries and r.summaries[n].mean is not None for r in runs)
-        ]
-        for name in measured or matching[:1] or [pattern.rstrip("_*")]:
-            backbone = name.removeprefix(pattern.rstrip("*")).strip("_")
-            full = f"{title} ({backbone})" if name in matching and backbone and backbone != name else title
-            shown.append(_column(name, full, split, runs))
+    for titles in PAPER[split]:
+        names = [name for name in titles if name in measured] or list(titles)[:1]
+        shown += [_column(name, titles[name], split, runs) for name in names]
     return shown
 
 

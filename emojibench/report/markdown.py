@@ -12,9 +12,9 @@ GROUPS = {"self": "Self", "cross": "Cross"}
 _LEGEND = (
     "Mean ± half of the 95 % interval (bootstrap over portraits; a single portrait gives none). **Bold**: "
     "better than every other complete row on the same clips, and the interval of the paired difference "
-    "excludes a tie; costs never are. (3 of 4): clips that have a value; the mean is over those only. N: clips "
-    "behind a value of the whole set; it has no interval and is never bold, and values of different N must not "
-    "be compared. "
+    "excludes a tie; costs never are. (3 of 4): clips that have a value; the mean is over those only. N: "
+    "clips behind a value of the whole set; it has no interval and is never bold, and values of different N "
+    "must not be compared. "
     "–: no value, for the reason in brackets."
 )
 

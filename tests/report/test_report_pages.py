@@ -88,6 +88,7 @@ def test_the_measured_backbone_is_shown_and_named(tmp_path: Path, make_run) -> N
     make_run("a", {"lpips_alex": "alexnet weights are not here", "lpips_squeeze": GOOD})
     text = page(tmp_path)
     assert "Self: LPIPS (squeeze) ↓" in text
+    assert "LPIPS (alex)" not in text
     assert line(text, "`lpips_alex` ↓")[2].startswith("–[")
 
 
