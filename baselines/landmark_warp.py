@@ -30,7 +30,7 @@ _CELLS = 12
 _MARGIN = 2
 """Cells beyond the picture, so that what moves in from outside is not cut by the rim."""
 _REACH = 0.35
-"""Distance from the face, in face heights, from which on the surroundings stay: hair moves, shoulders do not."""
+"""Distance from the face, in face heights, where the surroundings stay: hair moves, shoulders do not."""
 _IRIS_RIMS = (470, 472, 475, 477)
 """Upper and lower rims of the irises: the lids cover them, so that they would fold the mesh of the eye."""
 _USED = np.setdiff1d(np.arange(POINTS), _IRIS_RIMS)

@@ -40,7 +40,8 @@ def list_files(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "file", "size", "licence", "where", box=None, header_style="bold")
+    table = Table("name", "file", "size", "licence", box=None, pad_edge=False, header_style="bold")
+    table.add_column("where", overflow="fold")
     for name, entry in weights.TABLE.items():
         licence = f"NON-COMMERCIAL: {entry.licence}" if entry.non_commercial else entry.licence
         size = f"{'' if entry.bytes_exact else '~'}{entry.bytes / 1e6:.2f} MB"
