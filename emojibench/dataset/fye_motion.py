@@ -54,7 +54,7 @@ def read_fye_motion(path: str | Path, *, fps: float = 25.0) -> DrivingSequence:
 
 def _from_npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] for key in ("lmks", "trans_mat", "bs", "size")}
     except (OSError, KeyError, ValueError, AttributeError, EOFError) as error:
         raise DatasetError(f"{path}: not a readable motion file: {error}") from error

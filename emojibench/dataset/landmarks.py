@@ -161,7 +161,8 @@ def _save(path: Path, **arrays: Any) -> None:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaks the handle of a broken archive.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise DatasetError(f"{path}: missing") from None

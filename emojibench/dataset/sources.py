@@ -104,7 +104,7 @@ def manual_landmarks(picture: Path) -> Landmarks | None:
     file = beside[0]
     try:
         if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 points = np.asarray(arrays["landmarks"])
         else:
             content = json.loads(file.read_text(encoding="utf-8"))

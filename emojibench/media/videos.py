@@ -167,7 +167,7 @@ def _write(
 ) -> None:
     import av
 
-    # Bit-exact: no dates or random ids. Fast start: an MP4's index lies at its beginning, for players and browsers.
+    # Bit-exact: no dates, no random ids. Fast start: an MP4 opens with its index, as browsers like it.
     muxer = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if codec == "libx264" else {})
     with atomic(path) as temporary, av.open(str(temporary), "w", options=muxer) as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
