@@ -6,8 +6,8 @@ What the commands do is here as functions:
     >>> result = emojibench.run("copy-reference", split="self", dataset="mini")
     >>> emojibench.report("runs")
 
-`load_dataset`, `run`, `score`, `report` and `gate` are imported when first used, so that importing the package
-costs nothing.
+`load_dataset`, `run`, `score`, `report` and `gate` are imported when first used, so that importing the
+package costs nothing.
 """
 
 from importlib import import_module
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emojibench.dataset import load_dataset
-    from emojibench.gate import gate
-    from emojibench.report import report
+    from emojibench.gating import gate
+    from emojibench.reporting import report
     from emojibench.runs.api import run, score
 
 __all__ = ["gate", "load_dataset", "report", "run", "score"]
@@ -25,8 +25,8 @@ _HOME = {
     "load_dataset": "emojibench.dataset",
     "run": "emojibench.runs.api",
     "score": "emojibench.runs.api",
-    "report": "emojibench.report",
-    "gate": "emojibench.gate",
+    "report": "emojibench.reporting",
+    "gate": "emojibench.gating",
 }
 
 

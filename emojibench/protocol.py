@@ -29,7 +29,9 @@ class Protocol(BaseModel):
     """First frame that metrics see. In `self`, frame 0 is the portrait itself and would be a free copy."""
     targets: str = "self: driving landmarks; cross: motion alignment 1"
     """Where target landmarks come from (`emojibench.targets`)."""
-    aggregation: str = "mean over frames, mean over clips; 95 % percentile bootstrap clustered by portrait"
+    aggregation: str = (
+        "mean over frames, mean over clips; 95 % bootstrap interval clustered by portrait, Student-stretched"
+    )
     metrics: dict[str, int]
     """Version of every built-in metric column, whether a run computes it or not."""
 
@@ -56,7 +58,7 @@ def default(detector: str, **overrides: Any) -> Protocol:
 
 def _builtin_versions() -> dict[str, int]:
     """Column name to version, for the metrics that ship with the benchmark."""
-    versions = {}
+    versions: dict[str, int] = {}
     for name in registry.names(registry.METRICS):
         factory = registry.load(registry.METRICS, name)
         if factory.__module__.partition(".")[0] == "metrics":

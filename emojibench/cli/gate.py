@@ -28,7 +28,7 @@ def gate(
     Exit code: 0 same, 1 regressed, 4 improved beyond tolerance, 3 could not measure, 2 usage or runs that
     cannot be compared.
     """
-    from emojibench.gate import gate as compare
+    from emojibench.gating import gate as compare
 
     result = compare(baseline, run, tolerances=dict(map(_pair, tolerance or [])), gate_costs=gate_costs)
     typer.echo(json.dumps(result.data(), indent=2) if as_json else result.markdown(), nl=as_json)

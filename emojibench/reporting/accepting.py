@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
-from emojibench.report.load import FinishedRun, load_run
+from emojibench.reporting.load import FinishedRun, load_run
 
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\",;:]+/)+")
 """The folders of an absolute path, but not of a URL."""

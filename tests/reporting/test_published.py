@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from emojibench.report.markdown import published_page
-from emojibench.report.published import TABLES, load_table
+from emojibench.reporting.markdown import published_page
+from emojibench.reporting.published import TABLES, load_table
 
 PAGE = Path(__file__).parents[2] / "leaderboards" / "published.md"
 

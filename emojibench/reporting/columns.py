@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from emojibench.report.load import FinishedRun
+from emojibench.reporting.load import FinishedRun
 
 PAPER: dict[str, tuple[dict[str, str], ...]] = {
     "self": (

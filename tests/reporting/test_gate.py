@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import emojibench
 from emojibench.errors import UserError
-from emojibench.gate import Comparison, GateResult, Tolerance, Verdict, gate
+from emojibench.gating import Comparison, GateResult, Tolerance, Verdict, gate
 
 BASE = {"c0": 0.010, "c1": 0.020, "c2": 0.030, "c3": 0.040}
 

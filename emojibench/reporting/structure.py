@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from emojibench.report.tables import Track
+from emojibench.reporting.tables import Track
 
 
 def track_data(track: Track) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emojibench.errors import UserError
-from emojibench.report import build_pages, report
+from emojibench.reporting import build_pages, report
 
 GOOD = {"c0": 0.010, "c1": 0.012, "c2": 0.011, "c3": 0.015}
 BAD = {"c0": 0.050, "c1": 0.052, "c2": 0.051, "c3": 0.055}
@@ -188,7 +188,7 @@ def test_a_damaged_summary_names_the_file(tmp_path: Path, make_run) -> None:
 
 def test_the_function_survives_the_import_of_its_module() -> None:
     import emojibench
-    import emojibench.report.load
+    import emojibench.reporting.load
 
     with pytest.raises(UserError, match="no finished run"):
         emojibench.report("/nonexistent")

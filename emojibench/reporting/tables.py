@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emojibench.report.columns import Column, is_cost, other_columns, paper_columns
-from emojibench.report.load import FinishedRun, Summary
+from emojibench.reporting.columns import Column, is_cost, other_columns, paper_columns
+from emojibench.reporting.load import FinishedRun, Summary
 from emojibench.statistics import paired_difference
 
 SPLITS = ("self", "cross")

@@ -7,20 +7,18 @@ measured; that is never taken for "no change".
 """
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from emojibench.errors import UserError
-from emojibench.report.columns import ARROWS, is_cost
-from emojibench.report.load import FinishedRun, load_run
-from emojibench.report.markdown import DASH, Footnotes, table
+from emojibench.reporting.columns import ARROWS, is_cost
+from emojibench.reporting.load import FinishedRun, load_run
+from emojibench.reporting.markdown import DASH, Footnotes, table
 from emojibench.statistics import paired_difference
 
 
@@ -337,12 +335,3 @@ def _row(c: Comparison, notes: Footnotes) -> list[str]:
         str(c.clips) if c.clips else DASH,
         f"{verdict} {notes.mark(c.reason)}" if c.reason else verdict,
     ]
-
-
-class _CallableModule(ModuleType):
-    """Lets `emojibench.gate(...)` work after this module was imported too; see `emojibench.report`."""
-
-    __call__ = staticmethod(gate)
-
-
-sys.modules[__name__].__class__ = _CallableModule

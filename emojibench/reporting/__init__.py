@@ -1,9 +1,7 @@
 """Leaderboard pages from finished run folders. Only this room writes pages."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from emojibench.errors import UserError
@@ -45,7 +43,7 @@ def accept(run: Path | str, out: Path | str = "leaderboards") -> Path:
     Raises:
         UserError: the run is not whole, or another one is accepted in its place.
     """
-    from emojibench.report.accepting import copy_accepted
+    from emojibench.reporting.accepting import copy_accepted
 
     return copy_accepted(Path(run), Path(out))
 
@@ -65,11 +63,11 @@ def build_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[
     Raises:
         UserError: there is no finished run, or one is damaged.
     """
-    from emojibench.report.load import by_track, find_runs
-    from emojibench.report.markdown import published_page, track_page
-    from emojibench.report.published import TABLES, load_table
-    from emojibench.report.structure import track_data
-    from emojibench.report.tables import build_track
+    from emojibench.reporting.load import by_track, find_runs
+    from emojibench.reporting.markdown import published_page, track_page
+    from emojibench.reporting.published import TABLES, load_table
+    from emojibench.reporting.structure import track_data
+    from emojibench.reporting.tables import build_track
 
     source, target = (out / "accepted", out) if accepted else (runs, out / "local")
     finished, unfinished = find_runs(source)
@@ -84,16 +82,3 @@ def build_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[
     if accepted:
         pages.append(Page(target / "published.md", published_page(map(load_table, TABLES)), {}))
     return pages, unfinished
-
-
-class _CallableModule(ModuleType):
-    """Lets `emojibench.report(...)` work after this package was imported too.
-
-    Importing a submodule replaces an attribute of the same name on its parent, so from then on
-    `emojibench.report` is this module and not the function.
-    """
-
-    __call__ = staticmethod(report)
-
-
-sys.modules[__name__].__class__ = _CallableModule

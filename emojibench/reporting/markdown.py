@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from emojibench.report.columns import ARROWS, Column
-from emojibench.report.load import FinishedRun, Summary
-from emojibench.report.published import CITATION, PublishedTable
-from emojibench.report.tables import SPLITS, Entry, Track
+from emojibench.reporting.columns import ARROWS, Column
+from emojibench.reporting.load import FinishedRun, Summary
+from emojibench.reporting.published import CITATION, PublishedTable
+from emojibench.reporting.tables import SPLITS, Entry, Track
 
 DASH = "–"
 GROUPS = {"self": "Self", "cross": "Cross"}
