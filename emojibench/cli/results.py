@@ -76,6 +76,8 @@ def _table(summary: dict[str, Any]) -> None:
         clips = f"{entry['n_clips']}/{entry['expected']}"
         table.add_row(name + arrow, mean + mark.replace("[", r"\["), interval, clips, entry["unit"])
     console = Console(file=sys.stdout, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width to fit into
     console.print(table)
     for reason, number in notes.items():
         console.print(f"[{number}] {reason}", markup=False, highlight=False)

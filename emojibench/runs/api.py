@@ -266,7 +266,8 @@ class _Bench:
         if scoring.needed(left):
             detector = partial(open_detector, self.protocol.detector)
             with self._workers(scoring.setup(left, self.open_clips, detector), "scoring") as workers:
-                self._record(folder, spec, "score", workers)
+                if set(scoring.needed(left)) - set(workers.info["unavailable"]):
+                    self._record(folder, spec, "score", workers)
                 with Progress("score", len(left.jobs), quiet=self.quiet) as progress:
                     scoring.score_clips(folder, left, workers, progress)
                 scoring.score_sets(folder, left, workers)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emojibench import media, registry, weights
 from emojibench.dataset.clip import Clip, Frames
-from emojibench.errors import DatasetError, MediaError, UnavailableError
+from emojibench.errors import DatasetError, MediaError, UnavailableError, UserError
 from emojibench.faces.detector import Detector
 from emojibench.protocol import Protocol
 from emojibench.runs.clips import Clips
@@ -95,8 +95,10 @@ class Scorer:
             if name not in self._unavailable:
                 try:
                     self._metrics[name] = factory(weights.find)
-                except UnavailableError as error:
+                except (UnavailableError, ImportError) as error:  # weights or an optional package
                     self._unavailable[name] = " ".join(str(error).split())
+                except ValueError as error:
+                    raise UserError(f"metric {name!r}: {error}") from error
         self.info = {"unavailable": self._unavailable, "weights": weights.used(), "device": device()}
 
     def _open_detector(self, open_detector: Callable[[], Detector]) -> None:

@@ -1,51 +1,10 @@
-"""Registers the fakes for real: entry points of a distribution that lies in a temporary folder."""
+"""Puts the fakes where tests and spawned workers can import them."""
 
 import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
+sys.path.insert(0, str(Path(__file__).parent))
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # spawned workers get this list
-METRICS = ("fake_l1", "fake_face", "fake_set")
+from fake_bench import bench, registered
 
-
-@pytest.fixture
-def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = tmp_path / "site"
-    info = site / "fakes-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[emojibench.methods]\nfake = fakes:FakeMethod\nfake-torch = fakes:TorchMethod\n"
-        "[emojibench.metrics]\nfake_l1 = fakes:FakeL1\nfake_face = fakes:FakeFace\nfake_set = fakes:FakeSet\n"
-        "fake_missing = fakes:FakeMissing\nfake_broken = fakes:FakeBroken\nfake_raising = fakes:FakeRaising\n"
-    )
-    monkeypatch.syspath_prepend(str(site))
-    return site
-
-
-@pytest.fixture
-def bench(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`run` and its kin on the fake benchmark, writing below `tmp_path`."""
-    import fakes
-
-    from emojibench.runs import api
-
-    monkeypatch.setattr(api, "load_dataset", fakes.load_dataset)
-    monkeypatch.setattr(api, "open_detector", fakes.open_detector)
-
-    class Bench:
-        out = tmp_path / "runs"
-
-        def run(self, method: str = "fake", metrics: Any = METRICS, name: str = "r", **more: Any) -> Any:
-            return api.run(method, metrics=metrics, out=self.out, quiet=True, name=name, **more)
-
-        def score(self, predictions: Path, metrics: Any = METRICS, name: str = "r", **more: Any) -> Any:
-            return api.score(predictions, metrics=metrics, out=self.out, quiet=True, name=name, **more)
-
-        def rescore(self, name: str = "r", **more: Any) -> Any:
-            return api.rescore(self.out / name, quiet=True, **more)
-
-    return Bench()
+__all__ = ["bench", "registered"]

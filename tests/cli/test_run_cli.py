@@ -1,0 +1,120 @@
+"""`emojibench run` and `emojibench score` as users type them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+
+from fake_bench import bench, registered
+
+from emojibench.cli import main
+
+__all__ = ["bench", "registered"]
+RUN = ("run", "--method", "copy-reference")
+
+
+def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["emojibench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["run", "--method", "copy-referense"],
+            "unknown method 'copy-referense'. Did you mean 'copy-ref",
+        ),
+        (
+            ["run", "--method", "copy-reference", "--split", "slef"],
+            "unknown split 'slef'. Did you mean 'self'?",
+        ),
+        ([*RUN, "--dataset", "minni"], "Did you mean 'mini'?"),
+        (
+            ["run", "--method", "copy-reference", "--metrics", "l1,simm"],
+            "unknown metric 'simm'. Did you mean",
+        ),
+        ([*RUN, "--clips", "5000"], "--clips: expected a number from 1 to 4"),
+        (
+            ["run", "--method", "copy-reference", "--clips", "self-nobody"],
+            "--clips: unknown clip 'self-nobody'",
+        ),
+        ([*RUN, "--set", "speed"], "--set: expected KEY=VALUE, got 'speed'"),
+        ([*RUN, "--jobs", "0"], "--jobs: expected a number of processes"),
+        (
+            ["run", "--method", "copy-reference", "--timeout", "-1"],
+            "--timeout: expected seconds above 0, got -1",
+        ),
+        ([*RUN, "--name", "a/b"], "--name: expected letters, digits and"),
+        (["score"], "expected either --predictions DIR (finished videos) or --run DIR"),
+        (["score", "--run", "nowhere"], "nowhere is not a run folder: it has no spec.json"),
+        (["score", "--predictions", "nowhere"], "expected a folder with finished videos, nowhere is not one"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert emojibench(monkeypatch, *arguments) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stdout_is_data_and_strict_exits_with_3(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["run", "--method", "fake", "--clips", "b,c", "--metrics", "fake_l1", "--metrics", "fake_missing"]
+    flags += ["--out", str(bench.out), "--seed", "3", "--set", "note=x", "--json"]
+    assert emojibench(monkeypatch, *flags) == 0
+    printed = capfd.readouterr()
+    summary = json.loads(printed.out)
+    assert summary["name"] == "fake-self-fake"
+    assert summary["metrics"]["fake_l1"]["n_clips"] == 2
+    assert "animate 2/2" in printed.err
+    assert "run folder: " in printed.err
+    assert emojibench(monkeypatch, *flags[:-1], "--strict") == 3
+    table = capfd.readouterr().out
+    assert "fake_missing ↓" in table
+    assert "] weights.bin is not here and cannot be fetched\n" in table
+    assert (
+        emojibench(monkeypatch, "score", "--run", str(bench.out / "fake-self-fake"), "--metrics", "fake_l1")
+        == 0
+    )
+    assert "fake_missing" not in capfd.readouterr().out
+
+
+def test_a_failed_clip_exits_with_3_and_says_why(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = [
+        "--clips",
+        "2",
+        "--metrics",
+        "fake_l1",
+        "--set",
+        "a=raise",
+        "--out",
+        str(bench.out),
+        "--name",
+        "r",
+    ]
+    assert emojibench(monkeypatch, "run", "--method", "fake", *flags) == 3
+    printed = capfd.readouterr()
+    assert "failed: a: RuntimeError: the network exploded" in printed.err
+    assert "1 of 2: RuntimeError: the network exploded" in printed.out
+    assert emojibench(monkeypatch, "run", "--method", "fake", *flags, "--seed", "1") == 2
+    assert "seed: 0, 1" in capfd.readouterr().err
