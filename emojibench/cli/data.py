@@ -126,14 +126,11 @@ def _facts(dataset: "Dataset") -> dict[str, object]:
 
 
 def _print_items(report: "BuildReport") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("file", "kind", "", "domain", "subject", "why", title=report.name)
-    for item in report.items:
+    names = [Path(item.file).name for item in report.items]
+    width = max(map(len, names))
+    for name, item in zip(names, report.items, strict=True):
         verdict = "kept" if item.kept else "left out"
-        table.add_row(Path(item.file).name, item.kind, verdict, item.domain, item.subject, item.reason)
-    Console().print(table)
+        typer.echo(f"{verdict:8}  {item.kind:8}  {name:{width}}  {item.reason}".rstrip())
 
 
 def _verdict(report: "VerifyReport") -> str:

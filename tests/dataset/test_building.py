@@ -111,11 +111,15 @@ def test_same_files_same_digest_and_another_seed_other_pairs(tmp_path, user_file
 
     def again(seed, jobs):
         out = tmp_path / f"{seed}-{jobs}"
-        return build(tmp_path / "portraits", tmp_path / "driving", out, frames=6, seed=seed, jobs=jobs).digest
+        build(tmp_path / "portraits", tmp_path / "driving", out, frames=6, seed=seed, jobs=jobs)
+        entries = load_dataset(out, size=256).entries
+        pairs = {entry.subject: entry.driving_subject for entry in entries if entry.split == "cross"}
+        return pairs, {path: digest for entry in entries for path, digest in entry.sha256.items()}
 
-    digest = again(seed=1, jobs=2)
-    assert again(seed=1, jobs=1) == digest
-    assert again(seed=3, jobs=1) != digest
+    pairs, files = again(seed=1, jobs=2)
+    other_pairs, same_files = again(seed=4, jobs=1)
+    assert (pairs, other_pairs) == ({"grey": "ben", "wide": "ben"}, {"grey": "anna", "wide": "ben"})
+    assert same_files == files
 
 
 def test_nothing_is_left_behind_when_building_fails(tmp_path, user_files):
