@@ -1,5 +1,6 @@
 """Where made files are kept, and the detector that making them shares."""
 
+import atexit
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -20,4 +21,6 @@ def cache_folder() -> Path:
 @lru_cache(maxsize=2)
 def shared_detector(identity: str) -> Detector:
     """One open detector per process and id: loading the models takes longer than a clip's landmarks."""
-    return open_detector(identity)
+    detector = open_detector(identity)
+    atexit.register(detector.close)  # left to the destructor, some versions of MediaPipe complain
+    return detector
