@@ -162,8 +162,8 @@ def _entry(split: str, *, portrait: Sequence, driving: Sequence) -> ClipEntry:
 def _recipe(name: str, size: int, detector: str) -> dict[str, Any]:
     """Everything that decides the bytes of the clips, so that equal digests mean equal frames.
 
-    The renderer's source text is part of it: an edited comment costs a new measurement, but a change of pixels
-    that nobody expected cannot pass for the same dataset.
+    The renderer's source text is part of it: an edited comment costs a new measurement, but a change of
+    pixels that nobody expected cannot pass for the same dataset.
     """
     return {
         "name": name,
@@ -188,5 +188,5 @@ def _sources() -> str:
     joint = hashlib.sha256()
     # As text, so that a checkout's line endings do not matter.
     for file in sorted(Path(synth.__file__).parent.glob("*.py")):
-        joint.update(file.read_text(encoding="utf-8").encode())  # the same under any line endings
+        joint.update(file.read_text(encoding="utf-8").encode())
     return joint.hexdigest()
