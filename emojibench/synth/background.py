@@ -48,7 +48,9 @@ def _bokeh(u: Array, v: Array, a: Array, b: Array, c: Array, rng: np.random.Gene
     for _ in range(26):
         x, y, r = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.03, 0.1)
         disc = smoothstep(r, r * 0.86, np.hypot(u - x, v - y))
-        out = mix(out, np.minimum((c if rng.random() < 0.5 else b) * 1.3 + 30, 255), disc * rng.uniform(0.2, 0.6))
+        out = mix(
+            out, np.minimum((c if rng.random() < 0.5 else b) * 1.3 + 30, 255), disc * rng.uniform(0.2, 0.6)
+        )
     return out
 
 
@@ -93,11 +95,19 @@ def _window(u: Array, v: Array, a: Array, b: Array, c: Array, rng: np.random.Gen
 
 
 def _landscape(u: Array, v: Array, a: Array, b: Array, c: Array, rng: np.random.Generator) -> Array:
-    out = mix(_plain(np.array([120.0, 170.0, 220.0]) * 0.7 + a * 0.3, u), np.array([244.0, 226.0, 200.0]), np.clip(v * 1.5, 0, 1))
+    out = mix(
+        _plain(np.array([120.0, 170.0, 220.0]) * 0.7 + a * 0.3, u),
+        np.array([244.0, 226.0, 200.0]),
+        np.clip(v * 1.5, 0, 1),
+    )
     for i in range(3):
         phase, k = rng.uniform(0, 6.28), rng.uniform(4, 9)
         ridge = 0.42 + 0.15 * i + 0.05 * np.sin(k * u + phase) + 0.02 * np.sin(3.1 * k * u + 2 * phase)
-        out = mix(out, (np.array([70.0, 120.0, 80.0]) * 0.6 + b * 0.4) * (1.0 - 0.18 * i), smoothstep(-0.006, 0.006, v - ridge))
+        out = mix(
+            out,
+            (np.array([70.0, 120.0, 80.0]) * 0.6 + b * 0.4) * (1.0 - 0.18 * i),
+            smoothstep(-0.006, 0.006, v - ridge),
+        )
     return out
 
 
@@ -109,6 +119,8 @@ def _night(u: Array, v: Array, a: Array, b: Array, c: Array, rng: np.random.Gene
         out = _box(out, u, v, (left, top, left + wide, 1.1), np.array([20.0, 20.0, 34.0]) + 0.1 * b)
         for _ in range(9):
             x, y = left + rng.uniform(0.01, wide - 0.02), rng.uniform(top + 0.03, 0.95)
-            out = _box(out, u, v, (x, y, x + 0.014, y + 0.02), np.array([255.0, 214.0, 120.0]) * 0.7 + c * 0.3)
+            out = _box(
+                out, u, v, (x, y, x + 0.014, y + 0.02), np.array([255.0, 214.0, 120.0]) * 0.7 + c * 0.3
+            )
         left += wide + rng.uniform(0.0, 0.03)
     return out

@@ -17,8 +17,20 @@ from emojibench.synth.motion import State
 from emojibench.synth.raster import Image
 
 Field = NDArray[np.float32]
-JAW_SLOT = 0.17
-"""How far the lower lip slides over the chin, in head units, with the mouth wide open (the jaw drops further)."""
+JAW_SLOT = 0.10
+"""How far the lower lip slides over the chin, in head units, with the mouth wide open."""
+
+
+def _lips_apart(state: State) -> tuple[float, float]:
+    """How far the upper lip is up and the lower lip down at the middle of the mouth, in head units."""
+    part = state.lips_part * (1.0 - 0.5 * state.mouth_open)
+    up = 0.06 * state.mouth_open + 0.040 * part + 0.02 * state.pucker * state.mouth_open
+    return up, JAW_SLOT * state.mouth_open + 0.045 * part
+
+
+def lip_gap(state: State) -> float:
+    """Height of the opening between the lips as painted, in head units (the dropping jaw stretches it further)."""
+    return sum(_lips_apart(state))
 
 
 def _step(low: float, high: float, x: Field) -> Field:
@@ -44,7 +56,11 @@ class Patch:
 def _patch(p: Array, atlas: Image, low: tuple[float, float], high: tuple[float, float]) -> Patch:
     """The smallest window of the head (which begins the atlas) holding frontal positions from `low` to `high`."""
     inside = (
-        (p[..., 0] > low[0]) & (p[..., 0] < high[0]) & (p[..., 1] > low[1]) & (p[..., 1] < high[1]) & (p[..., 2] > 0)
+        (p[..., 0] > low[0])
+        & (p[..., 0] < high[0])
+        & (p[..., 1] > low[1])
+        & (p[..., 1] < high[1])
+        & (p[..., 2] > 0)
     )
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
@@ -59,12 +75,12 @@ class Features:
         """`p` (h, w, 3): canonical positions of the head's texels; `atlas`: the painted texture."""
         self._identity = identity
         ex = EYE_X * identity.eye_spacing
-        reach = 0.26 if identity.domain == "cartoon" else 0.22
+        wide, high = (0.225, 0.20) if identity.domain == "cartoon" else (0.20, 0.15)
         self._eyes = {
-            side: _patch(p, atlas, (side * ex - reach, EYE_Y - reach), (side * ex + reach, EYE_Y + reach))
+            side: _patch(p, atlas, (side * ex - wide, EYE_Y - high), (side * ex + wide, EYE_Y + high))
             for side in (1.0, -1.0)
         }
-        self._mouth = _patch(p, atlas, (-0.5, -0.99), (0.5, -0.34))
+        self._mouth = _patch(p, atlas, (-0.33, -0.985), (0.33, -0.35))
         self._skin = np.asarray(identity.skin, np.float32)
 
     def paint(self, atlas: Image, state: State) -> None:
@@ -93,7 +109,9 @@ class Features:
         lower = -low * np.float32(1 + 0.25 * wide - 0.40 * shut) * arch
         edge = 0.009
         gap = np.minimum(upper - y, y - lower)
-        open_ = _step(-edge, edge, gap) * _step(1.06, 0.96, np.abs(s)) * np.float32(1.0 if shut < 0.97 else 0.0)
+        open_ = (
+            _step(-edge, edge, gap) * _step(1.06, 0.96, np.abs(s)) * np.float32(1.0 if shut < 0.97 else 0.0)
+        )
         out = patch.still.copy()
         lid = self._skin * np.float32(0.80 if not cartoon else 0.86)
         above = _step(-edge, edge, y - upper) * _step(1.05, 0.9, np.abs(s))
@@ -104,7 +122,13 @@ class Features:
         ball = self._ball(x, y, side, upper, state)
         _over(out, ball, open_)
         dark = self._skin * np.float32(0.36) if stone else np.array([26.0, 18.0, 18.0], np.float32)
-        lash = 0.017 if stone else 0.028 if cartoon else 0.013 + 0.012 * bool(f.makeup) + 0.004 * (f.domain == "animal")
+        lash = (
+            0.017
+            if stone
+            else 0.028
+            if cartoon
+            else 0.013 + 0.012 * bool(f.makeup) + 0.004 * (f.domain == "animal")
+        )
         top = np.clip(1.25 - np.abs(y - upper - np.float32(lash * 0.3)) * np.float32(1 / lash), 0, 1)
         _over(out, dark, np.clip(top, 0, 1) * _step(1.14, 1.0, np.abs(s)) * np.float32(0.92))
         bottom = np.clip(1 - np.abs(y - lower) * np.float32(1 / 0.011), 0, 1) * _step(1.08, 0.95, np.abs(s))
@@ -115,15 +139,17 @@ class Features:
         f = self._identity
         cartoon, stone, animal = f.domain == "cartoon", f.domain == "sculpture", f.domain == "animal"
         grow = 0.5 + 0.5 * f.eye_size if cartoon else f.eye_size
-        radius = (0.078 if cartoon else 0.074 if animal else 0.060) * grow
-        ix = np.float32(0.064 * grow * state.gaze_x)
+        radius = (0.070 if cartoon else 0.066 if animal else 0.060) * grow
+        ix = np.float32((0.082 if cartoon else 0.076) * grow * state.gaze_x)
         iy = np.float32(0.034 * grow * state.gaze_y + 0.008)
         r = np.sqrt((x - ix) ** 2 + (y - iy) ** 2)
         white = self._skin * np.float32(0.93) if stone else np.array([240.0, 236.0, 232.0], np.float32)
         ball = np.broadcast_to(white, (*x.shape, 3)).copy()
         # The lid's shadow and the roundness of the ball.
         shade = np.clip(1 - (upper - y) * np.float32(1 / 0.05), 0, 1) * np.float32(0.38)
-        shade = np.maximum(shade, np.clip(np.abs(x) * np.float32(1 / 0.15) - np.float32(0.45), 0, 1) * np.float32(0.4))
+        shade = np.maximum(
+            shade, np.clip(np.abs(x) * np.float32(1 / 0.15) - np.float32(0.45), 0, 1) * np.float32(0.4)
+        )
         aa = 0.008
         disc = _step(radius + aa, radius - aa, r)
         if stone:
@@ -139,9 +165,14 @@ class Features:
             pupil = radius * (0.5 if cartoon or animal else 0.42)
             _over(ball, np.array([12.0, 10.0, 12.0], np.float32), _step(pupil + aa, pupil - aa, r))
         ball *= (1 - shade)[..., None]
-        glint = np.sqrt((x - ix - np.float32(0.35 * radius * (1 if f.light[0] > 0 else -1))) ** 2 + (y - iy - np.float32(0.38 * radius)) ** 2)
+        glint = np.sqrt(
+            (x - ix - np.float32(0.35 * radius * (1 if f.light[0] > 0 else -1))) ** 2
+            + (y - iy - np.float32(0.38 * radius)) ** 2
+        )
         size = radius * (0.30 if cartoon else 0.22)
-        _over(ball, np.full(3, 250.0), _step(size + aa, size - aa, glint) * np.float32(0.0 if stone else 0.95))
+        _over(
+            ball, np.full(3, 250.0), _step(size + aa, size - aa, glint) * np.float32(0.0 if stone else 0.95)
+        )
         return ball
 
     def _open_mouth(self, state: State) -> Image:
@@ -151,17 +182,19 @@ class Features:
         mw = 0.25 * f.mouth_width * (1.0 - 0.08 * state.mouth_open)
         u = np.abs(x) * np.float32(1 / mw)
         arch = np.clip(1 - u * u, 0, 1)
-        round_ = np.sqrt(arch) * (np.float32(0.5) + np.float32(0.5) * arch)
+        round_ = np.sqrt(arch) * (np.float32(0.8) + np.float32(0.2) * arch)
         part = state.lips_part * (1.0 - 0.5 * state.mouth_open)
-        up = np.float32(0.035 * state.mouth_open + 0.040 * part + 0.02 * state.pucker * state.mouth_open) * round_
-        down = np.float32(JAW_SLOT * state.mouth_open + 0.050 * part) * round_
-        # A faint sag keeps the mouth line from being a ruler's; the lips read the texture from where they came.
-        line = np.float32(MOUTH_Y) + np.float32(0.008) * (arch - 1)
-        below = y < line - (down - up) * np.float32(0.5)
-        fade = np.where(below, _step(-0.98, -0.62, y), _step(-0.36, -0.47, y))
-        source = y + np.where(below, down, -up) * fade
-        out = self._shifted(patch, source - y)
+        apart = _lips_apart(state)
+        up, down = np.float32(apart[0]) * round_, np.float32(apart[1]) * round_
+        # A faint curve keeps the mouth line from being a ruler's.
+        line = np.float32(MOUTH_Y) + np.float32(0.012) * (1 - arch)
         top, bottom = line + up, line - down
+        # The lips read the texture from where they came, at their full thickness; chin and philtrum give way.
+        chin, nose = np.float32(-0.98), np.float32(-0.36)
+        deep = np.clip((bottom - y) / (bottom - chin), 0, 1)
+        tall = np.clip((y - top) / (nose - top), 0, 1)
+        shift = np.where(y < (top + bottom) * np.float32(0.5), down * (1 - deep * deep), -up * (1 - tall * tall))
+        out = self._shifted(patch, shift)
         soft = 0.007
         hole = _step(-soft, soft, np.minimum(top - y, y - bottom)) * _step(1.04, 0.97, u)
         gap = state.mouth_open + part
@@ -188,37 +221,57 @@ class Features:
 
     def _cavity(self) -> Field:
         if self._identity.domain == "sculpture":
-            return np.asarray(self._skin * np.float32(0.22), np.float32)
-        return np.array([52.0, 16.0, 20.0], np.float32)
+            return np.asarray(self._skin * np.float32(0.13), np.float32)
+        return np.array([40.0, 10.0, 14.0], np.float32)
 
     def _teeth_and_tongue(
         self, inside: Field, x: Field, y: Field, top: Field, bottom: Field, state: State, part: float
     ) -> None:
         f = self._identity
         stone, cartoon = f.domain == "sculpture", f.domain == "cartoon"
-        tongue = self._skin * np.float32(0.45) if stone else np.array([186.0, 78.0, 84.0], np.float32)
+        tongue = self._skin * np.float32(0.34) if stone else np.array([146.0, 52.0, 60.0], np.float32)
         reach = np.clip(1 - x * x * np.float32(1 / 0.0256), 0, 1)
-        mound = bottom + np.float32(0.075 * state.mouth_open) * np.sqrt(reach)
-        _over(inside, tongue, _step(0.012, -0.012, y - mound) * np.float32(0.9))
-        tooth = self._skin * np.float32(0.80) if stone else np.array([240.0, 234.0, 222.0], np.float32)
-        gaps = np.float32(1) if cartoon else 1 - np.float32(0.14) * _step(0.42, 0.5, np.abs((x * np.float32(1 / 0.052)) % 1 - np.float32(0.5)))
+        gap = top - bottom
+        mound = bottom + np.minimum(
+            np.float32(0.06 * state.mouth_open) * np.sqrt(reach), gap * np.float32(0.22)
+        )
+        _over(inside, tongue, _step(0.012, -0.012, y - mound) * np.float32(0.35 if stone else 0.9))
+        tooth = self._skin * np.float32(0.95) if stone else np.array([240.0, 234.0, 222.0], np.float32)
+        gaps = (
+            np.float32(1)
+            if cartoon
+            else 1
+            - np.float32(0.14) * _step(0.42, 0.5, np.abs((x * np.float32(1 / 0.052)) % 1 - np.float32(0.5)))
+        )
         shade = np.clip(np.float32(1.05) - np.abs(x) * np.float32(1.5), np.float32(0.45), 1) * gaps
-        show = np.float32(0.052 + 0.012 * part)
-        upper = _step(-0.006, 0.006, y - (top - show)) * np.float32(min(1.0, (state.mouth_open + 2 * part) * 3))
+        # Something dark always stays visible between teeth and tongue, so that an open mouth reads as open.
+        show = np.minimum(
+            np.float32(0.045 if f.domain != "animal" else 0.030),
+            gap * np.float32(0.45 - 0.1 * state.mouth_open),
+        )
+        upper = _step(-0.006, 0.006, y - (top - show)) * np.float32(
+            min(1.0, (state.mouth_open + 2 * part) * 3)
+        )
         row = tooth * shade[..., None]
         inside += (row - inside) * (upper * np.float32(0.96))[..., None]
-        lower = _step(0.006, -0.006, y - (bottom + np.float32(0.032 * min(1.0, 2 * part)))) * np.float32(min(1.0, 2 * part))
+        lower = _step(
+            0.006,
+            -0.006,
+            y - (bottom + np.minimum(np.float32(0.03 * min(1.0, 2 * part)), gap * np.float32(0.2))),
+        ) * np.float32(min(1.0, 2 * part))
         inside += (row * np.float32(0.9) - inside) * (lower * np.float32(0.9))[..., None]
 
     def _tongue_out(self, out: Field, x: Field, y: Field, bottom: Field, state: State) -> None:
         stone = self._identity.domain == "sculpture"
         colour = self._skin * np.float32(0.7) if stone else np.array([206.0, 96.0, 102.0], np.float32)
         amount = state.tongue * min(1.0, state.mouth_open * 3)
-        centre = np.float32(MOUTH_Y - JAW_SLOT * state.mouth_open + 0.03)
+        centre = np.float32(MOUTH_Y - JAW_SLOT * state.mouth_open + 0.015)
         length = np.float32(0.17 * amount + 1e-3)
         v = np.clip((centre - y) / length, 0, 1)
         wide = np.float32(0.115) * np.sqrt(np.clip(1 - v * v * v * v, 0, 1))
         tip = _step(-0.01, 0.01, np.minimum(wide - np.abs(x), np.minimum(centre - y, y - centre + length)))
         groove = 1 - np.float32(0.22) * np.clip(1 - np.abs(x) * np.float32(1 / 0.014), 0, 1)
         shade = (groove * (np.float32(0.85) + np.float32(0.25) * v))[..., None]
-        out += (np.asarray(colour, np.float32) * shade - out) * (tip * np.float32(min(1.0, amount * 4)))[..., None]
+        out += (np.asarray(colour, np.float32) * shade - out) * (tip * np.float32(min(1.0, amount * 4)))[
+            ..., None
+        ]

@@ -32,7 +32,7 @@ SKINS: tuple[RGB, ...] = (
     (124, 82, 54), (92, 60, 42),
 )  # fmt: skip
 CARTOON_SKINS: tuple[RGB, ...] = (
-    *SKINS[:7], (255, 214, 120), (150, 200, 140), (140, 180, 230), (226, 170, 210), (255, 190, 150),
+    *SKINS[:7], (255, 214, 120), (255, 190, 150), (236, 176, 190), (190, 204, 160),
 )  # fmt: skip
 HAIRS: tuple[RGB, ...] = (
     (30, 24, 22), (52, 36, 28), (86, 56, 36), (124, 80, 46), (168, 116, 62), (216, 176, 108), (150, 66, 34),
@@ -176,7 +176,10 @@ def sample_identity(seed: int, domain: str) -> Identity:
     hair = skin if sculpture or animal else colour(CARTOON_HAIRS if cartoon else HAIRS)
     makeup = uniform(0.3, 1.0) if rng.random() < 0.4 else 0.0
     rosy = (200, 70, 80) if makeup > 0 else (186, 92, 86)
-    lip = tuple(round(0.45 * s * 0.9 + 0.55 * r * (0.35 + 0.65 * skin[0] / 250)) for s, r in zip(skin, rosy, strict=True))
+    lip = tuple(
+        round(0.45 * s * 0.9 + 0.55 * r * (0.35 + 0.65 * skin[0] / 250))
+        for s, r in zip(skin, rosy, strict=True)
+    )
     styles = tuple(s for s in HAIR_STYLES if not (sculpture and s == "beanie"))
     bearded = makeup == 0 and not animal and rng.random() < 0.42
     hue = rng.uniform(0, 1)
@@ -204,7 +207,9 @@ def sample_identity(seed: int, domain: str) -> Identity:
         ear_size=uniform(0.85, 1.2),
         skin=skin,
         hair=hair,
-        iris=colour(((200, 160, 40), (110, 160, 70), (90, 60, 34), (90, 150, 180))) if animal else colour(IRISES),
+        iris=colour(((200, 160, 40), (110, 160, 70), (90, 60, 34), (90, 150, 180)))
+        if animal
+        else colour(IRISES),
         lip=(lip[0], lip[1], lip[2]),
         cloth=colour(CLOTHES),
         cloth_accent=colour(CLOTHES),

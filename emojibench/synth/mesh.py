@@ -25,18 +25,18 @@ PIVOT = np.array([0.0, -0.45, -0.25])
 # Hairline height at these azimuths (degrees from the front), per style.
 _AZIMUTHS = (0.0, 30.0, 48.0, 62.0, 78.0, 100.0, 125.0, 180.0)
 _HAIRLINES: dict[str, tuple[float, ...]] = {
-    "short": (0.62, 0.62, 0.50, 0.22, -0.02, -0.12, -0.5, -0.6),
-    "buzz": (0.62, 0.63, 0.54, 0.30, 0.05, -0.10, -0.45, -0.55),
-    "side_part": (0.60, 0.56, 0.44, 0.16, -0.08, -0.12, -0.5, -0.6),
-    "fringe": (0.33, 0.32, 0.28, 0.10, -0.10, -0.2, -0.55, -0.65),
-    "receding": (0.76, 0.82, 0.66, 0.30, 0.0, -0.12, -0.5, -0.6),
+    "short": (0.62, 0.62, 0.50, 0.24, 0.10, 0.20, -0.30, -0.55),
+    "buzz": (0.62, 0.63, 0.54, 0.30, 0.12, 0.20, -0.30, -0.50),
+    "side_part": (0.60, 0.56, 0.44, 0.20, 0.08, 0.20, -0.30, -0.55),
+    "fringe": (0.34, 0.34, 0.30, 0.18, 0.08, 0.20, -0.35, -0.6),
+    "receding": (0.76, 0.82, 0.66, 0.30, 0.10, 0.20, -0.30, -0.55),
     "afro": (0.58, 0.56, 0.44, 0.18, -0.10, -0.25, -0.6, -0.7),
     "curly": (0.54, 0.52, 0.40, 0.14, -0.12, -0.25, -0.6, -0.7),
     "long": (0.63, 0.58, 0.40, 0.05, -0.35, -0.6, -0.8, -0.8),
     "long_fringe": (0.33, 0.32, 0.26, 0.02, -0.35, -0.6, -0.8, -0.8),
     "bob": (0.58, 0.52, 0.34, 0.0, -0.40, -0.62, -0.8, -0.8),
-    "mohawk": (0.62, 0.66, 0.60, 0.34, 0.08, -0.10, -0.45, -0.55),
-    "slick": (0.68, 0.66, 0.50, 0.22, 0.0, -0.12, -0.5, -0.6),
+    "mohawk": (0.62, 0.66, 0.60, 0.34, 0.12, 0.20, -0.30, -0.50),
+    "slick": (0.68, 0.66, 0.50, 0.24, 0.10, 0.20, -0.30, -0.55),
     "beanie": (0.44, 0.42, 0.38, 0.33, 0.24, 0.14, -0.05, -0.15),
 }
 _LIKE = {"bun": "slick", "pigtails": "slick"}
@@ -69,6 +69,10 @@ class Part:
     """The last column repeats the first."""
     two_sided: bool = False
     gloss: float = 0.0
+    bias: float = 0.0
+    """Added to the depth when surfaces are sorted: positive draws it over what it touches."""
+    outlined: bool = True
+    """Whether a drawn outline separates it from the head."""
     head: Array | None = None
     """float64 (rows, columns): how much of the head's turn each vertex follows; None for all of it."""
     template: Array | None = None
@@ -93,7 +97,9 @@ def _head_grid() -> tuple[Array, Array]:
     front = np.radians(np.linspace(-66.0, 66.0, 41))
     side = np.radians(np.linspace(66.0, 180.0, 11)[1:])
     theta = np.concatenate([-side[::-1], front, side])
-    phi = np.radians(np.concatenate([np.linspace(90, 24, 11)[:-1], np.linspace(24, -44, 29), np.linspace(-44, -90, 8)[1:]]))
+    phi = np.radians(
+        np.concatenate([np.linspace(90, 24, 11)[:-1], np.linspace(24, -44, 29), np.linspace(-44, -90, 8)[1:]])
+    )
     return np.meshgrid(theta, phi)
 
 
@@ -106,7 +112,9 @@ def head_part(identity: Identity) -> Part:
     ay = np.where(d[..., 1] > 0, 1.0, 0.97 * f.face_length)
     az = np.where(d[..., 2] > 0, 0.84, 0.97)
     n = 2.25
-    radius = ((np.abs(d[..., 0]) / ax) ** n + (np.abs(d[..., 1]) / ay) ** n + (np.abs(d[..., 2]) / az) ** n) ** (-1 / n)
+    radius = (
+        (np.abs(d[..., 0]) / ax) ** n + (np.abs(d[..., 1]) / ay) ** n + (np.abs(d[..., 2]) / az) ** n
+    ) ** (-1 / n)
     p = d * radius[..., None]
     x, y, z = p[..., 0], p[..., 1], p[..., 2]
     front = smoothstep(0.0, 0.45, z)
@@ -134,18 +142,20 @@ def _face_relief(f: Identity, x: Array, y: Array) -> Array:
     out += 0.06 * f.cheeks * bump(side, y, 0.42, -0.15, 0.18, 0.16)
     out -= 0.05 * (1 - f.cheeks) * bump(side, y, 0.46, -0.42, 0.16, 0.16)
     out += 0.06 * bump(side, y, 0.0, -0.54, 0.30, 0.16)
-    out += f.lips * (0.04 * bump(side, y, 0.0, -0.49, 0.2, 0.045) + 0.045 * bump(side, y, 0.0, -0.605, 0.17, 0.05))
+    out += f.lips * (
+        0.04 * bump(side, y, 0.0, -0.49, 0.2, 0.045) + 0.045 * bump(side, y, 0.0, -0.605, 0.17, 0.05)
+    )
     out += 0.08 * bump(side, y, 0.0, -0.83, 0.17, 0.1) - 0.035 * bump(side, y, 0.0, -0.70, 0.2, 0.05)
     tip = -0.25 * f.nose_length
     if animal:
-        reach = {"cat": 0.22, "dog": 0.34, "bear": 0.32, "fox": 0.36, "rabbit": 0.22, "monkey": 0.2}[f.kind]
+        reach = {"cat": 0.19, "dog": 0.27, "bear": 0.26, "fox": 0.28, "rabbit": 0.19, "monkey": 0.18}[f.kind]
         out += reach * np.exp(-(((x / 0.30) ** 2 + ((y + 0.42) / 0.26) ** 2) ** 1.3))
         out += 0.10 * bump(side, y, 0.0, tip, 0.13, 0.09)
         return out
     t = np.clip((0.2 - y) / (0.2 - tip), 0.0, 1.4)
     height = f.nose_height * (0.05 + 0.20 * t**1.4) * (0.8 if cartoon else 1.0)
     width = (0.062 + 0.05 * t**2) * (0.75 + 0.25 * f.nose_width)
-    height = height * smoothstep(0.26, 0.1, y) * smoothstep(tip - 0.12, tip - 0.02, y)
+    height = height * smoothstep(0.26, 0.1, y) * smoothstep(tip - 0.15, tip + 0.02, y)
     out += height * np.exp(-((np.abs(x) / width) ** 2.2))
     out += 0.10 * bump(side, y, 0.10 * f.nose_width, tip - 0.03, 0.055 * f.nose_width, 0.05)
     return out
@@ -164,9 +174,13 @@ def _hair_lift(f: Identity, p: Array) -> Array:
     if style == "side_part":
         lift = lift * (1.0 + 0.5 * np.tanh(6.0 * (x - 0.25)) * smoothstep(0.3, 0.8, y))
     if style == "mohawk":
-        lift = lift + 0.42 * f.hair_volume * np.exp(-((x / 0.15) ** 2)) * smoothstep(0.0, 0.25, over) * smoothstep(-0.3, 0.3, y)
+        lift = lift + 0.42 * f.hair_volume * np.exp(-((x / 0.15) ** 2)) * smoothstep(
+            0.0, 0.25, over
+        ) * smoothstep(-0.3, 0.3, y)
     if style in ("short", "fringe", "bob", "long", "long_fringe", "slick", "bun", "pigtails"):
-        lift = lift * (1.0 + 0.12 * np.sin(9.0 * azimuth + f.seed % 5) + 0.08 * np.sin(17.0 * azimuth + f.seed % 3))
+        lift = lift * (
+            1.0 + 0.12 * np.sin(9.0 * azimuth + f.seed % 5) + 0.08 * np.sin(17.0 * azimuth + f.seed % 3)
+        )
     if f.domain == "animal":
         lift = 0.05 + 0.012 * np.sin(13 * x + 3 * y) * np.sin(11 * y + 2 * z)
         lift = lift * smoothstep(0.5, 0.75, np.abs(x)) + 0.04 * smoothstep(0.5, 0.9, y)
@@ -185,7 +199,9 @@ def _tube(rings: list[tuple[float, float, float, float]], columns: int, power: f
     t = np.linspace(-np.pi, np.pi, columns)
     s, c = np.sin(t), np.cos(t)
     s, c = np.sign(s) * np.abs(s) ** (2 / power), np.sign(c) * np.abs(c) ** (2 / power)
-    return np.stack([np.stack([rx * s, np.full(columns, y), rz * c + cz], axis=-1) for y, rx, rz, cz in rings])
+    return np.stack(
+        [np.stack([rx * s, np.full(columns, y), rz * c + cz], axis=-1) for y, rx, rz, cz in rings]
+    )
 
 
 def _ears(f: Identity) -> list[Part]:
@@ -196,11 +212,15 @@ def _ears(f: Identity) -> list[Part]:
             grow = 1.35 if f.kind == "monkey" else 1.0
             out = np.array([side * 0.89, 0.0, 0.45])
             up = np.array([side * 0.08, 1.0, -0.1])
-            axes = np.stack([0.13 * e * grow * np.cross(up, out), 0.22 * e * min(grow, 1.15) * up, 0.045 * out])
-            points = _ellipsoid(np.array([side * 0.735 * f.face_width, -0.06, -0.12]), axes)
+            axes = np.stack(
+                [0.13 * e * grow * np.cross(up, out), 0.22 * e * min(grow, 1.15) * up, 0.045 * out]
+            )
+            points = _ellipsoid(np.array([side * (0.735 * f.face_width + 0.02), -0.06, -0.12]), axes)
         elif f.kind in ("cat", "fox"):
             tall = (0.5 if f.kind == "cat" else 0.62) * e
-            points = _cone(np.array([side * 0.44, 0.66, -0.05]), 0.27, 0.10, np.array([side * 0.2, tall, 0.0]))
+            points = _cone(
+                np.array([side * 0.44, 0.66, -0.05]), 0.27, 0.10, np.array([side * 0.2, tall, 0.0])
+            )
         elif f.kind == "rabbit":
             axes = np.array([[0.15, side * -0.03, 0.0], [side * 0.12, 0.55 * e, -0.05], [0.0, 0.0, 0.07]])
             points = _ellipsoid(np.array([side * 0.34, 1.22, -0.1]), axes)
@@ -229,24 +249,38 @@ def _hair_parts(f: Identity) -> list[Part]:
     if f.domain == "animal":
         return parts
     if style in ("long", "long_fringe", "bob"):
-        length = 0.95 if style == "bob" else 1.75
-        wide = 0.80 * f.face_width + 0.03
-        t = np.radians(np.linspace(68.0, 292.0, 27))
+        # Begins inside the hair of the head, which tapers towards the jaw, and so comes out of it below the ears.
+        length = 0.75 if style == "bob" else 1.35
+        t = np.radians(np.linspace(78.0, 282.0, 27))
         rows = []
         for u in np.linspace(0.0, 1.0, 9):
-            flare = 1.0 + (0.16 * v * np.sin(np.pi * min(u * 1.2, 1.0)) if style != "bob" else 0.22 * v * u * (1.6 - u))
+            out = (0.03 + (0.11 + 0.05 * v) * min(u / 0.5, 1.0)) * v - 0.10 * max(u - 0.5, 0.0)
             wave = 1.0 + 0.02 * np.sin(8.0 * t + 5.0 * u + f.seed % 5)
-            y = 0.42 - length * u + 0.05 * np.sin(11.0 * t + f.seed % 4) * u
-            rows.append(np.stack([wide * flare * wave * np.sin(t), y, 0.92 * flare * wave * np.cos(t) - 0.05], axis=-1))
+            y = 0.10 - length * u + 0.05 * np.sin(11.0 * t + f.seed % 4) * u
+            wide, deep = 0.72 * f.face_width + out, 0.90 + out
+            rows.append(np.stack([wide * wave * np.sin(t), y, deep * wave * np.cos(t)], axis=-1))
         parts.append(Part("curtain", np.stack(rows), two_sided=True, gloss=0.4))
     if style == "bun":
-        parts.append(Part("bun", _ellipsoid(np.array([0.0, 1.13, -0.25]), np.diag([0.34, 0.28, 0.32]) * v), True, gloss=0.4))
+        parts.append(
+            Part(
+                "bun",
+                _ellipsoid(np.array([0.0, 1.13, -0.25]), np.diag([0.34, 0.28, 0.32]) * v),
+                True,
+                gloss=0.4,
+            )
+        )
     if style == "pigtails":
         for side in (1.0, -1.0):
             axes = np.array([[0.22, 0.0, 0.0], [side * -0.14, 0.48, 0.0], [0.0, 0.0, 0.22]]) * v
-            parts.append(Part(f"tail{side:+.0f}", _ellipsoid(np.array([side * 1.0, -0.05, -0.3]), axes), True, gloss=0.4))
+            parts.append(
+                Part(
+                    f"tail{side:+.0f}", _ellipsoid(np.array([side * 1.0, -0.05, -0.3]), axes), True, gloss=0.4
+                )
+            )
     if style == "beanie":
-        parts.append(Part("pompon", _ellipsoid(np.array([0.0, 1.2, -0.12]), np.diag([0.17, 0.16, 0.17])), True))
+        parts.append(
+            Part("pompon", _ellipsoid(np.array([0.0, 1.2, -0.12]), np.diag([0.17, 0.16, 0.17])), True)
+        )
     return parts
 
 
@@ -254,11 +288,11 @@ def _body_parts(f: Identity) -> list[Part]:
     thick = (0.34 + 0.07 * f.jaw) * (1.35 if f.domain == "animal" else 0.82 if f.domain == "cartoon" else 1.0)
     # Begins inside the skull, so that no turn of the head opens a gap.
     ys = np.linspace(-0.35, -1.45, 8)
-    neck = _tube([(y, thick * (1 + 0.25 * u**3), thick * 0.95 * (1 + 0.2 * u**3), -0.16 - 0.08 * u)
+    neck = _tube([(y, thick * (1 + 0.08 * u**3), thick * 0.95 * (1 + 0.08 * u**3), -0.16 - 0.08 * u)
                   for y, u in zip(ys, np.linspace(0, 1, 8), strict=True)], 25)  # fmt: skip
     follow = np.repeat(np.array([1.0, 1.0, 0.92, 0.75, 0.5, 0.25, 0.08, 0.0])[:, None], 25, axis=1)
     b = 1.0 + 0.18 * (f.jaw - 0.5) - (0.12 if f.domain == "cartoon" else 0.0)
-    rings = [(-1.22, thick * 1.12, thick * 1.1, -0.22), (-1.30, thick * 1.3, thick * 1.2, -0.22), (-1.36, 0.72 * b, 0.46, -0.22),
+    rings = [(-1.24, thick * 1.2, thick * 1.2, -0.21), (-1.31, thick * 1.38, thick * 1.3, -0.22), (-1.36, 0.72 * b, 0.46, -0.22),
              (-1.46, 1.02 * b, 0.5, -0.22), (-1.62, 1.24 * b, 0.54, -0.22), (-1.85, 1.36 * b, 0.58, -0.2),
              (-2.2, 1.40 * b, 0.62, -0.2), (-2.9, 1.42 * b, 0.64, -0.2)]  # fmt: skip
     torso = _tube(rings, 31, 2.3)
@@ -272,7 +306,11 @@ def _glasses_parts(f: Identity, head: Part) -> list[Part]:
     if f.glasses == "none":
         return []
     ex, parts, thick = EYE_X * f.eye_spacing, [], 0.03
-    wide, high, power = {"round": (0.215, 0.20, 2.0), "square": (0.23, 0.165, 4.5), "oval": (0.23, 0.15, 2.4)}[f.glasses]
+    wide, high, power = {
+        "round": (0.215, 0.20, 2.0),
+        "square": (0.23, 0.165, 4.5),
+        "oval": (0.23, 0.15, 2.4),
+    }[f.glasses]
     grow = 1.14 if f.domain == "cartoon" else 1.0
     nose = head.points[(np.abs(head.points[..., 0]) < 0.05) & (np.abs(head.points[..., 1] - EYE_Y) < 0.1)]
     depth = max(float(nose[:, 2].max()) - 0.0, 0.86)
@@ -285,23 +323,33 @@ def _glasses_parts(f: Identity, head: Part) -> list[Part]:
             x = side * ex + (wide * grow + extra) * s
             y = EYE_Y - 0.015 + (high * grow + extra) * c
             rings.append(np.stack([x, y, depth - 0.35 * np.maximum(np.abs(x) - 0.2, 0.0) ** 1.5], axis=-1))
-        parts.append(Part(f"rim{side:+.0f}", np.stack(rings), two_sided=True, gloss=0.8))
+        parts.append(
+            Part(f"rim{side:+.0f}", np.stack(rings), two_sided=True, gloss=0.8, bias=0.03, outlined=False)
+        )
         outer = ex + wide * grow
         z = np.linspace(depth - 0.35 * (outer - 0.2) ** 1.5, -0.1, 6)
         x = np.linspace(outer, max(outer + 0.02, 0.745 * f.face_width + 0.03), 6)
         arm = np.stack([np.stack([side * x, np.full(6, EYE_Y + dy), z], axis=-1) for dy in (0.055, 0.02)])
-        parts.append(Part(f"arm{side:+.0f}", arm, two_sided=True, gloss=0.8))
+        parts.append(Part(f"arm{side:+.0f}", arm, two_sided=True, gloss=0.8, bias=0.03, outlined=False))
     x = np.linspace(-(ex - wide * grow), ex - wide * grow, 6)
     rise = 0.025 * (1 - (x / x[-1]) ** 2)
-    bridge = np.stack([np.stack([x, EYE_Y + 0.03 + rise + dy, np.full(6, depth + 0.02)], axis=-1) for dy in (0.03, 0.0)])
-    parts.append(Part("bridge", bridge, two_sided=True, gloss=0.8))
+    bridge = np.stack(
+        [np.stack([x, EYE_Y + 0.03 + rise + dy, np.full(6, depth + 0.02)], axis=-1) for dy in (0.03, 0.0)]
+    )
+    parts.append(Part("bridge", bridge, two_sided=True, gloss=0.8, bias=0.03, outlined=False))
     return parts
 
 
 def build_parts(identity: Identity) -> list[Part]:
     """All surfaces of an identity, the head first."""
     head = head_part(identity)
-    return [head, *_ears(identity), *_hair_parts(identity), *_body_parts(identity), *_glasses_parts(identity, head)]
+    return [
+        head,
+        *_ears(identity),
+        *_hair_parts(identity),
+        *_body_parts(identity),
+        *_glasses_parts(identity, head),
+    ]
 
 
 def expression_basis(identity: Identity, head: Part) -> dict[str, Array]:
@@ -309,13 +357,13 @@ def expression_basis(identity: Identity, head: Part) -> dict[str, Array]:
     x, y = head.canonical[..., 0], head.canonical[..., 1]
     front = smoothstep(0.0, 0.4, head.canonical[..., 2])
     mx, zero = 0.25 * identity.mouth_width, np.zeros_like(x)
-    jaw = front * smoothstep(MOUTH_Y + 0.02, -0.80, y) * smoothstep(0.75, 0.35, np.abs(x))
+    jaw = front * smoothstep(MOUTH_Y + 0.01, -0.66, y) * smoothstep(0.75, 0.35, np.abs(x))
 
     def field(dx: Array, dy: Array, dz: Array) -> Array:
         return np.stack([dx, dy, dz], axis=-1)
 
     basis = {
-        "mouth_open": field(zero, -0.20 * jaw, -0.05 * jaw),
+        "mouth_open": field(zero, -0.24 * jaw, -0.05 * jaw),
         "jaw_side": field(0.10 * jaw + 0.03 * front * bump(x, y, 0, MOUTH_Y, 0.25, 0.12), zero, zero),
         "mouth_wide": field(0.30 * x * front * bump(x, y, 0, MOUTH_Y, 0.36, 0.14), zero, zero),
         "pucker": field(-0.62 * x * front * bump(x, y, 0, MOUTH_Y, 0.26, 0.13), zero,
@@ -326,7 +374,9 @@ def expression_basis(identity: Identity, head: Part) -> dict[str, Array]:
     for name, s in (("left", 1.0), ("right", -1.0)):
         corner = front * bump(x, y, s * mx, MOUTH_Y, 0.13, 0.12)
         cheek = front * bump(x, y, s * 0.38, -0.20, 0.16, 0.14)
-        basis[f"smile_{name}"] = field(0.045 * s * corner, 0.115 * corner + 0.035 * cheek, -0.01 * corner + 0.05 * cheek)
+        basis[f"smile_{name}"] = field(
+            0.045 * s * corner, 0.115 * corner + 0.035 * cheek, -0.01 * corner + 0.05 * cheek
+        )
         inner = front * bump(x, y, s * 0.15, 0.25, 0.12, 0.11)
         outer = front * bump(x, y, s * 0.38, 0.25, 0.15, 0.12)
         basis[f"brow_inner_{name}"] = field(0.01 * s * inner, 0.11 * inner, 0.01 * inner)

@@ -93,14 +93,14 @@ EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "smile": _both(smile=0.7, mouth_wide=0.4, blink=0.1, lips_part=0.15),
     "grin": _both(smile=0.9, mouth_wide=0.7, lips_part=0.9, blink=0.2, inner=0.1),
-    "laugh": _both(smile=1.0, mouth_wide=0.6, mouth_open=0.6, lips_part=0.5, blink=0.45, inner=0.2, outer=0.3),
+    "laugh": _both(smile=1.0, mouth_wide=0.6, mouth_open=0.75, lips_part=0.3, blink=0.45, inner=0.2, outer=0.3),
     "sad": _both(smile=-0.7, inner=0.8, outer=-0.4, blink=0.25, gaze_y=-0.3),
-    "cry": _both(smile=-0.9, mouth_open=0.35, mouth_wide=0.4, inner=0.9, outer=-0.6, blink=0.8, lips_part=0.4),
+    "cry": _both(smile=-0.9, mouth_open=0.5, mouth_wide=0.4, inner=0.9, outer=-0.6, blink=0.8, lips_part=0.4),
     "angry": _both(smile=-0.5, inner=-1.0, outer=0.3, blink=0.15, mouth_wide=-0.2),
-    "rage": _both(smile=-0.3, inner=-1.0, outer=0.5, mouth_open=0.55, mouth_wide=0.6, lips_part=1.0, blink=-0.1),
-    "surprise": _both(inner=0.8, outer=0.8, blink=-0.4, mouth_open=0.45, mouth_wide=-0.3),
+    "rage": _both(smile=-0.3, inner=-1.0, outer=0.5, mouth_open=0.75, mouth_wide=0.5, lips_part=0.5, blink=-0.1),
+    "surprise": _both(inner=0.8, outer=0.8, blink=-0.4, mouth_open=0.65, mouth_wide=-0.3),
     "shock": _both(inner=1.0, outer=1.0, blink=-0.5, mouth_open=0.95, mouth_wide=-0.2),
-    "fear": _both(inner=1.0, outer=0.2, blink=-0.4, mouth_open=0.25, mouth_wide=0.8, lips_part=0.5, smile=-0.4),
+    "fear": _both(inner=1.0, outer=0.2, blink=-0.4, mouth_open=0.3, mouth_wide=0.8, lips_part=0.3, smile=-0.4),
     "disgust": _both(inner=-0.7, outer=-0.2, blink=0.4, smile=-0.5, lips_part=0.4, mouth_wide=0.1),
     "wink_left": {"blink_left": 1.0, "smile_left": 0.9, "smile_right": 0.5, "mouth_wide": 0.3,
                   "brow_inner_left": -0.3, "brow_outer_right": 0.4},
@@ -117,11 +117,11 @@ EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "sleepy": _both(blink=0.65, inner=0.3, outer=0.2, gaze_y=-0.4, smile=-0.1),
     "yawn": _both(blink=0.95, mouth_open=0.95, mouth_wide=-0.3, inner=0.5, outer=0.2),
     "scream": _both(blink=0.9, mouth_open=1.0, mouth_wide=0.3, inner=-0.6, outer=0.2, lips_part=0.6),
-    "tongue_out": _both(mouth_open=0.5, tongue=1.0, smile=0.5, blink=0.1, outer=0.5, inner=0.3),
-    "crazy": {"mouth_open": 0.6, "tongue": 0.8, "blink_left": 1.0, "blink_right": -0.4, "smile_left": 0.9,
+    "tongue_out": _both(mouth_open=0.7, tongue=1.0, smile=0.5, blink=0.1, outer=0.5, inner=0.3),
+    "crazy": {"mouth_open": 0.8, "tongue": 0.8, "blink_left": 1.0, "blink_right": -0.4, "smile_left": 0.9,
               "smile_right": 0.6, "brow_outer_right": 1.0, "brow_inner_left": -0.6, "jaw_side": 0.7},
-    "oh": _both(mouth_open=0.5, pucker=0.6, mouth_wide=-0.7, inner=0.4, outer=0.4, blink=-0.2),
-    "ah": _both(mouth_open=0.6, blink=0.0),
+    "oh": _both(mouth_open=0.7, pucker=0.6, mouth_wide=-0.7, inner=0.4, outer=0.4, blink=-0.2),
+    "ah": _both(mouth_open=0.85, blink=0.0),
     "eyes_shut": _both(blink=1.0, smile=0.2),
 }  # fmt: skip
 """Named expressions: the parameters that differ from neutral at full strength."""
@@ -154,7 +154,7 @@ def sample_motion(seed: int, frames: int = 64) -> Motion:
     """Draw a motion; the same seed and length always give the same table.
 
     Distributions: two to four expressions at strength 0.6-1 (the first frame shows at most half of one); the largest
-    |yaw| is over 35 degrees in two fifths of the sequences and 16-36 in the others; pitch to +-18, roll to +-15 degrees,
+    |yaw| is over 35 degrees in two fifths of the sequences and 16-36 in the others; pitch to +-12, roll to +-13 degrees,
     translation to +-0.05 of the picture, scale 0.93-1.07; one to three blinks; a saccade every 7-18 frames.
     Raises ValueError for fewer than 2 frames.
     """
@@ -187,10 +187,14 @@ def _ease(keys: Array, values: Array, frames: int) -> Array:
 def _add_expressions(table: Array, rng: np.random.Generator) -> tuple[str, ...]:
     frames = len(table)
     count = int(rng.integers(2, 5))
-    names = tuple(str(n) for n in rng.choice([n for n in EXPRESSIONS if n != "neutral"], count, replace=False))
+    names = tuple(
+        str(n) for n in rng.choice([n for n in EXPRESSIONS if n != "neutral"], count, replace=False)
+    )
     first = str(rng.choice([n for n in EXPRESSIONS if n != "neutral"])) if rng.random() < 0.4 else "neutral"
     strengths = [rng.uniform(0.1, 0.5), *rng.uniform(0.6, 1.0, count)]
-    edges = np.linspace(0.0, frames - 1.0, count + 2)[1:-1] + rng.uniform(-0.1, 0.1, count) * frames / (count + 1)
+    edges = np.linspace(0.0, frames - 1.0, count + 2)[1:-1] + rng.uniform(-0.1, 0.1, count) * frames / (
+        count + 1
+    )
     hold = rng.uniform(0.08, 0.25) * frames / (count + 1)
     keys = [0.0]
     for centre in edges:
@@ -221,7 +225,7 @@ def _add_head(table: Array, rng: np.random.Generator) -> None:
         yaw[extreme + 1] = -sign * rng.uniform(0.3, 0.9) * peak
     table[:, _COLUMN["yaw"]] = _ease(keys, yaw, frames)
     for name, reach, start in (
-        ("pitch", 16.0, 5.0), ("roll", 13.0, 4.0), ("tx", 0.05, 0.02), ("ty", 0.04, 0.02), ("scale", 0.07, 0.03),
+        ("pitch", 11.0, 4.0), ("roll", 12.0, 4.0), ("tx", 0.05, 0.02), ("ty", 0.04, 0.02), ("scale", 0.07, 0.03),
     ):  # fmt: skip
         values = rng.uniform(-reach, reach, count + 2)
         values[0] = rng.uniform(-start, start)

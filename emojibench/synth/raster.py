@@ -37,6 +37,8 @@ class Layout:
     """(q, 4): corners in order round the quad, the first at the lowest row and column."""
     origin: NDArray[np.float32]
     """(2, q + 1): atlas column and row of each quad's centre; entry 0 is the background's."""
+    bias: Array
+    """(q,): added to each quad's depth."""
     two_sided: NDArray[np.bool_]
     two_sided_vertices: NDArray[np.bool_]
     slots: dict[str, tuple[int, int, int, int]]
@@ -60,7 +62,7 @@ def arrange(parts: list[Part]) -> Layout:
             top, left, depth = top + depth, 0, 0
         slots[part.name] = (top, left, rows, columns)
         left, depth = left + columns, max(depth, rows)
-    vertices, quads, origins, sided, vertex_sided, labels = [], [], [], [], [], []
+    vertices, quads, origins, sided, vertex_sided, labels, bias = [], [], [], [], [], [], []
     near: list[list[NDArray[np.intp]]] = [[], [], [], []]
     cells: list[list[NDArray[np.intp]]] = [[], []]
     count = 0
@@ -80,8 +82,9 @@ def arrange(parts: list[Part]) -> Layout:
         corners = (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1])
         quads.append(np.stack([c.ravel() for c in corners], axis=1))
         origins.append(np.stack([(j + column + 0.5)[:-1, :-1].ravel(), (i + row + 0.5)[:-1, :-1].ravel()]))
+        bias.append(np.full(len(quads[-1]), part.bias))
         sided.append(np.full(len(quads[-1]), part.two_sided))
-        labels.append(np.full(len(quads[-1]), number, dtype=np.uint8))
+        labels.append(np.full(len(quads[-1]), number if part.outlined else 1, dtype=np.uint8))
         vertex_sided.append(np.full(rows * columns, part.two_sided))
         cells[0].append((i + row).ravel())
         cells[1].append((j + column).ravel())
@@ -92,6 +95,7 @@ def arrange(parts: list[Part]) -> Layout:
         neighbours=tuple(np.concatenate(n) for n in near),
         quads=np.concatenate(quads),
         origin=np.concatenate([np.zeros((2, 1)), *origins], axis=1).astype(np.float32),
+        bias=np.concatenate(bias),
         two_sided=np.concatenate(sided),
         two_sided_vertices=np.concatenate(vertex_sided),
         slots=slots,
@@ -126,7 +130,7 @@ def visible_surface(
     # Twice the signed area; y runs down on the screen, so a quad that faces us is positive.
     area = a[:, 0].astype(np.int64) * b[:, 1] - a[:, 1].astype(np.int64) * b[:, 0]
     shown = np.flatnonzero((area > 0) | (layout.two_sided & (area != 0)))
-    far = np.round(depth[layout.quads[shown]].mean(axis=1), 6)
+    far = np.round(depth[layout.quads[shown]].mean(axis=1) + layout.bias[shown], 6)
     shown = shown[np.argsort(far, kind="stable")]
     buffer = np.zeros((size, size), np.float32)
     fill = cv2.fillConvexPoly
@@ -148,12 +152,23 @@ def _locate(
     inverse = np.where(np.abs(det) > 1e-3, 1.0 / np.where(np.abs(det) > 1e-3, det, 1.0), 0.0)
 
     def solve(v: Array) -> tuple[Array, Array]:
-        return (f[:, 1] * v[:, 0] - f[:, 0] * v[:, 1]) * inverse, (e[:, 0] * v[:, 1] - e[:, 1] * v[:, 0]) * inverse
+        return (f[:, 1] * v[:, 0] - f[:, 0] * v[:, 1]) * inverse, (
+            e[:, 0] * v[:, 1] - e[:, 1] * v[:, 0]
+        ) * inverse
 
     (c0, c1), (h0, h1) = solve(-centre), solve(g)
     table = np.zeros((8, len(p) + 1), np.float32)
-    table[:, 1:] = (f[:, 1] * inverse, -f[:, 0] * inverse, c0, h0, -e[:, 1] * inverse, e[:, 0] * inverse, c1, h1)
-    m0, m1, c, hs, n0, n1, d, ht = (row.take(seen) for row in table)
+    table[:, 1:] = (
+        f[:, 1] * inverse,
+        -f[:, 0] * inverse,
+        c0,
+        h0,
+        -e[:, 1] * inverse,
+        e[:, 0] * inverse,
+        c1,
+        h1,
+    )
+    m0, m1, c, hs, n0, n1, d, ht = (_gather(row, seen) for row in table)
     height, width = seen.shape
     x = np.arange(width, dtype=np.float32)[None, :]
     y = np.arange(height, dtype=np.float32)[:, None]
@@ -163,8 +178,17 @@ def _locate(
     s, t = np.clip(s0, -half, half), np.clip(t0, -half, half)
     for _ in range(2):
         product = s * t
-        s, t = np.clip(s0 - product * hs, -half, half), np.clip(t0 - product * ht, -half, half)
-    return s + layout.origin[0].take(seen), t + layout.origin[1].take(seen)
+        s, t = s0 - hs * product, t0 - ht * product
+        np.clip(s, -half, half, out=s)
+        np.clip(t, -half, half, out=t)
+    return s + _gather(layout.origin[0], seen), t + _gather(layout.origin[1], seen)
+
+
+def _gather(row: NDArray[np.float32], seen: NDArray[np.intp]) -> NDArray[np.float32]:
+    out = np.empty(seen.shape, np.float32)
+    # Mode "clip" lets numpy write straight into `out`; the numbers are always in range.
+    np.take(row, seen, out=out, mode="clip")
+    return out
 
 
 def spread(layout: Layout, part: Part) -> Array:

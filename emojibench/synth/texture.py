@@ -116,22 +116,40 @@ def human_head(f: Identity, p: Array) -> Array:
     colour = skin(f, p)
     red = base * np.array([1.0, 0.72, 0.68])
     rosy = 0.30 * bump(side, y, 0.42, -0.20, 0.17, 0.13) + 0.22 * bump(side, y, 0.0, tip, 0.13, 0.1)
-    colour = mix(colour, red, front * np.clip(rosy * (1.0 + 1.2 * f.makeup), 0, 0.75) * (1.3 if cartoon else 1.0))
-    depth = 0.16 * bump(side, y, ex - 0.05, EYE_Y + 0.05, 0.15, 0.09) + 0.13 * bump(side, y, ex, EYE_Y - 0.11, 0.12, 0.05)
-    depth += 0.20 * bump(side, y, 0.0, -0.675, 0.15, 0.035) + 0.22 * bump(side, y, 0.0, tip - 0.10, 0.13, 0.035)
+    colour = mix(
+        colour, red, front * np.clip(rosy * (1.0 + 1.2 * f.makeup), 0, 0.75) * (1.3 if cartoon else 1.0)
+    )
+    depth = 0.12 * bump(side, y, ex - 0.05, EYE_Y + 0.05, 0.15, 0.09) + 0.07 * bump(
+        side, y, ex, EYE_Y - 0.11, 0.12, 0.05
+    )
+    depth += 0.14 * bump(side, y, 0.0, -0.675, 0.15, 0.035) + 0.12 * bump(
+        side, y, 0.0, tip - 0.11, 0.11, 0.035
+    )
     depth += 0.10 * bump(side, y, 0.13, tip + 0.12, 0.05, 0.14) + 0.25 * smoothstep(-0.82, -1.0, y) * front
     fold = np.abs(side - (0.15 + 0.16 * np.clip((tip - y) / 0.30, 0, 1)))
-    depth += (0.07 + 0.22 * f.wrinkles) * np.exp(-((fold / 0.022) ** 2)) * smoothstep(tip, tip - 0.08, y) * smoothstep(-0.56, -0.48, y)
+    depth += (
+        (0.03 + 0.2 * f.wrinkles)
+        * np.exp(-((fold / 0.022) ** 2))
+        * smoothstep(tip, tip - 0.08, y)
+        * smoothstep(-0.56, -0.48, y)
+    )
     lines = np.exp(-(((np.sin(y * 58.0 + 6 * x * x)) / 0.22) ** 2)) * bump(side, y, 0.0, 0.46, 0.34, 0.10)
     depth += 0.16 * f.wrinkles * lines
-    depth += 0.2 * f.wrinkles * np.exp(-(((y - EYE_Y + 0.135 - 1.2 * (side - ex) ** 2) / 0.014) ** 2)) * smoothstep(0.17, 0.1, np.abs(side - ex))
+    depth += (
+        0.2
+        * f.wrinkles
+        * np.exp(-(((y - EYE_Y + 0.135 - 1.2 * (side - ex) ** 2) / 0.014) ** 2))
+        * smoothstep(0.17, 0.1, np.abs(side - ex))
+    )
     colour = colour * (1.0 - front * np.clip(depth * (0.5 if cartoon else 1.0), 0, 0.6))[..., None]
     nostril = bump(side, y, 0.062 * f.nose_width, tip - 0.062, 0.03, 0.018) * (0.7 if cartoon else 1.0)
-    colour = mix(colour, base * 0.22, front * np.clip(1.15 * nostril, 0, 0.85))
+    colour = mix(colour, base * np.array([0.34, 0.26, 0.25]), front * np.clip(nostril, 0, 0.7))
     if f.freckles:
         dots = waves(p, f.seed + 6, 60.0, 1) - 0.55
         where = bump(side, y, 0.25, -0.12, 0.32, 0.16) * front
-        colour = mix(colour, base * np.array([0.66, 0.52, 0.44]), np.clip(dots * 4, 0, 0.8) * where * f.freckles)
+        colour = mix(
+            colour, base * np.array([0.66, 0.52, 0.44]), np.clip(dots * 4, 0, 0.8) * where * f.freckles
+        )
     if f.makeup:
         shadow = bump(side, y, ex + 0.02, EYE_Y + 0.10, 0.15, 0.05)
         tint = rgb(f.background_colours[2]) * 0.6 + np.array([60.0, 20.0, 50.0])
@@ -151,7 +169,9 @@ def _lips(f: Identity, p: Array, colour: Array) -> Array:
     soft = 0.012
     inside = smoothstep(-soft, soft, above - (y - MOUTH_Y)) * smoothstep(-soft, soft, below - (MOUTH_Y - y))
     inside = inside * smoothstep(1.02, 0.92, u) * smoothstep(0.1, 0.3, z)
-    lip = rgb(f.lip) * np.where(y > MOUTH_Y, 0.86, 1.0)[..., None]
+    lip = (
+        rgb(f.lip) * (0.42 if f.domain == "sculpture" else 1.0) * np.where(y > MOUTH_Y, 0.86, 1.0)[..., None]
+    )
     if f.domain != "cartoon":
         lip = lip * (1.0 + 0.03 * np.sin(x * 210.0))[..., None]
         lip = lip + 26.0 * bump(x, y, 0.0, MOUTH_Y - 0.045, 0.09, 0.016)[..., None]
@@ -166,7 +186,11 @@ def _brows(f: Identity, p: Array, colour: Array) -> Array:
     spine = 0.215 + 0.075 * f.brow_arch * np.sin(np.pi * np.clip(u, 0, 1) ** 1.3) - 0.02 * u
     spine = spine + (0.05 if f.domain == "cartoon" else 0.0)
     thick = 0.036 * f.brow_thickness * np.clip(1.15 - 0.75 * u, 0.1, 1.2)
-    mask = smoothstep(1.25, 0.55, np.abs(y - spine) / thick) * smoothstep(-0.08, 0.08, u) * smoothstep(1.08, 0.85, u)
+    mask = (
+        smoothstep(1.25, 0.55, np.abs(y - spine) / thick)
+        * smoothstep(-0.08, 0.08, u)
+        * smoothstep(1.08, 0.85, u)
+    )
     mask = mask * smoothstep(0.1, 0.3, z)
     if f.domain == "cartoon":
         return mix(colour, rgb(f.hair) * 0.55, np.clip(1.6 * mask, 0, 1))
@@ -180,9 +204,15 @@ def _beard(f: Identity, p: Array, colour: Array) -> Array:
         return colour
     x, y, z = p[..., 0], p[..., 1], p[..., 2]
     side, u = np.abs(x), np.abs(x) / (0.25 * f.mouth_width)
-    moustache = smoothstep(1.35, 1.0, u) * smoothstep(-0.50, -0.47, y + 0.05 * u) * smoothstep(-0.36, -0.41, y + 0.04 * u)
+    moustache = (
+        smoothstep(1.35, 1.0, u)
+        * smoothstep(-0.50, -0.47, y + 0.05 * u)
+        * smoothstep(-0.36, -0.41, y + 0.04 * u)
+    )
     goatee = smoothstep(0.26, 0.18, side) * smoothstep(-0.60, -0.66, y)
-    round_mouth = moustache + smoothstep(0.36, 0.30, side) * smoothstep(0.22, 0.27, side) * smoothstep(-0.42, -0.48, y)
+    round_mouth = moustache + smoothstep(0.36, 0.30, side) * smoothstep(0.22, 0.27, side) * smoothstep(
+        -0.42, -0.48, y
+    )
     line = -0.16 - 0.42 * smoothstep(0.68, 0.30, side)
     full = smoothstep(line + 0.03, line - 0.05, y) * smoothstep(-0.25, 0.0, z + 0.25)
     area = {"moustache": moustache, "goatee": goatee + round_mouth, "full": full + moustache,
@@ -202,7 +232,7 @@ def _scalp(f: Identity, p: Array, colour: Array) -> Array:
     over = y - line + (0.0 if f.domain == "cartoon" else ragged * 0.6 * strand)
     if f.domain == "cartoon" and ragged > 0:
         over = over + 0.035 * np.sin(azimuth * 14.0 + f.seed % 6)
-    colour = colour * (1.0 - 0.28 * np.exp(-(np.maximum(-over, 0) / 0.05) ** 2) * (over < 0.1))[..., None]
+    colour = colour * (1.0 - 0.28 * np.exp(-((np.maximum(-over, 0) / 0.05) ** 2)) * (over < 0.1))[..., None]
     mask = smoothstep(-0.006, 0.014, over)
     if f.hair_style == "beanie":
         band = smoothstep(0.17, 0.155, over)
@@ -229,10 +259,16 @@ def animal_head(f: Identity, p: Array) -> Array:
     rng = np.random.Generator(np.random.PCG64(f.seed + 11))
     pattern = int(rng.integers(4))
     if pattern == 1:  # stripes
-        stripe = smoothstep(0.25, 0.6, np.sin(side * 16.0 - 9.0 * y + 1.2 * waves(p, f.seed + 12, 3.0))) * smoothstep(0.15, 0.45, y + 0.6 * side)
+        stripe = smoothstep(
+            0.25, 0.6, np.sin(side * 16.0 - 9.0 * y + 1.2 * waves(p, f.seed + 12, 3.0))
+        ) * smoothstep(0.15, 0.45, y + 0.6 * side)
         colour = mix(colour, colour * 0.55, 0.75 * stripe)
     elif pattern == 2:  # blaze
-        colour = mix(colour, pale * tone, smoothstep(0.16, 0.07, side - 0.1 * np.abs(y - 0.3)) * smoothstep(-0.3, 0.0, y) * front)
+        colour = mix(
+            colour,
+            pale * tone,
+            smoothstep(0.16, 0.07, side - 0.1 * np.abs(y - 0.3)) * smoothstep(-0.3, 0.0, y) * front,
+        )
     elif pattern == 3:  # patches round the eyes
         patch = smoothstep(1.15, 0.8, np.sqrt(((side - ex) / 0.27) ** 2 + ((y - EYE_Y - 0.04) / 0.27) ** 2))
         colour = mix(colour, colour * 0.5, patch * (1.0 if rng.random() < 0.5 else (x > 0)))
@@ -243,21 +279,35 @@ def animal_head(f: Identity, p: Array) -> Array:
     colour = mix(colour, pale * tone, muzzle)
     around = bump(side, y, ex, EYE_Y, 0.22, 0.16) * front
     colour = mix(colour, colour * 0.72, np.clip(0.7 * around, 0, 1))
-    dots = bump(np.abs(side - 0.22) % 0.08, (y + 0.42) % 0.07, 0.04, 0.035, 0.012, 0.012) * bump(side, y, 0.22, -0.42, 0.1, 0.09)
+    dots = bump(np.abs(side - 0.22) % 0.08, (y + 0.42) % 0.07, 0.04, 0.035, 0.012, 0.012) * bump(
+        side, y, 0.22, -0.42, 0.1, 0.09
+    )
     colour = mix(colour, base * 0.3, np.clip(dots, 0, 0.8) * front)
-    dark = np.array([52.0, 40.0, 40.0]) if f.kind in ("dog", "bear", "fox", "monkey") else np.array([196.0, 120.0, 124.0])
+    dark = (
+        np.array([52.0, 40.0, 40.0])
+        if f.kind in ("dog", "bear", "fox", "monkey")
+        else np.array([196.0, 120.0, 124.0])
+    )
     if f.kind != "monkey":
         wide = 0.15 - 0.35 * np.clip(tip - y, 0, 0.2)
         pad = smoothstep(1.06, 0.92, np.sqrt((x / wide) ** 2 + ((y - tip + 0.02) / 0.09) ** 2)) * front
         gleam = 70.0 * bump(x, y, -0.03, tip + 0.02, 0.05, 0.022)
         colour = mix(colour, dark + gleam[..., None], pad)
-        line = np.exp(-((x / 0.010) ** 2)) * smoothstep(tip - 0.06, tip - 0.09, y) * smoothstep(MOUTH_Y, MOUTH_Y + 0.03, y)
+        line = (
+            np.exp(-((x / 0.010) ** 2))
+            * smoothstep(tip - 0.06, tip - 0.09, y)
+            * smoothstep(MOUTH_Y, MOUTH_Y + 0.03, y)
+        )
         colour = mix(colour, dark * 0.8, line * front)
     nostril = bump(side, y, 0.055, tip - 0.045, 0.026, 0.018)
     colour = mix(colour, dark * 0.35, np.clip(1.2 * nostril, 0, 0.9) * front)
     u = side / (0.25 * f.mouth_width)
-    lip = np.exp(-(((y - MOUTH_Y + 0.012) / 0.032) ** 2)) * smoothstep(1.05, 0.85, u) * front
-    colour = mix(colour, 0.45 * base + np.array([70.0, 26.0, 30.0]), 0.8 * lip)
+    arch = np.clip(1.0 - u**2, 0.0, 1.0) ** 0.8
+    lip = smoothstep(-0.012, 0.012, 0.042 * arch - (y - MOUTH_Y)) * smoothstep(
+        -0.012, 0.012, 0.062 * arch - (MOUTH_Y - y)
+    )
+    lip = lip * smoothstep(1.02, 0.92, u) * front
+    colour = mix(colour, 0.25 * base + np.array([120.0, 52.0, 56.0]), 0.9 * lip)
     return _brows_fur(f, p, colour)
 
 
@@ -265,7 +315,11 @@ def _brows_fur(f: Identity, p: Array, colour: Array) -> Array:
     x, y = p[..., 0], p[..., 1]
     u = (np.abs(x) - 0.13) / 0.33
     spine = 0.245 + 0.05 * np.sin(np.pi * np.clip(u, 0, 1)) - 0.02 * u
-    mask = smoothstep(1.2, 0.5, np.abs(y - spine) / (0.036 * f.brow_thickness)) * smoothstep(-0.1, 0.1, u) * smoothstep(1.1, 0.8, u)
+    mask = (
+        smoothstep(1.2, 0.5, np.abs(y - spine) / (0.036 * f.brow_thickness))
+        * smoothstep(-0.1, 0.1, u)
+        * smoothstep(1.1, 0.8, u)
+    )
     return mix(colour, rgb(f.skin) * 0.35, 0.7 * mask * smoothstep(0.1, 0.3, p[..., 2]))
 
 
@@ -310,22 +364,27 @@ def cloth(f: Identity, p: Array) -> Array:
         colour = mix(colour, accent, smoothstep(-0.2, 0.2, np.sin(y * 26.0)))
     if f.collar == "vneck":
         v = side * 1.5 - (y + 1.85)
-        colour = mix(colour, bare, smoothstep(0.02, -0.02, v) * front)
-        colour = mix(colour, accent, np.exp(-(((v - 0.04) / 0.03) ** 2)) * front * smoothstep(-1.26, -1.32, y))
+        colour = mix(colour, bare, smoothstep(0.05, -0.05, v) * front)
+        colour = mix(
+            colour, accent, np.exp(-(((v - 0.06) / 0.05) ** 2)) * front * smoothstep(-1.26, -1.32, y)
+        )
     elif f.collar == "shirt":
         edge = np.abs(side - 0.9 * (-1.24 - y))
-        colour = mix(colour, accent, smoothstep(0.02, -0.02, side - 0.55 * (-1.3 - y)) * front)
-        colour = colour * (1.0 - 0.3 * np.exp(-((edge / 0.025) ** 2)) * front * smoothstep(-1.8, -1.6, y))[..., None]
+        colour = mix(colour, accent, smoothstep(0.05, -0.05, side - 0.55 * (-1.3 - y)) * front)
+        colour = (
+            colour
+            * (1.0 - 0.3 * np.exp(-((edge / 0.025) ** 2)) * front * smoothstep(-1.8, -1.6, y))[..., None]
+        )
     else:
         colour = mix(colour, accent, smoothstep(-1.36, -1.34, y) * 0.9)
-    return mix(colour, bare, smoothstep(-1.285, -1.265, y))
+    return colour
 
 
 def stone(f: Identity, p: Array, colour: Array) -> Array:
     """Turn painted colours into one material: only a hint of their lightness stays."""
     base = rgb(f.skin)
     light = (colour @ np.array([0.3, 0.59, 0.11])) / max(float(base @ np.array([0.3, 0.59, 0.11])), 1.0)
-    tone = np.clip(0.45 + 0.55 * light, 0.25, 1.1)
+    tone = np.clip(0.36 + 0.56 * light, 0.22, 1.0)
     rough = 0.05 * waves(p, f.seed + 16, 5.0) + 0.03 * waves(p, f.seed + 17, 45.0, 1)
     colour = base * (tone + rough)[..., None]
     if f.kind == "marble":
