@@ -1,0 +1,57 @@
+"""`fye-faster`: the reference model of this repository, driven by the target landmarks."""
+
+from baselines._options import parse
+from emojibench.dataset.clip import Clip
+from emojibench.errors import UserError
+from emojibench.methods import Animation, Options, Progress
+from emojibench.targets import target_landmarks
+
+_VERSION = 1
+"""Raised when the code changes what the same weights and options generate."""
+
+
+class FyeFaster:
+    """FYE-Faster: latent diffusion with reference attention, landmark guidance and motion modules."""
+
+    name = "fye-faster"
+
+    def __init__(self, options: Options) -> None:
+        """Options: `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale).
+
+        Raises:
+            UserError: an unknown option or preset, a value out of range, missing weights.
+        """
+        given = parse(options, {"preset": str, "steps": int, "guidance": float}, method=self.name)
+        # Only now, so that a misspelt option is refused without loading a network library.
+        from reference_model.pipeline import Pipeline
+
+        try:
+            self._pipeline = Pipeline.from_preset(given.get("preset", "mini"))
+            preset = self._pipeline.preset
+            self._steps: int = given.get("steps", preset.steps)
+            self._guidance: float = given.get("guidance", preset.guidance)
+            self._pipeline.check(self._steps, self._guidance)
+        except ValueError as error:
+            raise UserError(f"{self.name}: {error}") from error
+        settings = f"{self._steps}-steps-guidance-{self._guidance:g}"
+        self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
+
+    def animate(self, clip: Clip, *, seed: int, progress: Progress) -> Animation:
+        """Generate one frame for each target; frames without one hold the nearest.
+
+        Raises:
+            UserError: no driving frame has a face.
+        """
+        try:
+            result = self._pipeline.animate(
+                clip.portrait,
+                target_landmarks(clip),
+                portrait_landmarks=clip.portrait_landmarks,
+                steps=self._steps,
+                guidance=self._guidance,
+                seed=seed,
+                progress=progress,
+            )
+        except ValueError as error:
+            raise UserError(f"clip {clip.clip_id}: {error}") from error
+        return Animation(result.frames, clip.driving.fps, result.seconds)

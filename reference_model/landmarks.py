@@ -1,0 +1,186 @@
+"""Expression-aware landmarks (paper section 4.1): which points are drawn, how, and the masks of the FFG loss.
+
+The contour of the face is left out, so that the driving person's face shape does not leak into the result;
+the pupils are in, so that the gaze follows. Edges and colours are those of the released drawings; the ridge
+of the nose and the outer lips are ours and optional.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+
+
+class Stroke(NamedTuple):
+    """A chain of points drawn in one colour."""
+
+    points: tuple[int, ...]
+    colour: tuple[int, int, int]
+    """RGB."""
+
+
+# Order matters where strokes meet: later ones lie on top.
+GROUPS: dict[str, tuple[Stroke, ...]] = {
+    "eyes": (
+        Stroke((263, 249, 390, 373, 374, 380, 381, 382, 362), (180, 200, 10)),
+        Stroke((263, 466, 388, 387, 386, 385, 384, 398, 362), (180, 200, 10)),
+        Stroke((33, 7, 163, 144, 145, 153, 154, 155, 133), (10, 200, 180)),
+        Stroke((33, 246, 161, 160, 159, 158, 157, 173, 133), (10, 200, 180)),
+    ),
+    "brows": (
+        Stroke((276, 283, 282, 295, 285), (180, 220, 10)),
+        Stroke((300, 293, 334, 296, 336), (180, 220, 10)),
+        Stroke((46, 53, 52, 65, 55), (10, 220, 180)),
+        Stroke((70, 63, 105, 66, 107), (10, 220, 180)),
+    ),
+    "nose": (
+        Stroke((168, 6, 197, 195, 5, 4, 1, 2), (200, 60, 200)),
+        Stroke((98, 97, 2, 326, 327), (200, 60, 200)),
+    ),
+    "lips": (
+        Stroke((78, 95, 88, 178, 87, 14), (100, 100, 30)),
+        Stroke((14, 317, 402, 318, 324, 308), (100, 150, 50)),
+        Stroke((78, 191, 80, 81, 82, 13), (120, 100, 200)),
+        Stroke((13, 312, 311, 310, 415, 308), (150, 120, 100)),
+    ),
+    "outer-lips": (
+        Stroke((61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291), (30, 100, 220)),
+        Stroke((61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291), (220, 100, 30)),
+    ),
+    "pupils": (),  # squares, drawn last
+}
+EXPRESSION_AWARE = ("eyes", "brows", "lips", "pupils")
+"""What the released code draws."""
+
+PUPILS = (473, 468)
+PUPIL_COLOUR = (255, 0, 0)
+
+CONTOUR = (21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
+           288, 361, 323, 454, 356, 389, 251)  # fmt: skip
+"""Outline of the face without the forehead."""
+
+EXPRESSION_POINTS = tuple(
+    sorted({p for name in ("eyes", "brows", "lips", "outer-lips") for s in GROUPS[name] for p in s.points})
+)
+
+
+def draw(
+    landmarks: NDArray[np.floating],
+    size: tuple[int, int],
+    *,
+    groups: Iterable[str] = EXPRESSION_AWARE,
+    smooth: bool = False,
+) -> Frames:
+    """Condition maps.
+
+    Args:
+        landmarks: (T, 478, 3) as fractions of width and height; a frame with NaN stays black.
+        size: (width, height) of the maps, pixels.
+        groups: keys of `GROUPS` to draw, in this order.
+        smooth: anti-aliased lines at sub-pixel positions. The released code draws without (False): there an
+            edge with an end outside the picture is left out; smooth lines are clipped at the border instead.
+
+    Returns:
+        (T, height, width, 3) uint8 RGB on black.
+    """
+    width, height = size
+    groups = tuple(groups)
+    unknown = set(groups) - set(GROUPS)
+    if unknown:
+        raise ValueError(f"unknown landmark groups {sorted(unknown)}; known: {', '.join(GROUPS)}")
+    _check(landmarks)
+    maps = np.zeros((len(landmarks), height, width, 3), np.uint8)
+    for canvas, points in zip(maps, landmarks[..., :2].astype(np.float64), strict=True):
+        if np.isnan(points).any():
+            continue
+        inside = ((points >= 0) & (points <= 1)).all(axis=1)
+        pixels = points * (width, height)
+        for group in groups:
+            for stroke in GROUPS[group]:
+                _draw_stroke(canvas, pixels, inside, stroke, smooth)
+        if "pupils" in groups:
+            for pupil in PUPILS:
+                _draw_pupil(canvas, pixels[pupil], smooth)
+    return maps
+
+
+def _draw_stroke(
+    canvas: Frames, pixels: NDArray[np.float64], inside: NDArray[np.bool_], stroke: Stroke, smooth: bool
+) -> None:
+    chain = np.array(stroke.points)
+    if smooth:
+        # Pixel centres lie at +0.5; four fractional bits place the line to a sixteenth of a pixel.
+        exact = np.round((np.clip(pixels[chain], -1e4, 1e4) - 0.5) * 16).astype(np.int32)
+        cv2.polylines(canvas, [exact], False, stroke.colour, 1, cv2.LINE_AA, shift=4)
+        return
+    height, width = canvas.shape[:2]
+    whole = np.minimum(np.floor(np.clip(pixels, -1, 1e6)), (width - 1, height - 1)).astype(int)
+    for a, b in zip(stroke.points, stroke.points[1:], strict=False):
+        if inside[a] and inside[b]:
+            cv2.line(canvas, whole[a].tolist(), whole[b].tolist(), stroke.colour, 1)
+
+
+def _draw_pupil(canvas: Frames, centre: NDArray[np.float64], smooth: bool) -> None:
+    """A square whose side is 6 px on the released 512 px canvas, or a disc of the same width."""
+    height, width = canvas.shape[:2]
+    half = max(round(width * 3 / 512), 1)
+    if smooth:
+        exact = np.round((np.clip(centre, -1e4, 1e4) - 0.5) * 16).astype(int)
+        cv2.circle(canvas, exact.tolist(), half * 16, PUPIL_COLOUR, -1, cv2.LINE_AA, shift=4)
+        return
+    x, y = np.clip(np.floor(centre), -1e6, 1e6).astype(int)
+    x, y = min(x, width - 1), min(y, height - 1)
+    canvas[max(y - half, 0) : max(y + half, 0), max(x - half, 0) : max(x + half, 0)] = PUPIL_COLOUR
+
+
+def expression_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:
+    """M_e of Eq. 2: the dilated points of eyes, brows and mouth; (T, height, width) uint8, 0 or 1."""
+    width, height = size
+    radius = max(round(width * 0.03), 1)
+    masks = np.zeros((len(landmarks), height, width), np.uint8)
+    for mask, points in zip(masks, _pixels(landmarks, size), strict=True):
+        for x, y in points[list(EXPRESSION_POINTS)].tolist() if points is not None else ():
+            cv2.circle(mask, (x, y), radius, 1, -1)
+    return masks
+
+
+def face_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:
+    """M_f of Eq. 3: the filled contour of the projected face; (T, height, width) uint8, 0 or 1."""
+    width, height = size
+    masks = np.zeros((len(landmarks), height, width), np.uint8)
+    for mask, points in zip(masks, _pixels(landmarks, size), strict=True):
+        if points is not None:
+            cv2.fillPoly(mask, [points[list(CONTOUR)]], 1)
+    return masks
+
+
+def hold_nearest(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Replace frames without a face by the nearest frame that has one (the earlier one of two).
+
+    Raises:
+        ValueError: wrong shape, or no frame has a face.
+    """
+    _check(landmarks)
+    detected = np.flatnonzero(np.isfinite(landmarks).all(axis=(1, 2)))
+    if len(detected) == 0:
+        raise ValueError(f"landmarks: none of the {len(landmarks)} frames has a face (all NaN)")
+    nearest = np.abs(np.arange(len(landmarks))[:, None] - detected).argmin(1)
+    return landmarks[detected[nearest]]
+
+
+def _pixels(landmarks: NDArray[np.floating], size: tuple[int, int]) -> list[NDArray[np.int32] | None]:
+    """Whole pixel positions (478, 2) of each frame; None where it has NaN."""
+    _check(landmarks)
+    return [
+        None if np.isnan(points).any() else np.round(np.clip(points[:, :2], -9, 9) * size).astype(np.int32)
+        for points in landmarks
+    ]
+
+
+def _check(landmarks: NDArray[np.floating]) -> None:
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (478, 3) or len(landmarks) == 0:
+        raise ValueError(f"landmarks: expected (T, 478, 3) with T >= 1, got {landmarks.shape}")

@@ -1,0 +1,268 @@
+"""The networks of the method, built from diffusers blocks.
+
+Shapes: B samples, F frames, C latent channels, (h, w) latent grid, (H, W) pixels.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers import UNet2DConditionModel, UNetMotionModel
+from diffusers.models.attention import BasicTransformerBlock
+from torch import Tensor, nn
+
+from reference_model import reference_attention
+from reference_model.presets import Preset
+
+
+class LandmarkEncoder(nn.Module):
+    """Condition maps to features on the latent grid, which are added after the first convolution.
+
+    As released: convolutions with SiLU, halving the size. The first three halvings are one pixel unshuffle
+    here, which loses nothing and spares the costly filters at full resolution. A learnt map of positions is
+    added.
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        first, *rest = preset.landmark_widths
+        layers: list[nn.Module] = [nn.PixelUnshuffle(8), nn.Conv2d(192, first, 3, padding=1), nn.SiLU()]
+        for before, after in zip((first, *rest), rest, strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.SiLU()]
+        layers += [nn.Conv2d(preset.landmark_widths[-1], preset.widths[0], 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+        self.position = nn.Parameter(torch.zeros(preset.widths[0], preset.latent_size, preset.latent_size))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] to (N, widths[0], h, w)."""
+        return self.layers(maps) + self.position
+
+
+class ImagePrompt(nn.Module):
+    """A Q-Former (paper section 4): learnt queries read patch tokens of the portrait."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        dim, side = preset.context_dim, preset.latent_size // 2
+        self.patches = nn.Conv2d(preset.latent_channels, dim, 2, stride=2)
+        self.position = nn.Parameter(0.02 * torch.randn(side * side, dim))
+        self.queries = nn.Parameter(torch.randn(preset.queries, dim) / dim**0.5)
+        self.layers = nn.ModuleList(
+            BasicTransformerBlock(dim, dim // 32, 32, cross_attention_dim=dim)
+            for _ in range(preset.qformer_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, portrait: Tensor) -> Tensor:
+        """Latents (B, C, h, w) of the portrait to (B, queries, context_dim)."""
+        tokens = self.patches(portrait).flatten(2).transpose(1, 2) + self.position
+        queries = self.queries.expand(len(portrait), -1, -1)
+        for layer in self.layers:
+            queries = layer(queries, encoder_hidden_states=tokens)
+        return self.norm(queries)
+
+
+class AddAfterConvolution(nn.Module):
+    """First convolution of a UNet whose input carries features to be added to its output.
+
+    Lets landmark features in right after `conv_in` without a copy of the UNet's forward.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, joined: Tensor) -> Tensor:
+        """(N, C + width, h, w), latents and features, to (N, width, h, w)."""
+        latents, features = joined.split([self.conv.in_channels, self.conv.out_channels], 1)
+        return self.conv(latents) + features
+
+
+class _NormOnly(nn.Module):
+    """What remains of the appearance net's last transformer block: nobody reads beyond its first norm."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm1 = norm
+
+    def forward(self, hidden_states: Tensor, **_: object) -> Tensor:
+        return self.norm1(hidden_states)
+
+
+class AppearanceNet(nn.Module):
+    """The reference net: a 2-D UNet over the clean portrait; its self-attention inputs are its output."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        depth = len(preset.widths)
+        self.unet = UNet2DConditionModel(
+            sample_size=preset.latent_size,
+            in_channels=preset.latent_channels,
+            out_channels=preset.latent_channels,
+            block_out_channels=preset.widths,
+            down_block_types=("CrossAttnDownBlock2D",) * depth,
+            mid_block_type="UNetMidBlock2DCrossAttn",
+            up_block_types=("CrossAttnUpBlock2D",) * depth,
+            layers_per_block=preset.layers,
+            norm_num_groups=preset.norm_groups,
+            cross_attention_dim=preset.context_dim,
+            attention_head_dim=preset.heads,  # diffusers' historical name: this is the number of heads
+        )
+        self.unet.conv_in = AddAfterConvolution(self.unet.conv_in)
+        last = self.unet.up_blocks[-1].attentions[-1]
+        last.transformer_blocks[-1] = _NormOnly(last.transformer_blocks[-1].norm1)
+        last.proj_out, self.unet.conv_norm_out, self.unet.conv_out = nn.Identity(), None, nn.Identity()
+
+    def forward(self, portrait: Tensor, landmarks: Tensor, tokens: Tensor) -> list[Tensor]:
+        """Reference features.
+
+        Args:
+            portrait: (B, C, h, w) latents.
+            landmarks: (B, widths[0], h, w) encoded condition map of the portrait.
+            tokens: (B, queries, context_dim) image prompt.
+
+        Returns:
+            One (B, N_l, C_l) map for each spatial transformer block: the output of its first norm.
+        """
+        features: list[Tensor] = []
+        hooks = [
+            block.norm1.register_forward_hook(lambda _module, _inputs, output: features.append(output))
+            for block in reference_attention.spatial_blocks(self.unet)
+        ]
+        self.unet(torch.cat([portrait, landmarks], 1), torch.zeros((), dtype=torch.long), tokens)
+        for hook in hooks:
+            hook.remove()
+        return features
+
+
+def denoising_unet(preset: Preset) -> UNetMotionModel:
+    """Denoiser: diffusers' UNet with AnimateDiff motion modules, the middle block's included."""
+    depth = len(preset.widths)
+    unet = UNetMotionModel(
+        sample_size=preset.latent_size,
+        in_channels=preset.latent_channels,
+        out_channels=preset.latent_channels,
+        block_out_channels=preset.widths,
+        down_block_types=("CrossAttnDownBlockMotion",) * depth,
+        up_block_types=("CrossAttnUpBlockMotion",) * depth,
+        layers_per_block=preset.layers,
+        norm_num_groups=preset.norm_groups,
+        cross_attention_dim=preset.context_dim,
+        num_attention_heads=preset.heads,
+        motion_num_attention_heads=preset.heads,
+        motion_max_seq_length=preset.motion_length,
+        use_motion_mid_block=True,
+    )
+    unet.conv_in = AddAfterConvolution(unet.conv_in)
+    for module in motion_modules(unet):  # a new motion module changes nothing until it is trained
+        nn.init.zeros_(module.proj_out.weight)
+        nn.init.zeros_(module.proj_out.bias)
+    reference_attention.install(unet)
+    return unet
+
+
+@contextmanager
+def stills(unet: UNetMotionModel) -> Iterator[None]:
+    """Inside, motion modules pass their input on: frames do not see each other (phase 1)."""
+    modules = motion_modules(unet)
+    for module in modules:
+        module.forward = lambda hidden_states, *_args, **_kwargs: hidden_states
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def motion_modules(unet: UNetMotionModel) -> list[nn.Module]:
+    """All temporal transformers of the denoiser."""
+    levels = (*unet.down_blocks, unet.mid_block, *unet.up_blocks)
+    return [module for level in levels for module in level.motion_modules]
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What the denoiser knows of B portraits."""
+
+    features: list[Tensor]
+    """(B, N_l, C_l) for each spatial transformer block."""
+    tokens: Tensor
+    """(B, queries, context_dim)."""
+    layout: Tensor
+    """(B, widths[0], h, w), what lies where: added after the first convolution, as the landmarks are."""
+
+
+class Animator(nn.Module):
+    """Denoiser, appearance net, landmark encoder and image prompt of one preset."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.preset = preset
+        self.denoiser = denoising_unet(preset)
+        self.appearance = AppearanceNet(preset)
+        self.landmarks = LandmarkEncoder(preset)
+        self.image_prompt = ImagePrompt(preset)
+        self.layout = nn.Conv2d(preset.latent_channels, preset.widths[0], 3, padding=1)
+        self._remembered: tuple[Tensor, int] | None = None
+
+    def look(self, portrait: Tensor, portrait_map: Tensor) -> Portrait:
+        """Read B portraits.
+
+        Args:
+            portrait: (B, C, h, w) latents.
+            portrait_map: (B, 3, H, W) condition maps of the portraits in [0, 1]; black where unknown.
+        """
+        tokens = self.image_prompt(portrait)
+        features = self.appearance(portrait, self.landmarks(portrait_map), tokens)
+        return Portrait(features, tokens, self.layout(portrait))
+
+    def remember(self, portrait: Portrait, unconditional: int = 0) -> None:
+        """Condition the coming `denoise` calls; their first `unconditional` samples ignore the portrait."""
+        reference_attention.remember(self.denoiser, portrait.features, portrait.tokens, unconditional)
+        self._remembered = (portrait.layout, unconditional)
+
+    def forget(self) -> None:
+        """Make the coming `denoise` calls unconditional."""
+        reference_attention.forget(self.denoiser)
+        self._remembered = None
+
+    def encode_landmarks(self, maps: Tensor) -> Tensor:
+        """(B, F, 3, H, W) in [0, 1] to (B, widths[0], F, h, w)."""
+        return self.landmarks(maps.flatten(0, 1)).unflatten(0, maps.shape[:2]).transpose(1, 2)
+
+    def denoise(self, noisy: Tensor, t: Tensor, landmarks: Tensor) -> Tensor:
+        """Predict v.
+
+        Args:
+            noisy: (B, C, F, h, w) latents z_t.
+            t: (B,) or () training timesteps.
+            landmarks: (B, widths[0], F, h, w) from `encode_landmarks`.
+
+        Returns:
+            (B, C, F, h, w).
+        """
+        features = landmarks
+        if self._remembered is not None:
+            layout, unconditional = self._remembered
+            samples = len(layout) + unconditional
+            hidden = len(noisy) // samples * unconditional
+            seen = layout.repeat_interleave(len(noisy) // samples, 0)[:, :, None]
+            features = torch.cat([landmarks[:hidden], landmarks[hidden:] + seen])
+        return self.denoiser(torch.cat([noisy, features], 1), t, None).sample
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions with group norm and SiLU around a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(8, width), nn.GroupNorm(8, width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, h, w) to the same shape."""
+        return x + self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))

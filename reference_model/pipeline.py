@@ -1,0 +1,174 @@
+"""One call from a portrait and landmarks to frames."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reference_model import checkpoint, landmarks, presets
+from reference_model.checkpoint import Model
+from reference_model.sampler import Guided, overlapping_windows
+from reference_model.schedule import clip_noise, ddim
+
+Frames = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Animated:
+    """Frames and what they cost."""
+
+    frames: Frames
+    """(T, H, W, 3) uint8 RGB at the portrait's size."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall-clock seconds of `condition`, `denoise` and `decode`."""
+
+
+class Pipeline:
+    """FYE-Faster on arrays."""
+
+    def __init__(self, model: Model, digest: str = "untrained") -> None:
+        """Wrap a model; `digest` names its weights."""
+        self.model = model.eval().requires_grad_(False)
+        self.preset = model.preset
+        self.digest = digest
+
+    @classmethod
+    def from_preset(cls, name: str = "mini", weights: Path | None = None) -> Self:
+        """Load a preset with the packaged weights, or with those of a file.
+
+        Raises:
+            ValueError: unknown preset, missing or unfit weights.
+        """
+        preset = presets.get(name)
+        path = weights or checkpoint.packaged(preset)
+        model = Model(preset)
+        checkpoint.load(model, path)
+        return cls(model, checkpoint.digest(path))
+
+    def animate(
+        self,
+        portrait: Frames,
+        target_landmarks: NDArray[np.floating],
+        *,
+        portrait_landmarks: NDArray[np.floating] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Animated:
+        """Animate a portrait.
+
+        Args:
+            portrait: (H, W, 3) uint8 RGB of any size; it is resized to the preset's resolution and back.
+            target_landmarks: (T, 478, 3) where the face should be, as fractions of the portrait's width and
+                height. A frame of NaN holds the nearest frame that has a face.
+            portrait_landmarks: (478, 3) of the portrait itself; helps, and may be left out.
+            steps: DDIM steps; the preset's by default.
+            guidance: scale of classifier-free guidance; the preset's by default.
+            seed: of the initial noise; same seed, same frames.
+            progress: called as progress(done, total).
+
+        Raises:
+            ValueError: wrong shapes or types, no frame with a face, steps or guidance out of range.
+        """
+        steps = self.preset.steps if steps is None else steps
+        guidance = self.preset.guidance if guidance is None else guidance
+        self.check(steps, guidance)
+        if portrait.ndim != 3 or portrait.shape[2] != 3 or portrait.dtype != np.uint8 or 0 in portrait.shape:
+            raise ValueError(f"portrait: expected uint8 (H, W, 3), got {portrait.dtype} {portrait.shape}")
+        if portrait_landmarks is not None and portrait_landmarks.shape != (478, 3):
+            raise ValueError(f"portrait_landmarks: expected (478, 3), got {portrait_landmarks.shape}")
+        target = landmarks.hold_nearest(target_landmarks)
+        seconds: dict[str, float] = {}
+        with torch.inference_mode():
+            with _timed(seconds, "condition"):
+                features = self._condition(portrait, portrait_landmarks, target, guidance)
+            with _timed(seconds, "denoise"):
+                side, channels = self.preset.latent_size, self.preset.latent_channels
+                generator = torch.Generator().manual_seed(seed)
+                latents = overlapping_windows(
+                    Guided(self.model.animator, features, guidance, self.preset.guidance_rescale),
+                    clip_noise((1, channels, len(target), side, side), self.preset.shared_noise, generator),
+                    ddim(steps),
+                    length=self.preset.window,
+                    overlap=self.preset.overlap,
+                    progress=progress or _silent,
+                )
+            with _timed(seconds, "decode"):
+                frames = self._decode(latents[0].transpose(0, 1), portrait.shape[1::-1])
+        return Animated(frames, seconds)
+
+    def check(self, steps: int, guidance: float) -> None:
+        """Raise ValueError unless the number of steps and the guidance scale make sense."""
+        if not 1 <= steps <= 1000:
+            raise ValueError(f"steps: expected 1 to 1000, got {steps}")
+        if not 1 <= guidance <= 50:
+            raise ValueError(f"guidance: expected 1 (off) to 50, got {guidance}")
+
+    def _condition(
+        self,
+        portrait: Frames,
+        portrait_landmarks: NDArray[np.floating] | None,
+        target: NDArray[np.floating],
+        guidance: float,
+    ) -> Tensor:
+        """Read the portrait and return the encoded landmarks (1, width, T, h, w)."""
+        side = self.preset.resolution
+        area = cv2.INTER_AREA if max(portrait.shape) > side else cv2.INTER_CUBIC
+        pixels = cv2.resize(portrait, (side, side), interpolation=area)
+        latents = self.model.autoencoder.encode(to_tensor(pixels[None]))
+        own = np.full((1, 478, 3), np.nan) if portrait_landmarks is None else portrait_landmarks[None]
+        animator = self.model.animator
+        animator.remember(animator.look(latents, self.maps(own)), unconditional=int(guidance != 1))
+        # A few maps at a time: they are much larger than what remains of them.
+        chunks = [self.maps(target[i : i + 16])[None] for i in range(0, len(target), 16)]
+        return torch.cat([animator.encode_landmarks(chunk) for chunk in chunks], 2)
+
+    def maps(self, points: NDArray[np.floating]) -> Tensor:
+        """Condition maps of (T, 478, 3) landmarks, (T, 3, H, W) in [0, 1]; black where NaN."""
+        return condition_maps(points, self.preset)
+
+    def _decode(self, latents: Tensor, size: tuple[int, int]) -> Frames:
+        """(T, C, h, w) latents to (T, height, width, 3) frames."""
+        frames = np.empty((len(latents), size[1], size[0], 3), np.uint8)
+        for i in range(0, len(latents), 8):
+            for k, frame in enumerate(to_frames(self.model.autoencoder.decode(latents[i : i + 8])), i):
+                frames[k] = frame if size == frame.shape[1::-1] else cv2.resize(frame, size)
+        return frames
+
+
+def condition_maps(points: NDArray[np.floating], preset: presets.Preset) -> Tensor:
+    """Condition maps of (T, 478, 3) landmarks as the preset draws them, (T, 3, H, W) in [0, 1]."""
+    drawn = landmarks.draw(points, (preset.resolution,) * 2, groups=preset.landmark_groups, smooth=True)
+    return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
+
+
+def to_tensor(frames: Frames) -> Tensor:
+    """(N, H, W, 3) uint8 to (N, 3, H, W) in [-1, 1]."""
+    return torch.tensor(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_frames(pictures: Tensor) -> Frames:
+    """(N, 3, H, W) in [-1, 1] to (N, H, W, 3) uint8."""
+    scaled = ((pictures.float().clamp(-1, 1) + 1) * 127.5).round()
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - start
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass

@@ -1,0 +1,96 @@
+"""Sizes and defaults of the model, as data."""
+
+import difflib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One configuration of the method. Symbols as in the paper where it has one."""
+
+    name: str
+    resolution: int
+    """Height and width of frames, pixels."""
+    latent_channels: int
+    downscale: int
+    """Pixels for each side of a latent cell."""
+    autoencoder_widths: tuple[int, ...]
+    """Channels at 1/4, 1/8, ... of the resolution, down to the latent grid."""
+    widths: tuple[int, ...]
+    """Channels of the denoiser and the appearance net, finest level first."""
+    heads: tuple[int, ...]
+    """Attention heads at each level."""
+    layers: int
+    """Residual blocks in each level of the way down (one more on the way up)."""
+    norm_groups: int
+    landmark_widths: tuple[int, ...]
+    """Channels of the landmark encoder at 1/8, 1/16, ... of the resolution, down to the latent grid."""
+    landmark_groups: tuple[str, ...]
+    """What the condition maps show; keys of `landmarks.GROUPS`."""
+    reference_landmarks: bool
+    """Whether the appearance net sees the portrait's own condition map."""
+    queries: int
+    """Tokens of the image prompt."""
+    context_dim: int
+    """Width of the image-prompt tokens."""
+    qformer_layers: int
+    motion_length: int
+    """Entries of the motion modules' position table: the longest window."""
+    window: int
+    """L, frames denoised together."""
+    overlap: int
+    """Frames that neighbouring windows share."""
+    shared_noise: float
+    """Share of the initial noise's variance that all frames of a clip have in common, 0 to 1."""
+    steps: int
+    """DDIM steps."""
+    guidance: float
+    """Scale of classifier-free guidance; 1 switches it off."""
+    guidance_rescale: float
+    """phi of Lin et al. 2023 (zero terminal SNR), section 3.4; 0 switches it off."""
+
+    @property
+    def latent_size(self) -> int:
+        """Height and width of the latent grid."""
+        return self.resolution // self.downscale
+
+
+MINI = Preset(
+    name="mini",
+    resolution=256,
+    latent_channels=48,
+    downscale=16,
+    autoencoder_widths=(48, 80, 112),
+    widths=(96, 96),
+    heads=(3, 3),
+    layers=1,
+    norm_groups=16,
+    landmark_widths=(48, 96),
+    landmark_groups=("eyes", "brows", "nose", "lips", "pupils"),
+    reference_landmarks=True,
+    queries=8,
+    context_dim=96,
+    qformer_layers=4,
+    motion_length=32,
+    window=16,
+    overlap=4,
+    shared_noise=0.8,
+    steps=30,
+    guidance=3.5,
+    guidance_rescale=0.0,
+)
+
+PRESETS = {preset.name: preset for preset in (MINI,)}
+
+
+def get(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        ValueError: no such preset; the nearest one is suggested.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown preset {name!r}.{hint} Known: {', '.join(sorted(PRESETS))}.")
+    return PRESETS[name]

@@ -1,0 +1,131 @@
+"""How the denoiser attends to the portrait: reference features and image-prompt tokens.
+
+Everything that comes from the portrait stays the same over all frames and steps of a clip, so its keys and
+values are computed once and remembered inside the attention processors. Rows of the batch are ordered
+[unconditional samples, conditional samples]; unconditional rows see nothing of the portrait, and no attention
+is computed for them only to be thrown away.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Keys and values of B_c conditional samples, each (B_c, heads, M, head_dim)."""
+
+    key: Tensor
+    value: Tensor
+    unconditional: int
+    """B_u, samples at the head of the batch that do not see this memory."""
+
+    def split(self, rows: int) -> tuple[int, int]:
+        """Rows are (sample, frame) pairs: how many are unconditional, and frames a sample."""
+        frames = rows // (self.unconditional + len(self.key))
+        return self.unconditional * frames, frames
+
+
+class ReferenceSelfAttention:
+    """Spatial self-attention whose keys and values are the row's own tokens joined by the reference's."""
+
+    memory: Memory | None = None
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        **_: object,
+    ) -> Tensor:
+        """(rows, N, C) to (rows, N, C); rows are sample-major, frames within."""
+        query, key, value = (_heads(p(hidden_states), attn) for p in (attn.to_q, attn.to_k, attn.to_v))
+        if self.memory is None:
+            return _merge(F.scaled_dot_product_attention(query, key, value), attn)
+        alone, frames = self.memory.split(len(query))
+        joined = (
+            torch.cat([own[alone:], remembered.repeat_interleave(frames, 0)], 2)
+            for own, remembered in ((key, self.memory.key), (value, self.memory.value))
+        )
+        conditional = F.scaled_dot_product_attention(query[alone:], *joined)
+        if alone == 0:
+            return _merge(conditional, attn)
+        unconditional = F.scaled_dot_product_attention(query[:alone], key[:alone], value[:alone])
+        return _merge(torch.cat([unconditional, conditional]), attn)
+
+
+class ImagePromptAttention:
+    """Cross-attention to the image prompt; an unconditional row gets the output bias alone."""
+
+    memory: Memory | None = None
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        **_: object,
+    ) -> Tensor:
+        """(rows, N, C) to (rows, N, C); rows are sample-major, frames within."""
+        rows, tokens, _width = hidden_states.shape
+        if self.memory is None:
+            return _merge(
+                hidden_states.new_zeros(rows, attn.heads, tokens, attn.inner_dim // attn.heads), attn
+            )
+        alone, frames = self.memory.split(rows)
+        # All frames of a sample query the same few tokens, so frames are just more queries.
+        query = attn.to_q(hidden_states[alone:]).unflatten(0, (-1, frames)).flatten(1, 2)
+        answer = F.scaled_dot_product_attention(_heads(query, attn), self.memory.key, self.memory.value)
+        answer = answer.unflatten(2, (frames, tokens)).transpose(1, 2).flatten(0, 1)
+        return _merge(F.pad(answer, (0, 0, 0, 0, 0, 0, alone, 0)), attn)
+
+
+def install(unet: nn.Module) -> None:
+    """Give the spatial transformers of a diffusers UNet the two processors of this module."""
+    for block in spatial_blocks(unet):
+        block.attn1.set_processor(ReferenceSelfAttention())
+        block.attn2.set_processor(ImagePromptAttention())
+
+
+def remember(unet: nn.Module, features: list[Tensor], tokens: Tensor, unconditional: int = 0) -> None:
+    """Compute and keep the keys and values of one portrait (or of B_c portraits, when training).
+
+    Args:
+        unet: a UNet prepared by `install`.
+        features: one (B_c, N_l, C_l) map for each block, in the order of `spatial_blocks`.
+        tokens: (B_c, Q, D) image prompt.
+        unconditional: B_u, samples at the head of each coming batch that ignore the portrait.
+    """
+    for block, feature in zip(spatial_blocks(unet), features, strict=True):
+        for attn, source in ((block.attn1, feature), (block.attn2, tokens)):
+            key, value = _heads(attn.to_k(source), attn), _heads(attn.to_v(source), attn)
+            attn.processor.memory = Memory(key, value, unconditional)
+
+
+def forget(unet: nn.Module) -> None:
+    """Drop what `remember` kept: every row is unconditional again."""
+    for block in spatial_blocks(unet):
+        block.attn1.processor.memory = block.attn2.processor.memory = None
+
+
+def spatial_blocks(unet: nn.Module) -> Iterator[nn.Module]:
+    """Transformer blocks of the spatial transformers in execution order: down, middle, up."""
+    for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+        for transformer in getattr(level, "attentions", ()):
+            yield from transformer.transformer_blocks
+
+
+def _heads(tokens: Tensor, attn: Attention) -> Tensor:
+    """(B, N, heads * d) to (B, heads, N, d)."""
+    return tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+
+def _merge(answer: Tensor, attn: Attention) -> Tensor:
+    """(B, heads, N, d) to (B, N, C) through the output projection."""
+    return attn.to_out[0](answer.transpose(1, 2).flatten(2))

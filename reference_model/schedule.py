@@ -1,0 +1,45 @@
+"""The diffusion process: DDIM with zero terminal SNR, trailing timesteps and v-prediction, as released."""
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+
+def ddim(steps: int | None = None) -> DDIMScheduler:
+    """The released scheduler; with `steps`, ready to sample.
+
+    Lin et al., "Common diffusion noise schedules and sample steps are flawed", 2023: at the last timestep
+    nothing of the data is left, so z_0 = -v there.
+    """
+    scheduler = DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        prediction_type="v_prediction",
+    )
+    if steps is not None:
+        scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def signal_and_noise(scheduler: DDIMScheduler, t: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
+    """sqrt(alpha-bar_t) and sqrt(1 - alpha-bar_t) of timesteps (B,), with `dimensions` axes each."""
+    alpha = scheduler.alphas_cumprod[t].view(-1, *[1] * (dimensions - 1))
+    return alpha.sqrt(), (1 - alpha).sqrt()
+
+
+def clip_noise(shape: tuple[int, ...], shared: float, generator: torch.Generator | None = None) -> Tensor:
+    """Unit Gaussian noise (B, C, F, h, w) of which all F frames share `shared` of the variance.
+
+    Ge et al., "Preserve your own correlation", 2023 (mixed noise): steadier than independent frames.
+    """
+    batch, channels, _frames, height, width = shape
+    common = torch.randn((batch, channels, 1, height, width), generator=generator)
+    own = torch.randn(shape, generator=generator)
+    return shared**0.5 * common + (1 - shared) ** 0.5 * own
