@@ -92,18 +92,20 @@ class LpipsNetwork:
         return values.double().numpy()
 
     def _batch(self, a: Frames, b: Frames) -> "Tensor":
-        """The package's forward pass for both sides at once, without its per-layer copies."""
+        """The package's forward pass for both sides at once, one layer's features in memory at a time."""
         import torch
-        from lpips import normalize_tensor
 
         # Channels stay last in memory: the permutation alone makes that layout.
         frames = torch.from_numpy(np.concatenate([a, b])).to(self._device).permute(0, 3, 1, 2)
-        layers = self._network.net(self._network.scaling_layer(frames.float() / 127.5 - 1))
+        features = self._network.scaling_layer(frames.float() / 127.5 - 1)
         total = torch.zeros(len(a), device=self._device)
-        for layer, head in zip(layers, self._network.lins, strict=True):
-            features = normalize_tensor(layer)
-            difference = (features[: len(a)] - features[len(a) :]).square_()
-            total += head(difference).mean(dim=(1, 2, 3))
+        for part, head in zip(self._network.net.children(), self._network.lins, strict=True):
+            features = part(features)
+            unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
+            difference = (unit[: len(a)] - unit[len(a) :]).square_()
+            # The head is a 1x1 convolution onto one channel: a weighted sum over channels.
+            weighted = difference.movedim(1, -1) @ head.model[-1].weight.flatten()
+            total += weighted.mean(dim=(1, 2))
         return total
 
 

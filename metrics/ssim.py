@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.frames import PairedMetric, checked_pair, in_threads
+from metrics.frames import PairedMetric, checked_pair, in_threads, workers
 from metrics.interface import Frames, Traits
 
 Window = Literal["gaussian", "uniform7"]
@@ -71,41 +71,66 @@ def ssim_per_frame(a: Frames, b: Frames, window: Window = "gaussian") -> NDArray
         raise ValueError(
             f"frames of {a.shape[1]}x{a.shape[2]} are smaller than the {side}x{side} window of SSIM"
         )
-    return np.array(in_threads(lambda t: _similarity(a[t], b[t], window), range(len(a))))
+    values = np.empty(len(a))
+    count = min(workers(), len(a))
+
+    def share(first: int) -> None:
+        values[first::count] = _similarities(a[first::count], b[first::count], window)
+
+    in_threads(share, range(count))
+    return values
 
 
-def _similarity(a: NDArray[np.uint8], b: NDArray[np.uint8], window: Window) -> float:
-    side = _SIDE[window]
-    first, second = a.astype(np.float64), b.astype(np.float64)
-    mean_a, mean_b = _interior_mean(first, window), _interior_mean(second, window)
-    mean_ab = _interior_mean(first * second, window)
-    # Only the sum of the two variances is ever needed: one filter instead of two.
-    np.multiply(first, first, out=first)
-    np.multiply(second, second, out=second)
-    mean_squares = _interior_mean(np.add(first, second, out=first), window)
-
-    product = mean_a * mean_b
-    squares = mean_a * mean_a + mean_b * mean_b
+def _similarities(a: Frames, b: Frames, window: Window) -> list[float]:
+    """Similarity of each pair of frames, in place: fresh arrays would cost more than the arithmetic."""
+    side, edge = _SIDE[window], _SIDE[window] // 2
     # Sample covariance divides by n - 1.
     scale = side**2 / (side**2 - 1) if window == "uniform7" else 1.0
-    covariance = scale * (mean_ab - product)
-    variances = scale * (mean_squares - squares)
-    similarity = ((2 * product + _C1) * (2 * covariance + _C2)) / ((squares + _C1) * (variances + _C2))
-    return float(similarity.mean())
+    x, y, mean_x, mean_y, mean_xy, mean_squares = np.empty((6, *a.shape[1:]))
+    values = []
+    for first, second in zip(a, b, strict=True):
+        x[...], y[...] = first, second
+        _local_mean(x, mean_x, window)
+        _local_mean(y, mean_y, window)
+        # Only the sum of the two variances is ever needed: one filter instead of two.
+        squares = y * y
+        y *= x
+        _local_mean(y, mean_xy, window)
+        x *= x
+        x += squares
+        _local_mean(x, mean_squares, window)
+
+        # ((2 mx my + C1) (2 cov + C2)) / ((mx^2 + my^2 + C1) (var x + var y + C2))
+        top = np.multiply(mean_x, mean_y, out=x)
+        mean_x *= mean_x
+        mean_y *= mean_y
+        bottom = np.add(mean_x, mean_y, out=y)
+        mean_xy -= top
+        mean_squares -= bottom
+        top *= 2
+        top += _C1
+        mean_xy *= 2 * scale
+        mean_xy += _C2
+        top *= mean_xy
+        bottom += _C1
+        mean_squares *= scale
+        mean_squares += _C2
+        bottom *= mean_squares
+        top /= bottom
+        values.append(float(top[edge:-edge, edge:-edge].mean()))
+    return values
 
 
-def _interior_mean(plane: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
-    """Windowed mean of (H, W, 3), cut to where the window fits."""
+def _local_mean(plane: NDArray[np.float64], out: NDArray[np.float64], window: Window) -> None:
+    """Windowed mean of (H, W, 3) into `out`; the border, where the window does not fit, is never used."""
     import cv2
 
     side = _SIDE[window]
     if window == "gaussian":
         kernel = cv2.getGaussianKernel(side, 1.5, cv2.CV_64F)
-        filtered: NDArray[Any] = cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel)
+        cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel, dst=out)
     else:
-        filtered = cv2.blur(plane, (side, side))
-    edge = side // 2
-    return filtered[edge:-edge, edge:-edge]
+        cv2.blur(plane, (side, side), dst=out)
 
 
 class Ssim(PairedMetric):
