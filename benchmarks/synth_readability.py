@@ -5,7 +5,7 @@
 Frames are drawn at random (seeded) over sequences and time. Readings from MediaPipe's 478 points: mouth = gap between
 the inner lips over the distance of the outer eye corners; blink = minus the lids' gap over the eye's width, mean of
 both eyes; gaze = the iris' place between the eye corners, both eyes weighted by their width in the picture, where both eyes are at least half open; yaw = angle between the cheeks in the
-horizontal plane. Truth: the renderer's lip gap and its blink, gaze_x and yaw parameters.
+horizontal plane. Truth: the lip gap and (minus) the lid gap as rendered, gaze_x and yaw.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections import defaultdict
 import cv2
 import numpy as np
 
-from emojibench.synth.features import lip_gap
-from emojibench.synth.identity import DOMAINS
+from emojibench.synth.features import lid_gap, lip_gap
+from emojibench.synth.identity import DOMAINS, Identity
 from emojibench.synth.motion import State
 from emojibench.synth.render import render
 from emojibench.synth.sequences import Sequence, sequences, training_sequences
@@ -36,16 +36,24 @@ def read(points: np.ndarray) -> tuple[float, float, float, float]:
         axis = right - left
         width = float(np.hypot(*axis))
         widths.append(width)
-        lids.append(float(np.linalg.norm(points[upper] - points[lower])) / float(np.linalg.norm(points[outer] - points[inner])))
+        lids.append(
+            float(np.linalg.norm(points[upper] - points[lower]))
+            / float(np.linalg.norm(points[outer] - points[inner]))
+        )
         irises.append(float((points[iris, :2] - (left + right) / 2) @ axis) / width)
     cheeks = points[454] - points[234]
     mouth = float(np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263]))
-    return mouth, -float(np.mean(lids)), sum(irises) / sum(widths), float(np.degrees(np.arctan2(cheeks[2], cheeks[0])))
+    return (
+        mouth,
+        -float(np.mean(lids)),
+        sum(irises) / sum(widths),
+        float(np.degrees(np.arctan2(cheeks[2], cheeks[0]))),
+    )
 
 
-def truth(state: State) -> tuple[float, float, float, float]:
+def truth(identity: Identity, state: State) -> tuple[float, float, float, float]:
     """What the renderer was told, in the same order."""
-    blink = (state.blink_left + state.blink_right) / 2
+    blink = -(lid_gap(identity, state.blink_left) + lid_gap(identity, state.blink_right)) / 2
     gaze = state.gaze_x if max(state.blink_left, state.blink_right) < 0.5 else float("nan")
     return lip_gap(state), blink, gaze, state.yaw
 
@@ -66,7 +74,7 @@ def measure(chosen: list[tuple[Sequence, int]], size: int) -> None:
                 missed[f"{sequence.domain} {sequence.identity.kind} {sequence.sequence_id}"] += 1
                 continue
             points = np.array([(p.x, p.y, p.z) for p in faces[0].landmark]) * size
-            pairs[sequence.domain].append((read(points), truth(state)))
+            pairs[sequence.domain].append((read(points), truth(sequence.identity, state)))
     everything = [hit for hits in found.values() for hit in hits]
     print(f"{'domain':<10} {'frames':>6} {'found':>8}" + "".join(f"{name:>8}" for name in READINGS))
     for domain in (*DOMAINS, "all"):
@@ -83,15 +91,17 @@ def measure(chosen: list[tuple[Sequence, int]], size: int) -> None:
 def speed(sequence: Sequence, size: int) -> None:
     states = [sequence.motion.at(k) for k in range(len(sequence.motion))]
     render(sequence.identity, states[0], size)
-    start = time.perf_counter()
+    start = time.process_time()
     for state in states:
         render(sequence.identity, state, size)
-    seconds = time.perf_counter() - start
-    print(f"{sequence.domain:<10} {len(states) / seconds:>6.1f} frames/s in one process, one thread")
+    seconds = time.process_time() - start
+    print(f"{sequence.domain:<10} {len(states) / seconds:>6.1f} frames per second of CPU time, one thread")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--split", choices=("synth", "training"), default="synth")
     parser.add_argument("--size", type=int, default=256)
@@ -103,7 +113,10 @@ def main() -> None:
     rng = np.random.Generator(np.random.PCG64(0))
     # At most 250 sequences, several moments of each: preparing an identity costs as much as many of its frames.
     which = rng.choice(len(pool), min(250, len(pool), options.frames), replace=False)
-    picks = [(pool[int(which[n * len(which) // options.frames])], int(rng.integers(64))) for n in range(options.frames)]
+    picks = [
+        (pool[int(which[n * len(which) // options.frames])], int(rng.integers(64)))
+        for n in range(options.frames)
+    ]
     measure(picks, options.size)
 
 

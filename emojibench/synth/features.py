@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.synth.identity import Identity
-from emojibench.synth.mesh import EYE_X, EYE_Y, MOUTH_Y, Array
+from emojibench.synth.mesh import EYE_X, EYE_Y, JAW_DROP, JAW_FULL, JAW_TOP, MOUTH_Y, Array
 from emojibench.synth.motion import State
 from emojibench.synth.raster import Image
 
@@ -24,13 +24,37 @@ JAW_SLOT = 0.10
 def _lips_apart(state: State) -> tuple[float, float]:
     """How far the upper lip is up and the lower lip down at the middle of the mouth, in head units."""
     part = state.lips_part * (1.0 - 0.5 * state.mouth_open)
-    up = 0.06 * state.mouth_open + 0.040 * part + 0.02 * state.pucker * state.mouth_open
-    return up, JAW_SLOT * state.mouth_open + 0.045 * part
+    up = 0.06 * state.mouth_open + 0.030 * part + 0.02 * state.pucker * state.mouth_open
+    return up, JAW_SLOT * state.mouth_open + 0.032 * part
 
 
 def lip_gap(state: State) -> float:
-    """Height of the opening between the lips as painted, in head units (the dropping jaw stretches it further)."""
-    return sum(_lips_apart(state))
+    """Height of the opening between the lips as rendered, in head units: the painted slot and the dropping jaw."""
+    up, down = _lips_apart(state)
+    follow = min(max((JAW_TOP - MOUTH_Y + down) / (JAW_TOP - JAW_FULL), 0.0), 1.0)
+    return up + down + JAW_DROP * state.mouth_open * follow * follow * (3.0 - 2.0 * follow)
+
+
+def _eye_half_width(f: Identity) -> float:
+    return 0.138 * (0.55 + 0.45 * f.eye_size if f.domain == "cartoon" else f.eye_size)
+
+
+def _lids(f: Identity, blink: float) -> tuple[float, float]:
+    """Heights of the upper and the lower lid over the middle of the eye, in head units; they cross when closed.
+
+    The upper lid comes down past the middle; the lower one helps a little.
+    """
+    cartoon = f.domain == "cartoon"
+    tall = f.eye_size * (1.25 if cartoon else 1.1 if f.domain == "animal" else 1.0)
+    high, low = 0.070 * tall * (1.0 - 0.22 * f.lid * (not cartoon)), 0.044 * tall
+    shut, wide = min(max(blink, 0.0), 1.0), max(-blink, 0.0)
+    return high * (1 + 0.55 * wide) * (1 - shut) - low * 0.55 * shut, -low * (1 + 0.25 * wide - 0.40 * shut)
+
+
+def lid_gap(identity: Identity, blink: float) -> float:
+    """Height of an eye's opening over its width, as rendered; 0 when closed."""
+    upper, lower = _lids(identity, blink)
+    return max(upper - lower, 0.0) / (2.0 * _eye_half_width(identity))
 
 
 def _step(low: float, high: float, x: Field) -> Field:
@@ -93,20 +117,14 @@ class Features:
     def _eye(self, patch: Patch, side: float, blink: float, state: State) -> Image:
         f = self._identity
         cartoon, stone = f.domain == "cartoon", f.domain == "sculpture"
-        a = 0.138 * (f.eye_size if not cartoon else 0.55 + 0.45 * f.eye_size)
+        a = _eye_half_width(f)
         x = patch.x - np.float32(side * EYE_X * f.eye_spacing)
         y = patch.y - np.float32(EYE_Y)
         s = x * np.float32(side / a)  # -1 at the inner corner, 1 at the outer
         y = y - np.float32(f.eye_tilt * 0.16) * s
         arch = np.clip(1 - s * s, 0, 1)
-        tall = f.eye_size * (1.25 if cartoon else 1.1 if f.domain == "animal" else 1.0)
-        high = np.float32(0.070 * tall * (1.0 - 0.22 * f.lid * (not cartoon)))
-        low = np.float32(0.044 * tall)
-        shut = min(max(blink, 0.0), 1.0)
-        wide = max(-blink, 0.0)
-        # The upper lid comes down on a rounder curve than it rises; the lower one helps a little.
-        upper = high * (1 + 0.55 * wide) * (1 - shut) * arch - low * np.float32(0.55 * shut) * arch
-        lower = -low * np.float32(1 + 0.25 * wide - 0.40 * shut) * arch
+        shut, wide = min(max(blink, 0.0), 1.0), max(-blink, 0.0)
+        upper, lower = (np.float32(height) * arch for height in _lids(f, blink))
         edge = 0.009
         gap = np.minimum(upper - y, y - lower)
         open_ = (
@@ -115,7 +133,7 @@ class Features:
         out = patch.still.copy()
         lid = self._skin * np.float32(0.80 if not cartoon else 0.86)
         above = _step(-edge, edge, y - upper) * _step(1.05, 0.9, np.abs(s))
-        crease = high * 1.12 * arch + np.float32(0.022)
+        crease = np.float32(1.12 * _lids(f, 0.0)[0]) * arch + np.float32(0.022)
         _over(out, lid, above * _step(0.012, -0.012, y - crease) * np.float32(0.75))
         line = np.clip(1 - np.abs(y - crease) * np.float32(1 / 0.016), 0, 1) * _step(1.1, 0.8, np.abs(s))
         _over(out, self._skin * np.float32(0.62), line * np.float32(0.55 * (1 - 0.6 * wide)))
@@ -140,7 +158,7 @@ class Features:
         cartoon, stone, animal = f.domain == "cartoon", f.domain == "sculpture", f.domain == "animal"
         grow = 0.5 + 0.5 * f.eye_size if cartoon else f.eye_size
         radius = (0.070 if cartoon else 0.066 if animal else 0.060) * grow
-        ix = np.float32((0.082 if cartoon else 0.076) * grow * state.gaze_x)
+        ix = np.float32((0.090 if cartoon else 0.078) * grow * state.gaze_x)
         iy = np.float32(0.034 * grow * state.gaze_y + 0.008)
         r = np.sqrt((x - ix) ** 2 + (y - iy) ** 2)
         white = self._skin * np.float32(0.93) if stone else np.array([240.0, 236.0, 232.0], np.float32)
@@ -193,7 +211,9 @@ class Features:
         chin, nose = np.float32(-0.98), np.float32(-0.36)
         deep = np.clip((bottom - y) / (bottom - chin), 0, 1)
         tall = np.clip((y - top) / (nose - top), 0, 1)
-        shift = np.where(y < (top + bottom) * np.float32(0.5), down * (1 - deep * deep), -up * (1 - tall * tall))
+        shift = np.where(
+            y < (top + bottom) * np.float32(0.5), down * (1 - deep * deep), -up * (1 - tall * tall)
+        )
         out = self._shifted(patch, shift)
         soft = 0.007
         hole = _step(-soft, soft, np.minimum(top - y, y - bottom)) * _step(1.04, 0.97, u)
@@ -221,7 +241,9 @@ class Features:
 
     def _cavity(self) -> Field:
         if self._identity.domain == "sculpture":
-            return np.asarray(self._skin * np.float32(0.13), np.float32)
+            return np.asarray(
+                self._skin * np.float32(0.08) + np.array([18.0, 4.0, 6.0], np.float32), np.float32
+            )
         return np.array([40.0, 10.0, 14.0], np.float32)
 
     def _teeth_and_tongue(
@@ -229,13 +251,17 @@ class Features:
     ) -> None:
         f = self._identity
         stone, cartoon = f.domain == "sculpture", f.domain == "cartoon"
-        tongue = self._skin * np.float32(0.34) if stone else np.array([146.0, 52.0, 60.0], np.float32)
+        tongue = (
+            self._skin * np.float32(0.2) + np.array([60.0, 22.0, 26.0], np.float32)
+            if stone
+            else np.array([146.0, 52.0, 60.0], np.float32)
+        )
         reach = np.clip(1 - x * x * np.float32(1 / 0.0256), 0, 1)
         gap = top - bottom
         mound = bottom + np.minimum(
             np.float32(0.06 * state.mouth_open) * np.sqrt(reach), gap * np.float32(0.22)
         )
-        _over(inside, tongue, _step(0.012, -0.012, y - mound) * np.float32(0.35 if stone else 0.9))
+        _over(inside, tongue, _step(0.012, -0.012, y - mound) * np.float32(0.9))
         tooth = self._skin * np.float32(0.95) if stone else np.array([240.0, 234.0, 222.0], np.float32)
         gaps = (
             np.float32(1)

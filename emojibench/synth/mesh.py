@@ -19,6 +19,10 @@ from emojibench.synth.motion import State
 Array = NDArray[np.float64]
 
 EYE_X, EYE_Y, MOUTH_Y = 0.29, 0.05, -0.545
+JAW_DROP = 0.24
+"""How far the jaw drops with the mouth wide open."""
+JAW_TOP, JAW_FULL = MOUTH_Y + 0.01, -0.66
+"""Heights between which the skin goes from staying put to following the jaw."""
 PIVOT = np.array([0.0, -0.45, -0.25])
 """Where the head turns on the neck."""
 
@@ -137,8 +141,8 @@ def _face_relief(f: Identity, x: Array, y: Array) -> Array:
     side = np.abs(x)
     ex, cartoon, animal = EYE_X * f.eye_spacing, f.domain == "cartoon", f.domain == "animal"
     out = (0.03 + 0.05 * f.brow_ridge) * bump(side, y, 0.24, 0.21, 0.24, 0.07)
-    out -= (0.05 if cartoon or animal else 0.10) * bump(side, y, ex, EYE_Y, 0.19, 0.12)
-    out += 0.05 * bump(side, y, ex, EYE_Y, 0.13, 0.08)
+    out -= (0.075 if cartoon or animal else 0.10) * bump(side, y, ex, EYE_Y, 0.19, 0.12)
+    out += (0.03 if cartoon or animal else 0.05) * bump(side, y, ex, EYE_Y, 0.13, 0.08)
     out += 0.06 * f.cheeks * bump(side, y, 0.42, -0.15, 0.18, 0.16)
     out -= 0.05 * (1 - f.cheeks) * bump(side, y, 0.46, -0.42, 0.16, 0.16)
     out += 0.06 * bump(side, y, 0.0, -0.54, 0.30, 0.16)
@@ -357,13 +361,13 @@ def expression_basis(identity: Identity, head: Part) -> dict[str, Array]:
     x, y = head.canonical[..., 0], head.canonical[..., 1]
     front = smoothstep(0.0, 0.4, head.canonical[..., 2])
     mx, zero = 0.25 * identity.mouth_width, np.zeros_like(x)
-    jaw = front * smoothstep(MOUTH_Y + 0.01, -0.66, y) * smoothstep(0.75, 0.35, np.abs(x))
+    jaw = front * smoothstep(JAW_TOP, JAW_FULL, y) * smoothstep(0.75, 0.35, np.abs(x))
 
     def field(dx: Array, dy: Array, dz: Array) -> Array:
         return np.stack([dx, dy, dz], axis=-1)
 
     basis = {
-        "mouth_open": field(zero, -0.24 * jaw, -0.05 * jaw),
+        "mouth_open": field(zero, -JAW_DROP * jaw, -0.05 * jaw),
         "jaw_side": field(0.10 * jaw + 0.03 * front * bump(x, y, 0, MOUTH_Y, 0.25, 0.12), zero, zero),
         "mouth_wide": field(0.30 * x * front * bump(x, y, 0, MOUTH_Y, 0.36, 0.14), zero, zero),
         "pucker": field(-0.62 * x * front * bump(x, y, 0, MOUTH_Y, 0.26, 0.13), zero,

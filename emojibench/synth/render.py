@@ -20,7 +20,7 @@ from emojibench.synth.texture import paint
 _SUPERSAMPLE = 1.5
 _CAMERA = 9.0
 """Distance of the camera, in half head heights."""
-_UNIT = 0.298
+UNIT = 0.298
 """Size of a half head height in the picture, as a fraction of its width."""
 _CENTRE_Y = -0.10
 """The height on the head that lies in the middle of the picture."""
@@ -97,7 +97,7 @@ class _Model:
         )
 
     def _project(self, points: Array, state: State, size: int) -> Array:
-        unit = _UNIT * size * self._identity.size * state.scale
+        unit = UNIT * size * self._identity.size * state.scale
         near = _CAMERA / (_CAMERA - points[:, 2])
         middle = (size - 1) / 2
         x = middle + state.tx * size + unit * points[:, 0] * near

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from emojibench.errors import UserError
 from emojibench.synth.identity import DOMAINS, Identity, sample_identity
+from emojibench.synth.mesh import EYE_Y, pose
 from emojibench.synth.motion import NEUTRAL, Motion, State, sample_motion
-from emojibench.synth.render import render
+from emojibench.synth.render import UNIT, render
 
 FRAMES = 64
 COUNTS = {"mini": 4, "synth": 500}
@@ -25,6 +26,8 @@ SPLIT_SEEDS = range(1_000_000, 1_000_000 + 2 * COUNTS["synth"])
 TRAINING_SEEDS = range(2_000_000, 2_000_000_000)
 PAIRING_SEED = 20_240
 PORTRAIT_SEED = 4_000_000_000
+EYE_Z = 0.8
+"""Depth of the eyes on the head, in units of the mesh."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +96,22 @@ def portrait_state(sequence: Sequence) -> State:
 def cross_state(portrait: State, driving: Motion, k: int) -> State:
     """What the portrait's identity should do at frame k of a driving motion.
 
-    Rotation and expression are the driving's own; translation is t_k - t_0 plus the portrait's; scale is the
-    portrait's times s_k / s_0.
+    Rotation and expression are the driving's own; scale is the portrait's times s_k / s_0. Translation is relative,
+    t_k - t_0 plus the portrait's, where t is the place of the point between the eyes: the same convention as that of
+    motion alignment. (The head turns on the neck, so turning it moves that point.)
     """
     now, first = driving.at(k), driving.at(0)
-    return replace(
-        now,
-        tx=portrait.tx + now.tx - first.tx,
-        ty=portrait.ty + now.ty - first.ty,
-        scale=portrait.scale * now.scale / first.scale,
-    )
+    state = replace(now, scale=portrait.scale * now.scale / first.scale)
+    wanted = _between_eyes(portrait) + _between_eyes(now) - _between_eyes(first)
+    tx, ty = wanted - _between_eyes(replace(state, tx=0.0, ty=0.0))
+    return replace(state, tx=round(float(tx), 6), ty=round(float(ty), 6))
+
+
+def _between_eyes(state: State) -> NDArray[np.float64]:
+    """(2,) place of the point between the eyes of a head of size 1, in fractions of the picture."""
+    eyes = np.array([[0.0, EYE_Y, EYE_Z]])
+    x, y, _ = pose(eyes, np.ones(1), state)[0]
+    return np.array([state.tx + UNIT * state.scale * x, state.ty - UNIT * state.scale * y])
 
 
 def frames(identity: Identity, motion: Motion, size: int = 256) -> Iterator[NDArray[np.uint8]]:

@@ -169,9 +169,7 @@ def _lips(f: Identity, p: Array, colour: Array) -> Array:
     soft = 0.012
     inside = smoothstep(-soft, soft, above - (y - MOUTH_Y)) * smoothstep(-soft, soft, below - (MOUTH_Y - y))
     inside = inside * smoothstep(1.02, 0.92, u) * smoothstep(0.1, 0.3, z)
-    lip = (
-        rgb(f.lip) * (0.42 if f.domain == "sculpture" else 1.0) * np.where(y > MOUTH_Y, 0.86, 1.0)[..., None]
-    )
+    lip = rgb(f.lip) * (0.6 if f.domain == "sculpture" else 1.0) * np.where(y > MOUTH_Y, 0.86, 1.0)[..., None]
     if f.domain != "cartoon":
         lip = lip * (1.0 + 0.03 * np.sin(x * 210.0))[..., None]
         lip = lip + 26.0 * bump(x, y, 0.0, MOUTH_Y - 0.045, 0.09, 0.016)[..., None]
@@ -381,12 +379,12 @@ def cloth(f: Identity, p: Array) -> Array:
 
 
 def stone(f: Identity, p: Array, colour: Array) -> Array:
-    """Turn painted colours into one material: only a hint of their lightness stays."""
-    base = rgb(f.skin)
+    """Turn painted colours into one material: a hint of their lightness stays, and faint traces of paint."""
+    base, paint_left = rgb(f.skin), colour
     light = (colour @ np.array([0.3, 0.59, 0.11])) / max(float(base @ np.array([0.3, 0.59, 0.11])), 1.0)
     tone = np.clip(0.36 + 0.56 * light, 0.22, 1.0)
     rough = 0.05 * waves(p, f.seed + 16, 5.0) + 0.03 * waves(p, f.seed + 17, 45.0, 1)
-    colour = base * (tone + rough)[..., None]
+    colour = 0.72 * base * (tone + rough)[..., None] + 0.28 * paint_left
     if f.kind == "marble":
         vein = np.exp(-((waves(p, f.seed + 18, 3.2, 3) / 0.06) ** 2))
         colour = mix(colour, base * 0.72, 0.5 * vein)
