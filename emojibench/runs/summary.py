@@ -76,7 +76,9 @@ def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> dict[str, A
     mean = low = high = median = None
     if values:
         interval = clustered_bootstrap(values, [row.subject for row in counted])
-        mean, low, high = interval.mean, _finite(interval.low), _finite(interval.high)
+        # A mean cannot leave the metric's range; the bootstrap's Student stretch does not know that.
+        floor, ceiling = traits.valid_range
+        mean, low, high = interval.mean, _finite(max(interval.low, floor)), _finite(min(interval.high, ceiling))
         median = statistics.median(values)
     status, reason = _verdict(rows, len(measured), expected)
     return {
