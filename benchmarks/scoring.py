@@ -9,7 +9,6 @@ to a folder of weight files to add metrics.
 """
 
 import argparse
-import os
 import resource
 import sys
 import time
@@ -24,6 +23,7 @@ from emojibench import weights
 from emojibench.errors import UnavailableError
 from emojibench.faces import open_detector
 from emojibench.synth.sequences import frames, sequences
+from metrics.frames import workers
 from metrics.identity import MOBILEFACENET, IdentityMobileFaceNet
 from metrics.interface import ClipArrays
 from metrics.l1 import L1
@@ -208,7 +208,7 @@ def main() -> None:
                     seconds[name][side] += [time.perf_counter(), time.process_time()] - start
                 worst[name] = max(worst[name], difference(*values))
 
-    print(f"{count} clips of 64x256x256, {len(os.sched_getaffinity(0))} cores\n")
+    print(f"{count} clips of 64x256x256, {workers()} threads\n")
     print(f"{'':28}{'clips/s':>18}{'CPU s/clip':>18}{'ratio':>16}{'values differ':>15}")
     print(
         f"{'metric':28}{'ours':>10}{'loop':>8}{'ours':>10}{'loop':>8}{'wall':>9}{'CPU':>7}{'by at most':>15}"
