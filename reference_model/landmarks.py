@@ -104,7 +104,8 @@ def draw(
                 _draw_stroke(canvas, pixels, inside, stroke, smooth)
         if "pupils" in groups:
             for pupil in PUPILS:
-                _draw_pupil(canvas, pixels[pupil], smooth)
+                if inside[pupil]:
+                    _draw_pupil(canvas, pixels[pupil], smooth)
     return maps
 
 
@@ -129,12 +130,11 @@ def _draw_pupil(canvas: Frames, centre: NDArray[np.float64], smooth: bool) -> No
     height, width = canvas.shape[:2]
     half = max(round(width * 3 / 512), 1)
     if smooth:
-        exact = np.round((np.clip(centre, -1e4, 1e4) - 0.5) * 16).astype(int)
+        exact = np.round((centre - 0.5) * 16).astype(int)
         cv2.circle(canvas, exact.tolist(), half * 16, PUPIL_COLOUR, -1, cv2.LINE_AA, shift=4)
         return
-    x, y = np.clip(np.floor(centre), -1e6, 1e6).astype(int)
-    x, y = min(x, width - 1), min(y, height - 1)
-    canvas[max(y - half, 0) : max(y + half, 0), max(x - half, 0) : max(x + half, 0)] = PUPIL_COLOUR
+    x, y = np.minimum(np.floor(centre), (width - 1, height - 1)).astype(int)
+    canvas[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = PUPIL_COLOUR
 
 
 def expression_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:

@@ -152,9 +152,8 @@ class Trainer:
             now = time.monotonic()
             self.spent, clock = self.spent + now - clock, now
             if now - logged > 20:
-                mean = np.mean(losses, 0)
-                self.log({"phase": PHASES[self.phase], "step": self.step, "minutes": round(self.spent / 60, 2),
-                          "progress": round(progress, 4), "objective": float(mean[0]), "loss": float(mean[1])})  # fmt: skip
+                total, plain = np.mean(losses, 0).tolist()
+                self._record(progress=round(progress, 4), objective=total, loss=plain)
                 losses, logged = [], now
             if now - saved > 60 * self.recipe.checkpoint_minutes:
                 self.save()
@@ -167,18 +166,15 @@ class Trainer:
             parameter.data.copy_(self.average[name])
         if self.phase == 0:
             self._normalise_latents()
-        self.log(
-            {
-                "phase": PHASES[self.phase],
-                "step": self.step,
-                "minutes": round(self.spent / 60, 2),
-                "finished": 1,
-            }
-        )
+        self._record(finished=1)
         self.phase, self.step, self.spent = self.phase + 1, 0, 0.0
         if self.phase < len(PHASES):
             self.optimizer = self._start_phase()
         self.save()
+
+    def _record(self, **values: float) -> None:
+        minutes = round(self.spent / 60, 2)
+        self.log({"phase": PHASES[self.phase], "step": self.step, "minutes": minutes, **values})
 
     def _progress(self) -> float:
         """Share of this phase that is done."""
@@ -318,11 +314,10 @@ class Trainer:
         start = time.monotonic()
         encode = self.model.autoencoder.encode
         latents = torch.stack([
-            torch.cat([encode(to_tensor(part)).half() for part in np.array_split(sequence, max(len(sequence) // 12, 1))])
+            torch.cat([encode(to_tensor(part)).half() for part in np.array_split(sequence, 3)])
             for sequence in self.data.frames
         ])  # fmt: skip
-        self.log({"phase": "encode", "frames": latents.shape[0] * latents.shape[1],
-                  "minutes": round((time.monotonic() - start) / 60, 2)})  # fmt: skip
+        self.log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
         return latents
 
     # Checkpoints

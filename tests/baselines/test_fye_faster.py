@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from baselines.fye_faster import FyeFaster
+from emojibench.dataset.clip import Clip, DrivingSequence
+from emojibench.errors import UserError
+from emojibench.methods import Method
+from reference_model.checkpoint import packaged
+from reference_model.presets import MINI
+
+needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
+
+
+def clip(frames: int = 2, *, face: bool = True) -> Clip:
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0.3, 0.7, (frames, 478, 3)).astype(np.float32)
+    if not face:
+        points[:] = np.nan
+    return Clip(
+        clip_id="self-0000",
+        split="self",
+        domain="cartoon",
+        subject="somebody",
+        driving_subject="somebody",
+        portrait=rng.integers(0, 256, (256, 256, 3), np.uint8),
+        portrait_landmarks=points[0],
+        driving=DrivingSequence(landmarks=points, fps=25.0, size=(256, 256), detector="made-up"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": "4"}, "Did you mean 'steps'"),
+        ({"steps": "many"}, "expected a whole number, got 'many'"),
+        ({"preset": "minni"}, "Did you mean 'mini'"),
+    ],
+)
+def test_bad_options_are_user_errors(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        FyeFaster(options)
+
+
+@needs_weights
+def test_options_out_of_range_are_user_errors() -> None:
+    with pytest.raises(UserError, match="steps: expected 1 to 1000, got 0"):
+        FyeFaster({"steps": "0"})
+    with pytest.raises(UserError, match="guidance"):
+        FyeFaster({"guidance": "0.1"})
+
+
+@needs_weights
+def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
+    method, other = FyeFaster({"steps": "2"}), FyeFaster({"steps": "3"})
+    assert isinstance(method, Method)
+    assert method.revision != other.revision
+
+
+@needs_weights
+def test_it_animates_a_clip_repeatably() -> None:
+    method = FyeFaster({"steps": "1"})
+    seen: list[tuple[int, int]] = []
+    first = method.animate(clip(), seed=1, progress=lambda done, total: seen.append((done, total)))
+    assert first.frames.shape == (2, 256, 256, 3)
+    assert first.frames.dtype == np.uint8
+    assert first.fps == 25.0
+    assert set(first.seconds) == {"condition", "denoise", "decode"}
+    assert seen[-1] == (1, 1)
+    second = method.animate(clip(), seed=1, progress=lambda done, total: None)
+    assert np.array_equal(first.frames, second.frames)
+
+
+@needs_weights
+def test_a_clip_without_any_face_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="clip self-0000: .*none of the 2 frames has a face"):
+        FyeFaster({"steps": "1"}).animate(clip(face=False), seed=0, progress=lambda done, total: None)

@@ -1,0 +1,17 @@
+import numpy as np
+import pytest
+from tiny_model import TINY, head
+
+from reference_model.presets import Preset
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Preset:
+    return TINY
+
+
+@pytest.fixture
+def moving_landmarks() -> np.ndarray:
+    """(6, 478, 3) normalised landmarks that drift slowly."""
+    points = head() / (200, 240, 200)
+    return np.stack([points + np.array((0.01 * k, 0, 0)) for k in range(6)]).astype(np.float32)

@@ -1,0 +1,149 @@
+import pytest
+import torch
+from diffusers.models.attention_processor import Attention
+
+from reference_model import reference_attention
+from reference_model.autoencoder import Autoencoder
+from reference_model.networks import Animator, motion_modules, stills
+from reference_model.presets import MINI, Preset
+from reference_model.reference_attention import ImagePromptAttention, Memory, ReferenceSelfAttention
+
+
+@pytest.fixture(scope="module")
+def animator(tiny: Preset) -> Animator:
+    torch.manual_seed(0)
+    model = Animator(tiny).eval().requires_grad_(False)
+    for module in motion_modules(model.denoiser):  # a trained model's are not zero
+        torch.nn.init.normal_(module.proj_out.weight, std=0.1)
+    return model
+
+
+def inputs(tiny: Preset, samples: int, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    side = tiny.latent_size
+    noisy = torch.randn(samples, tiny.latent_channels, frames, side, side, generator=generator)
+    maps = torch.rand(samples, frames, 3, tiny.resolution, tiny.resolution, generator=generator)
+    return noisy, maps
+
+
+def portraits(tiny: Preset, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    latents = torch.randn(
+        count, tiny.latent_channels, tiny.latent_size, tiny.latent_size, generator=generator
+    )
+    return latents, torch.rand(count, 3, tiny.resolution, tiny.resolution, generator=generator)
+
+
+def test_reference_attention_is_attention_over_joined_tokens() -> None:
+    torch.manual_seed(0)
+    attn = Attention(12, heads=3, dim_head=4).eval()
+    own, reference = torch.randn(4, 5, 12), torch.randn(2, 7, 12)  # two samples of two frames
+    processor = ReferenceSelfAttention()
+    heads = [p(reference).view(2, 7, 3, 4).transpose(1, 2) for p in (attn.to_k, attn.to_v)]
+    processor.memory = Memory(*heads, unconditional=0)
+    joined = torch.cat([own, reference[[0, 0, 1, 1]]], 1)
+    naive = Attention.forward(attn, own, encoder_hidden_states=joined)
+    torch.testing.assert_close(processor(attn, own), naive)
+
+
+def test_image_prompt_attention_is_plain_cross_attention() -> None:
+    torch.manual_seed(0)
+    attn = Attention(12, cross_attention_dim=6, heads=3, dim_head=4).eval()
+    own, tokens = torch.randn(6, 5, 12), torch.randn(2, 7, 6)  # sample 0 unconditional, two frames each
+    processor = ImagePromptAttention()
+    heads = [p(tokens).view(2, 7, 3, 4).transpose(1, 2) for p in (attn.to_k, attn.to_v)]
+    processor.memory = Memory(*heads, unconditional=1)
+    answer = processor(attn, own)
+    naive = attn(own[2:], encoder_hidden_states=tokens[[0, 0, 1, 1]])
+    torch.testing.assert_close(answer[2:], naive)
+    torch.testing.assert_close(answer[:2], attn.to_out[0].bias.expand(2, 5, 12))
+
+
+def test_guidance_rows_equal_separate_runs(animator: Animator, tiny: Preset) -> None:
+    noisy, maps = inputs(tiny, 2, 3)
+    landmarks = animator.encode_landmarks(maps)
+    t = torch.tensor(499)
+    portrait = animator.look(*portraits(tiny, 1))
+    animator.remember(portrait, unconditional=1)
+    both = animator.denoise(noisy, t, landmarks)
+    animator.remember(portrait, unconditional=0)
+    conditional = animator.denoise(noisy[1:], t, landmarks[1:])
+    animator.forget()
+    alone = animator.denoise(noisy[:1], t, landmarks[:1])
+    torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(both[1:], conditional, atol=1e-5, rtol=1e-4)
+    assert (both[1:] - animator.denoise(noisy[1:], t, landmarks[1:])).abs().max() > 1e-3
+
+
+def test_several_targets_of_one_portrait_are_independent_rows(animator: Animator, tiny: Preset) -> None:
+    noisy, maps = inputs(tiny, 4, 1)
+    landmarks = animator.encode_landmarks(maps)
+    t = torch.tensor([10, 200, 500, 999])
+    latents, pictures = portraits(tiny, 2)
+    animator.remember(animator.look(latents, pictures))
+    together = animator.denoise(noisy, t, landmarks)
+    animator.remember(animator.look(latents[1:], pictures[1:]))
+    second = animator.denoise(noisy[2:], t[2:], landmarks[2:])
+    torch.testing.assert_close(together[2:], second, atol=1e-5, rtol=1e-4)
+
+
+def test_motion_modules_mix_frames_unless_stilled(animator: Animator, tiny: Preset) -> None:
+    noisy, maps = inputs(tiny, 1, 3)
+    landmarks = animator.encode_landmarks(maps)
+    other = noisy.clone()
+    other[:, :, 2] = 0
+    animator.forget()
+    t = torch.tensor(300)
+    with stills(animator.denoiser):
+        assert torch.equal(
+            animator.denoise(noisy, t, landmarks)[:, :, 0], animator.denoise(other, t, landmarks)[:, :, 0]
+        )
+    changed = animator.denoise(noisy, t, landmarks) - animator.denoise(other, t, landmarks)
+    assert changed[:, :, 0].abs().max() > 1e-4
+
+
+def test_new_motion_modules_change_nothing(tiny: Preset) -> None:
+    model = Animator(tiny).eval().requires_grad_(False)
+    noisy, maps = inputs(tiny, 1, 3)
+    landmarks = model.encode_landmarks(maps)
+    plain = model.denoise(noisy, torch.tensor(5), landmarks)
+    with stills(model.denoiser):
+        torch.testing.assert_close(model.denoise(noisy, torch.tensor(5), landmarks), plain)
+
+
+def test_there_is_one_reference_feature_for_each_spatial_block(animator: Animator, tiny: Preset) -> None:
+    portrait = animator.look(*portraits(tiny, 2))
+    blocks = list(reference_attention.spatial_blocks(animator.denoiser))
+    assert len(portrait.features) == len(blocks) == 2 + 1 + 4
+    for feature, block in zip(portrait.features, blocks, strict=True):
+        assert feature.shape[0] == 2
+        assert feature.shape[2] == block.attn1.to_q.in_features
+
+
+def test_motion_modules_sit_in_every_block_and_the_middle(animator: Animator) -> None:
+    assert len(motion_modules(animator.denoiser)) == 2 + 1 + 4
+
+
+def test_mini_fits_its_size_limit() -> None:
+    with torch.device("meta"):
+        parameters = sum(p.numel() for m in (Animator(MINI), Autoencoder(MINI)) for p in m.parameters())
+    assert 2 * parameters < 24e6
+
+
+def test_the_patch_start_reconstructs_pictures_it_was_fitted_to(tiny: Preset) -> None:
+    torch.manual_seed(0)
+    # Pictures of four free numbers a patch: exactly as many as there are channels.
+    basis = torch.randn(4, 3 * 16 * 16)
+    patches = (torch.randn(32 * 16, 4) @ basis).view(32, 4, 4, 3, 16, 16)
+    pictures = patches.permute(0, 3, 1, 4, 2, 5).reshape(32, 3, 64, 64)
+    model = Autoencoder(tiny).requires_grad_(False)
+    model.start_from_patches(pictures)
+    raw = model.raw(pictures)
+    assert raw.square().mean().sqrt() == pytest.approx(1, abs=0.05)
+    error = (model.picture(raw) - pictures).abs().mean() / pictures.abs().mean()
+    assert error < 0.1
+    model.normalise(raw)
+    torch.testing.assert_close(
+        model.encode(pictures).square().mean(), torch.tensor(1.0), atol=1e-3, rtol=1e-3
+    )
+    torch.testing.assert_close(model.decode(model.encode(pictures)), model.picture(raw), atol=1e-3, rtol=1e-3)

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reference_model import checkpoint, presets
+from reference_model.checkpoint import Model
+from reference_model.pipeline import Pipeline
+from reference_model.presets import Preset
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny: Preset) -> Pipeline:
+    torch.manual_seed(0)
+    model = Model(tiny)
+    for name, parameter in model.named_parameters():  # nothing may stay zero, or it would not be tested
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+        assert parameter.any(), name
+    return Pipeline(model)
+
+
+def picture(height: int = 64, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_frames_and_seconds_come_back(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:
+    seen: list[tuple[int, int]] = []
+    result = pipeline.animate(
+        picture(), moving_landmarks, progress=lambda done, total: seen.append((done, total))
+    )
+    assert result.frames.shape == (6, 64, 64, 3)
+    assert result.frames.dtype == np.uint8
+    assert set(result.seconds) == {"condition", "denoise", "decode"}
+    assert seen[-1] == (4, 4)  # two windows, two steps
+
+
+def test_same_seed_same_frames(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:
+    a, b, c = (pipeline.animate(picture(), moving_landmarks, seed=s).frames for s in (3, 3, 4))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_everything_given_has_an_effect(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:
+    base = pipeline.animate(picture(), moving_landmarks).frames
+    others = {
+        "portrait": pipeline.animate(255 - picture(), moving_landmarks),
+        "target": pipeline.animate(picture(), moving_landmarks[::-1].copy()),
+        "own": pipeline.animate(picture(), moving_landmarks, portrait_landmarks=moving_landmarks[0]),
+        "steps": pipeline.animate(picture(), moving_landmarks, steps=3),
+        "guidance": pipeline.animate(picture(), moving_landmarks, guidance=1.0),
+    }
+    for name, other in others.items():
+        assert not np.array_equal(base, other.frames), name
+
+
+def test_clips_are_independent_of_those_before(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:
+    base = pipeline.animate(picture(), moving_landmarks).frames
+    pipeline.animate(255 - picture(), moving_landmarks[:2], guidance=1.0)
+    assert np.array_equal(base, pipeline.animate(picture(), moving_landmarks).frames)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 100), (200, 64), (1, 1)])
+def test_portraits_of_any_size(
+    pipeline: Pipeline, moving_landmarks: np.ndarray, height: int, width: int
+) -> None:
+    frames = pipeline.animate(picture(height, width), moving_landmarks[:1]).frames
+    assert frames.shape == (1, height, width, 3)
+
+
+def test_missing_targets_hold_the_nearest(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:
+    gaps = moving_landmarks.copy()
+    gaps[2] = np.nan
+    held = moving_landmarks.copy()
+    held[2] = held[1]
+    a, b = (pipeline.animate(picture(), points).frames for points in (gaps, held))
+    assert np.array_equal(a, b)
+
+
+def test_bad_input_is_named(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:
+    for portrait, points, options, message in [
+        (picture()[..., 0], moving_landmarks, {}, "portrait: expected uint8"),
+        (picture().astype(float), moving_landmarks, {}, "portrait: expected uint8"),
+        (picture(), moving_landmarks[:0], {}, r"landmarks: .*\(0, 478, 3\)"),
+        (picture(), moving_landmarks[:, :468], {}, r"landmarks: .*\(6, 468, 3\)"),
+        (picture(), moving_landmarks * np.nan, {}, "none of the 6 frames has a face"),
+        (picture(), moving_landmarks, {"steps": 0}, "steps: expected 1 to 1000, got 0"),
+        (picture(), moving_landmarks, {"guidance": 0.5}, "guidance: expected 1"),
+        (picture(), moving_landmarks, {"portrait_landmarks": moving_landmarks}, "portrait_landmarks"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            pipeline.animate(portrait, points, **options)  # type: ignore[arg-type]
+
+
+def test_weights_survive_the_disk(tiny: Preset, tmp_path: Path) -> None:
+    model = Model(tiny)
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, model.state_dict(), tiny)
+    copy = Model(tiny)
+    checkpoint.load(copy, path)
+    for (name, a), b in zip(model.state_dict().items(), copy.state_dict().values(), strict=True):
+        assert torch.equal(a.half().float(), b), name
+    assert len(checkpoint.digest(path)) == 12
+
+
+def test_unfit_weights_are_refused(tiny: Preset, tmp_path: Path) -> None:
+    model = Model(tiny)
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(ValueError, match="no such weights file"):
+        checkpoint.load(model, path)
+    checkpoint.save(path, model.state_dict(), presets.MINI)
+    with pytest.raises(ValueError, match="weights of preset 'mini', expected 'tiny'"):
+        checkpoint.load(model, path)
+    state = model.state_dict()
+    state.pop("autoencoder.mean")
+    checkpoint.save(path, state, tiny)
+    with pytest.raises(ValueError, match=r"(?s)does not fit.*autoencoder\.mean"):
+        checkpoint.load(model, path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        checkpoint.load(model, path)
+
+
+def test_a_misspelt_preset_is_corrected() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'mini'"):
+        Pipeline.from_preset("minni")

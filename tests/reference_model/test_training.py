@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reference_model.checkpoint import Model
+from reference_model.presets import Preset
+from reference_model.training import Recipe, Trainer, TrainingSet, jsonl
+from reference_model.validation import Validation
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, 9, 64, 64, 3), np.uint8)
+    landmarks = rng.uniform(0.3, 0.7, (3, 9, 478, 3)).astype(np.float32)
+    return TrainingSet(frames, landmarks, (range(1, 5), range(5, 9)))
+
+
+def trainer(preset: Preset, data: TrainingSet, out: Path, steps: tuple[int, int, int]) -> Trainer:
+    torch.manual_seed(0)
+    recipe = Recipe(minutes=0, steps=steps, crops=2, crop=32, portraits=2, targets=2, clips=1, warm_up=2)
+    return Trainer(Model(preset), data, recipe, out, lambda _record: None)
+
+
+def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
+    run = trainer(tiny, data, tmp_path, (2, 2, 6))
+    before = {n: v.clone() for n, v in run.model.state_dict().items()}
+
+    def changed() -> set[str]:
+        after = run.model.state_dict()
+        names = {n for n in before if not torch.equal(before[n], after[n])}
+        before.update({n: v.clone() for n, v in after.items()})
+        return names
+
+    run._run_phase(None)
+    run._finish_phase()
+    assert {n.partition(".")[0] for n in changed()} == {"autoencoder"}
+    run._run_phase(None)
+    run._finish_phase()
+    frames = changed()
+    assert not any("motion_modules" in n or n.startswith("autoencoder") for n in frames)
+    assert {n.split(".")[1] for n in frames} == {
+        "denoiser",
+        "appearance",
+        "landmarks",
+        "image_prompt",
+        "layout",
+    }
+    run._run_phase(None)
+    run._finish_phase()
+    assert all("motion_modules" in n for n in changed())
+
+
+def test_a_killed_training_continues_to_the_same_weights(
+    tiny: Preset, data: TrainingSet, tmp_path: Path
+) -> None:
+    steps = (2, 4, 3)
+    whole = trainer(tiny, data, tmp_path / "whole", steps).run()
+
+    class KilledError(Exception):
+        pass
+
+    broken = trainer(tiny, data, tmp_path / "broken", steps)
+    original, calls = broken._frames_loss, 0
+
+    def dies_in_the_middle() -> tuple[torch.Tensor, float]:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            broken.save()
+        if calls == 4:
+            raise KilledError
+        return original()
+
+    broken._frames_loss = dies_in_the_middle  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        broken.run()
+    again = trainer(tiny, data, tmp_path / "broken", steps)
+    assert again.resume()
+    assert (again.phase, again.step) == (1, 2)
+    result = again.run()
+    for name, value in whole.items():
+        torch.testing.assert_close(result[name], value, msg=name)
+
+
+def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
+    assert not trainer(tiny, data, tmp_path, (1, 1, 1)).resume()
+
+
+def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
+    log = jsonl(tmp_path / "log.jsonl")
+    Validation(tiny, data, tmp_path, log, frames=2)(Model(tiny).state_dict(), "start")
+    assert (tmp_path / "validation/start.png").stat().st_size > 1000
+    record = json.loads((tmp_path / "log.jsonl").read_text())
+    assert record["validation"] == "start"
+    assert all(0 < record[f"l1_{name}"] < 1 for name in ("copy", "guided", "unguided"))
+
+
+def test_unfit_data_is_refused(data: TrainingSet) -> None:
+    with pytest.raises(ValueError, match="frames: expected uint8"):
+        TrainingSet(data.frames.astype(np.float32), data.landmarks, ())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="landmarks: expected"):
+        TrainingSet(data.frames, data.landmarks[:, :2], ())
+    gaps = data.landmarks.copy()
+    gaps[0, 0] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        TrainingSet(data.frames, gaps, ())
