@@ -4,7 +4,8 @@
 
 Frames are drawn at random (seeded) over sequences and time. Readings from MediaPipe's 478 points: mouth = gap between
 the inner lips over the distance of the outer eye corners; blink = minus the lids' gap over the eye's width, mean of
-both eyes; gaze = the iris' place between the eye corners, both eyes weighted by their width in the picture, where both eyes are at least half open; yaw = angle between the cheeks in the
+both eyes; gaze = the iris' place between the eye corners, both eyes weighted by their width in
+the picture, where both eyes are at least half open; yaw = angle between the cheeks in the
 horizontal plane. Truth: the lip gap and (minus) the lid gap as rendered, gaze_x and yaw.
 """
 

@@ -17,6 +17,8 @@ from emojibench.synth.motion import State
 from emojibench.synth.raster import Image
 
 Field = NDArray[np.float32]
+SHUT = 0.97
+"""From this blink on, nothing of the eyeball shows."""
 JAW_SLOT = 0.10
 """How far the lower lip slides over the chin, in head units, with the mouth wide open."""
 
@@ -53,6 +55,8 @@ def _lids(f: Identity, blink: float) -> tuple[float, float]:
 
 def lid_gap(identity: Identity, blink: float) -> float:
     """Height of an eye's opening over its width, as rendered; 0 when closed."""
+    if blink >= SHUT:
+        return 0.0
     upper, lower = _lids(identity, blink)
     return max(upper - lower, 0.0) / (2.0 * _eye_half_width(identity))
 
@@ -63,7 +67,19 @@ def _step(low: float, high: float, x: Field) -> Field:
 
 
 def _over(canvas: Field, colour: Array | Field, alpha: Field) -> None:
-    canvas += (np.asarray(colour, np.float32) - canvas) * alpha[..., None]
+    """Lay a colour, (3,) or (3, h, w), over a canvas (3, h, w) in place."""
+    paint = np.asarray(colour, np.float32)
+    canvas += ((paint if paint.ndim == 3 else paint[:, None, None]) - canvas) * alpha
+
+
+def _pixels(canvas: Field) -> Image:
+    """Canvas (3, h, w) to uint8 (h, w, 3)."""
+    return np.round(np.clip(canvas, 0, 255)).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _plain(colour: Field, like: Field) -> Field:
+    """A canvas of one colour, (3, h, w)."""
+    return np.broadcast_to(colour[:, None, None], (3, *like.shape)).copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +89,8 @@ class Patch:
     window: tuple[slice, slice]
     x: Field
     y: Field
-    still: Field
-    """What lies there without features, float32 (h, w, 3)."""
+    still: Image
+    """What lies there without features, uint8 (h, w, 3)."""
 
 
 def _patch(p: Array, atlas: Image, low: tuple[float, float], high: tuple[float, float]) -> Patch:
@@ -89,7 +105,7 @@ def _patch(p: Array, atlas: Image, low: tuple[float, float], high: tuple[float, 
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     x, y = (np.round(p[window][..., k], 6).astype(np.float32) for k in (0, 1))
-    return Patch(window, x, y, atlas[window].astype(np.float32))
+    return Patch(window, x, y, atlas[window].copy())
 
 
 class Features:
@@ -128,9 +144,9 @@ class Features:
         edge = 0.009
         gap = np.minimum(upper - y, y - lower)
         open_ = (
-            _step(-edge, edge, gap) * _step(1.06, 0.96, np.abs(s)) * np.float32(1.0 if shut < 0.97 else 0.0)
+            _step(-edge, edge, gap) * _step(1.06, 0.96, np.abs(s)) * np.float32(1.0 if shut < SHUT else 0.0)
         )
-        out = patch.still.copy()
+        out = patch.still.astype(np.float32).transpose(2, 0, 1).copy()
         lid = self._skin * np.float32(0.80 if not cartoon else 0.86)
         above = _step(-edge, edge, y - upper) * _step(1.05, 0.9, np.abs(s))
         crease = np.float32(1.12 * _lids(f, 0.0)[0]) * arch + np.float32(0.022)
@@ -151,7 +167,7 @@ class Features:
         _over(out, dark, np.clip(top, 0, 1) * _step(1.14, 1.0, np.abs(s)) * np.float32(0.92))
         bottom = np.clip(1 - np.abs(y - lower) * np.float32(1 / 0.011), 0, 1) * _step(1.08, 0.95, np.abs(s))
         _over(out, self._skin * np.float32(0.5), bottom * np.float32(0.7 if not cartoon else 0.9))
-        return np.round(np.clip(out, 0, 255)).astype(np.uint8)
+        return _pixels(out)
 
     def _ball(self, x: Field, y: Field, side: float, upper: Field, state: State) -> Field:
         f = self._identity
@@ -162,12 +178,11 @@ class Features:
         iy = np.float32(0.034 * grow * state.gaze_y + 0.008)
         r = np.sqrt((x - ix) ** 2 + (y - iy) ** 2)
         white = self._skin * np.float32(0.93) if stone else np.array([240.0, 236.0, 232.0], np.float32)
-        ball = np.broadcast_to(white, (*x.shape, 3)).copy()
+        ball = _plain(white, x)
         # The lid's shadow and the roundness of the ball.
         shade = np.clip(1 - (upper - y) * np.float32(1 / 0.05), 0, 1) * np.float32(0.38)
-        shade = np.maximum(
-            shade, np.clip(np.abs(x) * np.float32(1 / 0.15) - np.float32(0.45), 0, 1) * np.float32(0.4)
-        )
+        side_shade = np.clip(np.abs(x) * np.float32(1 / 0.15) - np.float32(0.45), 0, 1) * np.float32(0.4)
+        shade = np.maximum(shade, side_shade)
         aa = 0.008
         disc = _step(radius + aa, radius - aa, r)
         if stone:
@@ -179,10 +194,10 @@ class Features:
             glow = np.clip(np.float32(1.12) - (y - iy) * np.float32(4.5), np.float32(0.7), np.float32(1.45))
             _over(ball, iris * np.float32(0.42), disc)
             inner = _step(radius * 0.84 + aa, radius * 0.84 - aa, r)
-            ball += (iris * glow[..., None] - ball) * inner[..., None]
+            _over(ball, iris[:, None, None] * glow, inner)
             pupil = radius * (0.5 if cartoon or animal else 0.42)
             _over(ball, np.array([12.0, 10.0, 12.0], np.float32), _step(pupil + aa, pupil - aa, r))
-        ball *= (1 - shade)[..., None]
+        ball *= 1 - shade
         glint = np.sqrt(
             (x - ix - np.float32(0.35 * radius * (1 if f.light[0] > 0 else -1))) ** 2
             + (y - iy - np.float32(0.38 * radius)) ** 2
@@ -218,7 +233,7 @@ class Features:
         soft = 0.007
         hole = _step(-soft, soft, np.minimum(top - y, y - bottom)) * _step(1.04, 0.97, u)
         gap = state.mouth_open + part
-        inside = np.broadcast_to(self._cavity(), (*x.shape, 3)).copy()
+        inside = _plain(self._cavity(), x)
         self._teeth_and_tongue(inside, x, y, top, bottom, state, part)
         _over(out, inside, hole * np.float32(min(gap / 0.06, 1.0)))
         seam = np.clip(1 - np.abs(y - line) * np.float32(1 / 0.013), 0, 1) * _step(1.06, 0.9, u)
@@ -227,17 +242,17 @@ class Features:
         _over(out, self._cavity(), rim * _step(1.05, 0.9, u) * np.float32(0.45 * min(gap / 0.06, 1.0)))
         if state.tongue > 0:
             self._tongue_out(out, x, y, bottom, state)
-        return np.round(np.clip(out, 0, 255)).astype(np.uint8)
+        return _pixels(out)
 
     def _shifted(self, patch: Patch, dy: Field) -> Field:
-        """The still texture, read `dy` head units higher."""
+        """The still texture, read `dy` head units higher, as a canvas (3, h, w)."""
         column = patch.y[:, patch.y.shape[1] // 2]
         per_row = np.float32((len(column) - 1) / float(column[-1] - column[0]))
         rows, columns = np.mgrid[0 : dy.shape[0], 0 : dy.shape[1]].astype(np.float32)
-        still = patch.still.astype(np.uint8)
-        return cv2.remap(
-            still, columns, rows + dy * per_row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        ).astype(np.float32)
+        moved = cv2.remap(
+            patch.still, columns, rows + dy * per_row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return moved.astype(np.float32).transpose(2, 0, 1).copy()
 
     def _cavity(self) -> Field:
         if self._identity.domain == "sculpture":
@@ -278,14 +293,14 @@ class Features:
         upper = _step(-0.006, 0.006, y - (top - show)) * np.float32(
             min(1.0, (state.mouth_open + 2 * part) * 3)
         )
-        row = tooth * shade[..., None]
-        inside += (row - inside) * (upper * np.float32(0.96))[..., None]
+        row = tooth[:, None, None] * shade
+        _over(inside, row, upper * np.float32(0.96))
         lower = _step(
             0.006,
             -0.006,
             y - (bottom + np.minimum(np.float32(0.03 * min(1.0, 2 * part)), gap * np.float32(0.2))),
         ) * np.float32(min(1.0, 2 * part))
-        inside += (row * np.float32(0.9) - inside) * (lower * np.float32(0.9))[..., None]
+        _over(inside, row * np.float32(0.9), lower * np.float32(0.9))
 
     def _tongue_out(self, out: Field, x: Field, y: Field, bottom: Field, state: State) -> None:
         stone = self._identity.domain == "sculpture"
@@ -297,7 +312,5 @@ class Features:
         wide = np.float32(0.115) * np.sqrt(np.clip(1 - v * v * v * v, 0, 1))
         tip = _step(-0.01, 0.01, np.minimum(wide - np.abs(x), np.minimum(centre - y, y - centre + length)))
         groove = 1 - np.float32(0.22) * np.clip(1 - np.abs(x) * np.float32(1 / 0.014), 0, 1)
-        shade = (groove * (np.float32(0.85) + np.float32(0.25) * v))[..., None]
-        out += (np.asarray(colour, np.float32) * shade - out) * (tip * np.float32(min(1.0, amount * 4)))[
-            ..., None
-        ]
+        shade = groove * (np.float32(0.85) + np.float32(0.25) * v)
+        _over(out, colour[:, None, None] * shade, tip * np.float32(min(1.0, amount * 4)))

@@ -51,7 +51,7 @@ _THICKNESS = {
 }  # fmt: skip
 
 
-def smoothstep(low: float, high: float, x: Array) -> Array:
+def smoothstep(low: float | Array, high: float | Array, x: Array) -> Array:
     """0 below `low`, 1 above `high`, 3u^2 - 2u^3 between; `low` > `high` falls instead of rising."""
     u = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(u * u * (3.0 - 2.0 * u))
@@ -104,7 +104,8 @@ def _head_grid() -> tuple[Array, Array]:
     phi = np.radians(
         np.concatenate([np.linspace(90, 24, 11)[:-1], np.linspace(24, -44, 29), np.linspace(-44, -90, 8)[1:]])
     )
-    return np.meshgrid(theta, phi)
+    columns, rows = np.meshgrid(theta, phi)
+    return columns, rows
 
 
 def head_part(identity: Identity) -> Part:
@@ -249,7 +250,8 @@ def _cone(base: Array, width: float, depth: float, tip: Array) -> Array:
 
 
 def _hair_parts(f: Identity) -> list[Part]:
-    style, v, parts = f.hair_style, f.hair_volume, []
+    parts: list[Part] = []
+    style, v = f.hair_style, f.hair_volume
     if f.domain == "animal":
         return parts
     if style in ("long", "long_fringe", "bob"):
@@ -263,7 +265,7 @@ def _hair_parts(f: Identity) -> list[Part]:
             y = 0.10 - length * u + 0.05 * np.sin(11.0 * t + f.seed % 4) * u
             wide, deep = 0.72 * f.face_width + out, 0.90 + out
             rows.append(np.stack([wide * wave * np.sin(t), y, deep * wave * np.cos(t)], axis=-1))
-        parts.append(Part("curtain", np.stack(rows), two_sided=True, gloss=0.4))
+        parts.append(Part("curtain", np.stack(rows), two_sided=True, gloss=0.4, outlined=False))
     if style == "bun":
         parts.append(
             Part(
@@ -296,7 +298,8 @@ def _body_parts(f: Identity) -> list[Part]:
                   for y, u in zip(ys, np.linspace(0, 1, 8), strict=True)], 25)  # fmt: skip
     follow = np.repeat(np.array([1.0, 1.0, 0.92, 0.75, 0.5, 0.25, 0.08, 0.0])[:, None], 25, axis=1)
     b = 1.0 + 0.18 * (f.jaw - 0.5) - (0.12 if f.domain == "cartoon" else 0.0)
-    rings = [(-1.24, thick * 1.2, thick * 1.2, -0.21), (-1.31, thick * 1.38, thick * 1.3, -0.22), (-1.36, 0.72 * b, 0.46, -0.22),
+    rings = [(-1.24, thick * 1.2, thick * 1.2, -0.21), (-1.31, thick * 1.38, thick * 1.3, -0.22),
+             (-1.36, 0.72 * b, 0.46, -0.22),
              (-1.46, 1.02 * b, 0.5, -0.22), (-1.62, 1.24 * b, 0.54, -0.22), (-1.85, 1.36 * b, 0.58, -0.2),
              (-2.2, 1.40 * b, 0.62, -0.2), (-2.9, 1.42 * b, 0.64, -0.2)]  # fmt: skip
     torso = _tube(rings, 31, 2.3)
@@ -309,7 +312,8 @@ def _body_parts(f: Identity) -> list[Part]:
 def _glasses_parts(f: Identity, head: Part) -> list[Part]:
     if f.glasses == "none":
         return []
-    ex, parts, thick = EYE_X * f.eye_spacing, [], 0.03
+    parts: list[Part] = []
+    ex, thick = EYE_X * f.eye_spacing, 0.03
     wide, high, power = {
         "round": (0.215, 0.20, 2.0),
         "square": (0.23, 0.165, 4.5),

@@ -154,8 +154,8 @@ def sample_motion(seed: int, frames: int = 64) -> Motion:
     """Draw a motion; the same seed and length always give the same table.
 
     Distributions: two to four expressions at strength 0.6-1 (the first frame shows at most half of one); the largest
-    |yaw| is over 35 degrees in two fifths of the sequences and 16-36 in the others; pitch to +-12, roll to +-13 degrees,
-    translation to +-0.05 of the picture, scale 0.93-1.07; one to three blinks; a saccade every 7-18 frames.
+    |yaw| is over 35 degrees in two fifths of the sequences and 16-36 in the others; pitch to +-12, roll to +-13
+    degrees, translation to +-0.05 of the picture, scale 0.93-1.07; one to three blinks; a saccade every 7-18 frames.
     Raises ValueError for fewer than 2 frames.
     """
     if frames < 2:

@@ -11,7 +11,7 @@ import numpy as np
 
 from emojibench.synth.identity import RGB, Identity
 from emojibench.synth.mesh import EYE_X, EYE_Y, MOUTH_Y, Array, Part, bump, hairline, smoothstep
-from emojibench.synth.raster import Image, Layout, spread, texel_window
+from emojibench.synth.raster import TEXELS, Image, Layout, spread, texel_window
 
 WHITE = np.array([255.0, 255.0, 255.0])
 
@@ -38,8 +38,8 @@ def waves(p: Array, seed: int, scale: float, octaves: int = 3) -> Array:
     return out / 3.0
 
 
-def streaks(shape: tuple[int, int], seed: int, length: float, width: float = 0.9) -> Array:
-    """Strands running down the rows, of about unit size."""
+def streaks(shape: tuple[int, ...], seed: int, length: float, width: float = 0.9) -> Array:
+    """Strands running down the rows of `shape` (rows, columns), of about unit size."""
     rng = np.random.Generator(np.random.PCG64(seed))
     noise = rng.normal(size=shape)
     ys = np.arange(-int(3 * length), int(3 * length) + 1)
@@ -52,8 +52,6 @@ def streaks(shape: tuple[int, int], seed: int, length: float, width: float = 0.9
 def paint(identity: Identity, layout: Layout, parts: list[Part]) -> Image:
     """The whole atlas texture, uint8 (rows, columns, 3)."""
     shape = (layout.shape[0], layout.shape[1])
-    from emojibench.synth.raster import TEXELS
-
     atlas = np.zeros((shape[0] * TEXELS, shape[1] * TEXELS, 3), np.uint8)
     for part in parts:
         p = spread(layout, part)
@@ -162,7 +160,7 @@ def human_head(f: Identity, p: Array) -> Array:
 
 def _lips(f: Identity, p: Array, colour: Array) -> Array:
     x, y, z = p[..., 0], p[..., 1], p[..., 2]
-    mw, u = 0.25 * f.mouth_width, np.abs(x) / (0.25 * f.mouth_width)
+    u = np.abs(x) / (0.25 * f.mouth_width)
     arch = np.clip(1.0 - u**2, 0.0, 1.0)
     above = 0.062 * f.lips * arch**0.8 * (1.0 - 0.22 * np.exp(-((x / 0.045) ** 2)))
     below = 0.082 * f.lips * arch**0.75
@@ -174,7 +172,7 @@ def _lips(f: Identity, p: Array, colour: Array) -> Array:
         lip = lip * (1.0 + 0.03 * np.sin(x * 210.0))[..., None]
         lip = lip + 26.0 * bump(x, y, 0.0, MOUTH_Y - 0.045, 0.09, 0.016)[..., None]
     strength = 0.95 if f.makeup or f.domain == "cartoon" else 0.82
-    return mix(colour, lip, inside * strength + 0 * mw)
+    return mix(colour, lip, inside * strength)
 
 
 def _brows(f: Identity, p: Array, colour: Array) -> Array:
@@ -218,7 +216,7 @@ def _beard(f: Identity, p: Array, colour: Array) -> Array:
     grain = streaks(x.shape, f.seed + 8, 5.0)
     shade = rgb(f.hair) * (1.0 + 0.2 * grain)[..., None]
     solid = (0.42 + 0.06 * grain) if f.beard == "stubble" else (0.93 + 0.05 * grain)
-    return mix(colour, shade, np.clip(area, 0, 1) * np.clip(solid, 0, 1))
+    return mix(colour, shade, np.asarray(np.clip(area, 0, 1) * np.clip(solid, 0, 1)))
 
 
 def _scalp(f: Identity, p: Array, colour: Array) -> Array:
@@ -269,7 +267,9 @@ def animal_head(f: Identity, p: Array) -> Array:
         )
     elif pattern == 3:  # patches round the eyes
         patch = smoothstep(1.15, 0.8, np.sqrt(((side - ex) / 0.27) ** 2 + ((y - EYE_Y - 0.04) / 0.27) ** 2))
-        colour = mix(colour, colour * 0.5, patch * (1.0 if rng.random() < 0.5 else (x > 0)))
+        colour = mix(
+            colour, colour * 0.5, patch if rng.random() < 0.5 else np.asarray(np.where(x > 0, patch, 0.0))
+        )
     muzzle = smoothstep(1.15, 0.75, np.sqrt((x / 0.42) ** 2 + ((y + 0.52) / 0.36) ** 2)) * front
     if f.kind == "monkey":
         face = smoothstep(1.1, 0.9, np.sqrt((x / 0.58) ** 2 + ((y + 0.12) / 0.72) ** 2)) * front
@@ -375,7 +375,7 @@ def cloth(f: Identity, p: Array) -> Array:
         )
     else:
         colour = mix(colour, accent, smoothstep(-1.36, -1.34, y) * 0.9)
-    return colour
+    return np.asarray(colour)
 
 
 def stone(f: Identity, p: Array, colour: Array) -> Array:
@@ -394,4 +394,4 @@ def stone(f: Identity, p: Array, colour: Array) -> Array:
     if f.kind in ("limestone", "basalt"):
         pits = smoothstep(0.75, 1.1, waves(p, f.seed + 20, 34.0, 2))
         colour = colour * (1.0 - 0.18 * pits)[..., None]
-    return colour
+    return np.asarray(colour)
