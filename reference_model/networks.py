@@ -13,7 +13,7 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
-from reference_model import reference_attention
+from reference_model import reference_attention, schedule
 from reference_model.presets import Preset
 
 
@@ -190,8 +190,6 @@ class Portrait:
     """(B, N_l, C_l) for each spatial transformer block."""
     tokens: Tensor
     """(B, queries, context_dim)."""
-    layout: Tensor
-    """(B, widths[0], h, w), what lies where: added after the first convolution, as the landmarks are."""
 
 
 class Animator(nn.Module):
@@ -204,8 +202,9 @@ class Animator(nn.Module):
         self.appearance = AppearanceNet(preset)
         self.landmarks = LandmarkEncoder(preset)
         self.image_prompt = ImagePrompt(preset)
+        alphas = schedule.ddim().alphas_cumprod
+        self.register_buffer("alphas_cumprod", alphas, persistent=False)
         self.layout = nn.Conv2d(preset.latent_channels, preset.widths[0], 3, padding=1)
-        self._remembered: tuple[Tensor, int] | None = None
 
     def look(self, portrait: Tensor, portrait_map: Tensor) -> Portrait:
         """Read B portraits.
@@ -215,42 +214,46 @@ class Animator(nn.Module):
             portrait_map: (B, 3, H, W) condition maps of the portraits in [0, 1]; black where unknown.
         """
         tokens = self.image_prompt(portrait)
-        features = self.appearance(portrait, self.landmarks(portrait_map), tokens)
-        return Portrait(features, tokens, self.layout(portrait))
+        return Portrait(self.appearance(portrait, self.landmarks(portrait_map), tokens), tokens)
 
     def remember(self, portrait: Portrait, unconditional: int = 0) -> None:
         """Condition the coming `denoise` calls; their first `unconditional` samples ignore the portrait."""
         reference_attention.remember(self.denoiser, portrait.features, portrait.tokens, unconditional)
-        self._remembered = (portrait.layout, unconditional)
 
     def forget(self) -> None:
         """Make the coming `denoise` calls unconditional."""
         reference_attention.forget(self.denoiser)
-        self._remembered = None
 
-    def encode_landmarks(self, maps: Tensor) -> Tensor:
-        """(B, F, 3, H, W) in [0, 1] to (B, widths[0], F, h, w)."""
-        return self.landmarks(maps.flatten(0, 1)).unflatten(0, maps.shape[:2]).transpose(1, 2)
+    def place(self, maps: Tensor, portrait: Tensor) -> Tensor:
+        """Where everything is: features that are added after the first convolution of the denoiser.
 
-    def denoise(self, noisy: Tensor, t: Tensor, landmarks: Tensor) -> Tensor:
-        """Predict v.
+        The sum of the encoded landmarks and of a convolution of the portrait, which spares the attention the
+        still background. As the landmarks do, it goes to both rows of classifier-free guidance.
+
+        Args:
+            maps: (B, F, 3, H, W) condition maps in [0, 1].
+            portrait: (B, C, h, w) latents.
+
+        Returns:
+            (B, widths[0], F, h, w).
+        """
+        landmarks = self.landmarks(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
+        return (landmarks + self.layout(portrait)[:, None]).transpose(1, 2)
+
+    def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
+        """Predict v, from what the network makes and what it need not pass through itself.
 
         Args:
             noisy: (B, C, F, h, w) latents z_t.
             t: (B,) or () training timesteps.
-            landmarks: (B, widths[0], F, h, w) from `encode_landmarks`.
+            places: (B, widths[0], F, h, w) from `place`.
 
         Returns:
             (B, C, F, h, w).
         """
-        features = landmarks
-        if self._remembered is not None:
-            layout, unconditional = self._remembered
-            samples = len(layout) + unconditional
-            hidden = len(noisy) // samples * unconditional
-            seen = layout.repeat_interleave(len(noisy) // samples, 0)[:, :, None]
-            features = torch.cat([landmarks[:hidden], landmarks[hidden:] + seen])
-        return self.denoiser(torch.cat([noisy, features], 1), t, None).sample
+        output = self.denoiser(torch.cat([noisy, places], 1), t, None).sample
+        passed, made = schedule.preconditioning(self.alphas_cumprod[t], self.preset.residual)
+        return passed.view(-1, 1, 1, 1, 1) * noisy + made.view(-1, 1, 1, 1, 1) * output
 
 
 class ResidualBlock(nn.Module):

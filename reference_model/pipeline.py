@@ -91,12 +91,12 @@ class Pipeline:
         seconds: dict[str, float] = {}
         with torch.inference_mode():
             with _timed(seconds, "condition"):
-                features = self._condition(portrait, portrait_landmarks, target, guidance)
+                places = self._condition(portrait, portrait_landmarks, target, guidance)
             with _timed(seconds, "denoise"):
                 side, channels = self.preset.latent_size, self.preset.latent_channels
                 generator = torch.Generator().manual_seed(seed)
                 latents = overlapping_windows(
-                    Guided(self.model.animator, features, guidance, self.preset.guidance_rescale),
+                    Guided(self.model.animator, places, guidance, self.preset.guidance_rescale),
                     clip_noise((1, channels, len(target), side, side), self.preset.shared_noise, generator),
                     ddim(steps),
                     length=self.preset.window,
@@ -121,7 +121,7 @@ class Pipeline:
         target: NDArray[np.floating],
         guidance: float,
     ) -> Tensor:
-        """Read the portrait and return the encoded landmarks (1, width, T, h, w)."""
+        """Read the portrait; returns the features of `Animator.place` (1, width, T, h, w)."""
         side = self.preset.resolution
         area = cv2.INTER_AREA if max(portrait.shape) > side else cv2.INTER_CUBIC
         pixels = cv2.resize(portrait, (side, side), interpolation=area)
@@ -131,7 +131,7 @@ class Pipeline:
         animator.remember(animator.look(latents, self.maps(own)), unconditional=int(guidance != 1))
         # A few maps at a time: they are much larger than what remains of them.
         chunks = [self.maps(target[i : i + 16])[None] for i in range(0, len(target), 16)]
-        return torch.cat([animator.encode_landmarks(chunk) for chunk in chunks], 2)
+        return torch.cat([animator.place(chunk, latents) for chunk in chunks], 2)
 
     def maps(self, points: NDArray[np.floating]) -> Tensor:
         """Condition maps of (T, 478, 3) landmarks, (T, 3, H, W) in [0, 1]; black where NaN."""

@@ -27,19 +27,19 @@ class Predict(Protocol):
 class Guided:
     """Classifier-free guidance over an animator that remembers a portrait (`Animator.remember(..., 1)`).
 
-    Rows are [unconditional, conditional]: the first ignores the portrait, both see the landmarks.
+    Rows are [unconditional, conditional]: the first pays the portrait no attention, both know the places.
     """
 
-    def __init__(self, animator: Animator, landmarks: Tensor, scale: float, rescale: float = 0.0) -> None:
-        """Take (1, widths[0], F, h, w) encoded landmarks of the clip; scale 1 needs no unconditional row."""
-        self.animator, self.landmarks, self.scale, self.rescale = animator, landmarks, scale, rescale
+    def __init__(self, animator: Animator, places: Tensor, scale: float, rescale: float = 0.0) -> None:
+        """Take the clip's (1, widths[0], F, h, w) places; scale 1 needs no unconditional row."""
+        self.animator, self.places, self.scale, self.rescale = animator, places, scale, rescale
 
     def __call__(self, noisy: Tensor, t: Tensor, frames: range) -> Tensor:
         """See `Predict`."""
-        landmarks = self.landmarks[:, :, frames.start : frames.stop]
+        places = self.places[:, :, frames.start : frames.stop]
         if self.scale == 1:
-            return self.animator.denoise(noisy, t, landmarks)
-        rows = self.animator.denoise(noisy.expand(2, -1, -1, -1, -1), t, landmarks.expand(2, -1, -1, -1, -1))
+            return self.animator.denoise(noisy, t, places)
+        rows = self.animator.denoise(noisy.expand(2, -1, -1, -1, -1), t, places.expand(2, -1, -1, -1, -1))
         unconditional, conditional = rows.chunk(2)
         guided = unconditional + self.scale * (conditional - unconditional)
         if self.rescale == 0:

@@ -34,6 +34,21 @@ def signal_and_noise(scheduler: DDIMScheduler, t: Tensor, dimensions: int) -> tu
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 
+def preconditioning(alpha: Tensor, residual: float) -> tuple[Tensor, Tensor]:
+    """Coefficients (a, b) of v = a z_t + b F, where F is the network's output.
+
+    Karras et al., "Elucidating the design space of diffusion-based generative models", 2022, in terms of v: if
+    the conditions leave a deviation `residual` of the clean latents open, F has unit variance and need not carry
+    the noise of z_t through the network. With `residual` 1 this is plain v-prediction, (0, 1).
+
+    Args:
+        alpha: alpha-bar_t, any shape.
+        residual: more than 0, at most 1.
+    """
+    variance = (1 - alpha) + residual**2 * alpha
+    return (alpha * (1 - alpha)).sqrt() * (1 - residual**2) / variance, residual / variance.sqrt()
+
+
 def clip_noise(shape: tuple[int, ...], shared: float, generator: torch.Generator | None = None) -> Tensor:
     """Unit Gaussian noise (B, C, F, h, w) of which all F frames share `shared` of the variance.
 

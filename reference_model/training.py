@@ -230,7 +230,9 @@ class Trainer:
         noise = torch.randn(clean.shape, generator=self.torch_rng)
         t = torch.randint(0, 1000, (len(rows),), generator=self.torch_rng)
         with stills(self.model.animator.denoiser):
-            return self._denoising_loss(clean, noise, t, points[:, None])
+            return self._denoising_loss(
+                clean, noise, t, points[:, None], self._latents(rows, reference.repeat(targets))
+            )
 
     def _clips_loss(self) -> tuple[Tensor, float]:
         """Phase 2: windows of consecutive frames with the noise of the sampler."""
@@ -249,20 +251,21 @@ class Trainer:
                 self._look(sequences, np.zeros(count, int), 0)
         noise = schedule.clip_noise(tuple(clean.shape), self.model.preset.shared_noise, self.torch_rng)
         t = torch.randint(0, 1000, (count,), generator=self.torch_rng)
-        return self._denoising_loss(clean, noise, t, self.data.landmarks[sequences[:, None], frames])
+        points = self.data.landmarks[sequences[:, None], frames]
+        return self._denoising_loss(clean, noise, t, points, self._latents(sequences, np.zeros(count, int)))
 
     def _denoising_loss(
-        self, clean: Tensor, noise: Tensor, t: Tensor, points: NDArray[np.float32]
+        self, clean: Tensor, noise: Tensor, t: Tensor, points: NDArray[np.float32], portraits: Tensor
     ) -> tuple[Tensor, float]:
-        """Loss of predicting v for (B, C, F, h, w) latents at timesteps (B,), landmarks (B, F, 478, 3)."""
+        """Loss of predicting v of (B, C, F, h, w) latents at timesteps (B,) for landmarks (B, F, 478, 3)."""
         animator, preset = self.model.animator, self.model.preset
         flat = points.reshape(-1, 478, 3)
         maps = condition_maps(flat, preset).unflatten(0, points.shape[:2])
         signal, sigma = schedule.signal_and_noise(self.scheduler, t, 5)
         noisy, v = loss.v_target(clean, noise, signal, sigma)
         with torch.no_grad() if self.phase == 2 else nullcontext():
-            landmarks = animator.encode_landmarks(maps)
-        predicted = animator.denoise(noisy, t, landmarks)
+            places = animator.place(maps, portraits)
+        predicted = animator.denoise(noisy, t, places)
         weights = None
         if self.recipe.ffg > 0:
             size = (preset.latent_size * 4,) * 2

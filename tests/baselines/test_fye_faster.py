@@ -72,5 +72,5 @@ def test_it_animates_a_clip_repeatably() -> None:
 
 @needs_weights
 def test_a_clip_without_any_face_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="clip self-0000: .*none of the 2 frames has a face"):
+    with pytest.raises(UserError, match=r"clip self-0000: .*none of the 2 frames has a face"):
         FyeFaster({"steps": "1"}).animate(clip(face=False), seed=0, progress=lambda done, total: None)

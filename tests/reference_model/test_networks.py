@@ -61,54 +61,55 @@ def test_image_prompt_attention_is_plain_cross_attention() -> None:
 
 def test_guidance_rows_equal_separate_runs(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 2, 3)
-    landmarks = animator.encode_landmarks(maps)
+    latents, picture = portraits(tiny, 1)
+    places = animator.place(maps, latents)
     t = torch.tensor(499)
-    portrait = animator.look(*portraits(tiny, 1))
+    portrait = animator.look(latents, picture)
     animator.remember(portrait, unconditional=1)
-    both = animator.denoise(noisy, t, landmarks)
+    both = animator.denoise(noisy, t, places)
     animator.remember(portrait, unconditional=0)
-    conditional = animator.denoise(noisy[1:], t, landmarks[1:])
+    conditional = animator.denoise(noisy[1:], t, places[1:])
     animator.forget()
-    alone = animator.denoise(noisy[:1], t, landmarks[:1])
+    alone = animator.denoise(noisy[:1], t, places[:1])
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(both[1:], conditional, atol=1e-5, rtol=1e-4)
-    assert (both[1:] - animator.denoise(noisy[1:], t, landmarks[1:])).abs().max() > 1e-3
+    assert (both[1:] - animator.denoise(noisy[1:], t, places[1:])).abs().max() > 1e-3
 
 
 def test_several_targets_of_one_portrait_are_independent_rows(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 4, 1)
-    landmarks = animator.encode_landmarks(maps)
     t = torch.tensor([10, 200, 500, 999])
     latents, pictures = portraits(tiny, 2)
+    places = animator.place(maps, latents.repeat_interleave(2, 0))
     animator.remember(animator.look(latents, pictures))
-    together = animator.denoise(noisy, t, landmarks)
+    together = animator.denoise(noisy, t, places)
     animator.remember(animator.look(latents[1:], pictures[1:]))
-    second = animator.denoise(noisy[2:], t[2:], landmarks[2:])
+    second = animator.denoise(noisy[2:], t[2:], places[2:])
     torch.testing.assert_close(together[2:], second, atol=1e-5, rtol=1e-4)
 
 
 def test_motion_modules_mix_frames_unless_stilled(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 1, 3)
-    landmarks = animator.encode_landmarks(maps)
+    places = animator.place(maps, portraits(tiny, 1)[0])
     other = noisy.clone()
     other[:, :, 2] = 0
     animator.forget()
     t = torch.tensor(300)
     with stills(animator.denoiser):
         assert torch.equal(
-            animator.denoise(noisy, t, landmarks)[:, :, 0], animator.denoise(other, t, landmarks)[:, :, 0]
+            animator.denoise(noisy, t, places)[:, :, 0], animator.denoise(other, t, places)[:, :, 0]
         )
-    changed = animator.denoise(noisy, t, landmarks) - animator.denoise(other, t, landmarks)
+    changed = animator.denoise(noisy, t, places) - animator.denoise(other, t, places)
     assert changed[:, :, 0].abs().max() > 1e-4
 
 
 def test_new_motion_modules_change_nothing(tiny: Preset) -> None:
     model = Animator(tiny).eval().requires_grad_(False)
     noisy, maps = inputs(tiny, 1, 3)
-    landmarks = model.encode_landmarks(maps)
-    plain = model.denoise(noisy, torch.tensor(5), landmarks)
+    places = model.place(maps, portraits(tiny, 1)[0])
+    plain = model.denoise(noisy, torch.tensor(5), places)
     with stills(model.denoiser):
-        torch.testing.assert_close(model.denoise(noisy, torch.tensor(5), landmarks), plain)
+        torch.testing.assert_close(model.denoise(noisy, torch.tensor(5), places), plain)
 
 
 def test_there_is_one_reference_feature_for_each_spatial_block(animator: Animator, tiny: Preset) -> None:

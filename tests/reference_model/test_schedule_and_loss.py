@@ -33,6 +33,24 @@ def test_ddim_with_perfect_predictions_returns_the_clean_latents() -> None:
     torch.testing.assert_close(z, clean, atol=1e-4, rtol=1e-4)
 
 
+def test_preconditioning_without_known_structure_is_v_prediction() -> None:
+    passed, made = schedule.preconditioning(torch.tensor([0.0, 0.3, 1.0]), 1.0)
+    assert passed.tolist() == [0, 0, 0]
+    assert made.tolist() == [1, 1, 1]
+
+
+def test_preconditioning_leaves_the_network_a_unit_target() -> None:
+    torch.manual_seed(0)
+    clean, noise = 0.5 * torch.randn(100_000), torch.randn(100_000)
+    for alpha in (0.01, 0.3, 0.9):
+        signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
+        noisy, v = loss.v_target(clean, noise, torch.tensor(signal), torch.tensor(sigma))
+        passed, made = schedule.preconditioning(torch.tensor(alpha), 0.5)
+        wanted = (v - passed * noisy) / made
+        assert abs(float(wanted.std()) - 1) < 0.01
+        assert abs(float((wanted * noisy).mean())) < 0.01
+
+
 def test_shared_noise_has_unit_variance_and_the_stated_correlation() -> None:
     noise = schedule.clip_noise((1, 64, 2, 64, 64), 0.8, torch.Generator().manual_seed(0))
     first, second = noise[0, :, 0].flatten(), noise[0, :, 1].flatten()

@@ -27,6 +27,7 @@ TINY = Preset(
     motion_length=8,
     window=4,
     overlap=2,
+    residual=0.5,
     shared_noise=0.5,
     steps=2,
     guidance=3.5,
