@@ -26,6 +26,8 @@ def diffusion_loss(
     """L_LDM and the FFG term, both as means over all elements.
 
     With v-prediction z - z^ = -sigma (v - v^), so ||M_e (z - z^) + M_f (z - z^)||^2 needs no decoding of z^.
+    L_LDM is weighted by sigma^2 as well (the truncation of Hang et al., "Efficient diffusion training via min-SNR
+    weighting", 2023, at 1), so that both terms measure errors of clean latents.
 
     Args:
         predicted: v^, (N, C, h, w).
@@ -37,11 +39,11 @@ def diffusion_loss(
     Returns:
         (loss to minimise, L_LDM alone).
     """
-    error = (predicted.float() - target).square()
+    error = (sigma * (predicted.float() - target)).square()
     plain = error.mean()
     if weights is None:
         return plain, plain.detach()
-    return plain + ffg * (weights * sigma.square() * error).mean(), plain.detach()
+    return plain + ffg * (weights * error).mean(), plain.detach()
 
 
 def v_target(clean: Tensor, noise: Tensor, signal: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:

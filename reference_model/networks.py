@@ -156,6 +156,13 @@ def denoising_unet(preset: Preset) -> UNetMotionModel:
         use_motion_mid_block=True,
     )
     unet.conv_in = AddAfterConvolution(unet.conv_in)
+    # Latents and a gate (`Animator.denoise`); wider than diffusers' head, because there are many latent channels.
+    width = preset.widths[0]
+    unet.conv_out = nn.Sequential(
+        nn.Conv2d(width, 2 * width, 1),
+        nn.SiLU(),
+        nn.Conv2d(2 * width, preset.latent_channels + 1, 3, padding=1),
+    )
     for module in motion_modules(unet):  # a new motion module changes nothing until it is trained
         nn.init.zeros_(module.proj_out.weight)
         nn.init.zeros_(module.proj_out.bias)
@@ -235,25 +242,33 @@ class Animator(nn.Module):
             portrait: (B, C, h, w) latents.
 
         Returns:
-            (B, widths[0], F, h, w).
+            (B, widths[0] + C, F, h, w); the last C channels are the portrait's latents themselves.
         """
         landmarks = self.landmarks(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
-        return (landmarks + self.layout(portrait)[:, None]).transpose(1, 2)
+        features = (landmarks + self.layout(portrait)[:, None]).transpose(1, 2)
+        still = portrait[:, :, None].expand(-1, -1, maps.shape[1], -1, -1)
+        return torch.cat([features, still], 1)
 
     def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
-        """Predict v, from what the network makes and what it need not pass through itself.
+        """Predict v.
+
+        The network makes latents and a gate for each cell: where the gate is open, the portrait's own latents
+        are the guess of what is there (still background), elsewhere those that the network made.
 
         Args:
             noisy: (B, C, F, h, w) latents z_t.
             t: (B,) or () training timesteps.
-            places: (B, widths[0], F, h, w) from `place`.
+            places: (B, widths[0] + C, F, h, w) from `place`.
 
         Returns:
             (B, C, F, h, w).
         """
-        output = self.denoiser(torch.cat([noisy, places], 1), t, None).sample
-        passed, made = schedule.preconditioning(self.alphas_cumprod[t], self.preset.residual)
-        return passed.view(-1, 1, 1, 1, 1) * noisy + made.view(-1, 1, 1, 1, 1) * output
+        features, still = places.split([self.preset.widths[0], self.preset.latent_channels], 1)
+        output = self.denoiser(torch.cat([noisy, features], 1), t, None).sample.float()
+        made, gate = output.split([self.preset.latent_channels, 1], 1)
+        guess = torch.lerp(made, still, gate.sigmoid())
+        a, b = schedule.trust(self.alphas_cumprod[t], self.preset.residual)
+        return a.view(-1, 1, 1, 1, 1) * noisy - b.view(-1, 1, 1, 1, 1) * guess
 
 
 class ResidualBlock(nn.Module):

@@ -41,8 +41,7 @@ class Preset:
     overlap: int
     """Frames that neighbouring windows share."""
     residual: float
-    """Deviation of the latents that the conditions leave open; sets the preconditioning of `Animator.denoise`.
-    1 is plain v-prediction."""
+    """How far the network's guess of clean latents is taken to be off (`schedule.trust`)."""
     shared_noise: float
     """Share of the initial noise's variance that all frames of a clip have in common, 0 to 1."""
     steps: int
@@ -77,7 +76,7 @@ MINI = Preset(
     motion_length=32,
     window=16,
     overlap=4,
-    residual=0.5,
+    residual=0.1,
     shared_noise=0.8,
     steps=30,
     guidance=3.5,

@@ -34,19 +34,20 @@ def signal_and_noise(scheduler: DDIMScheduler, t: Tensor, dimensions: int) -> tu
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 
-def preconditioning(alpha: Tensor, residual: float) -> tuple[Tensor, Tensor]:
-    """Coefficients (a, b) of v = a z_t + b F, where F is the network's output.
+def trust(alpha: Tensor, residual: float) -> tuple[Tensor, Tensor]:
+    """Coefficients (a, b) of v = a z_t - b z_p, where z_p is the network's own guess of the clean latents.
 
-    Karras et al., "Elucidating the design space of diffusion-based generative models", 2022, in terms of v: if
-    the conditions leave a deviation `residual` of the clean latents open, F has unit variance and need not carry
-    the noise of z_t through the network. With `residual` 1 this is plain v-prediction, (0, 1).
+    If the guess is right up to a deviation `residual`, then this v belongs to the posterior mean of the clean
+    latents given both z_p and z_t: the guess decides while noise is strong, z_t once it is weak. The network need
+    not carry the noise of z_t from its input to its output, which a narrow one can hardly learn. Compare c_skip of
+    Karras et al., "Elucidating the design space of diffusion-based generative models", 2022.
 
     Args:
         alpha: alpha-bar_t, any shape.
         residual: more than 0, at most 1.
     """
     variance = (1 - alpha) + residual**2 * alpha
-    return (alpha * (1 - alpha)).sqrt() * (1 - residual**2) / variance, residual / variance.sqrt()
+    return (alpha * (1 - alpha)).sqrt() * (1 - residual**2) / variance, (1 - alpha).sqrt() / variance
 
 
 def clip_noise(shape: tuple[int, ...], shared: float, generator: torch.Generator | None = None) -> Tensor:

@@ -62,7 +62,7 @@ class Recipe:
     steps: tuple[int, int, int] | None = None
     """Steps of the three phases instead of a budget: reproducible to the bit on one machine."""
     seed: int = 0
-    learning_rate: float = 4e-4
+    learning_rate: float = 6e-4
     warm_up: int = 100
     decay: float = 0.999
     """Of the exponential moving average of the weights."""

@@ -62,7 +62,7 @@ def test_image_prompt_attention_is_plain_cross_attention() -> None:
 def test_guidance_rows_equal_separate_runs(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 2, 3)
     latents, picture = portraits(tiny, 1)
-    places = animator.place(maps, latents)
+    places = animator.place(maps, latents.expand(2, -1, -1, -1))
     t = torch.tensor(499)
     portrait = animator.look(latents, picture)
     animator.remember(portrait, unconditional=1)

@@ -33,22 +33,19 @@ def test_ddim_with_perfect_predictions_returns_the_clean_latents() -> None:
     torch.testing.assert_close(z, clean, atol=1e-4, rtol=1e-4)
 
 
-def test_preconditioning_without_known_structure_is_v_prediction() -> None:
-    passed, made = schedule.preconditioning(torch.tensor([0.0, 0.3, 1.0]), 1.0)
-    assert passed.tolist() == [0, 0, 0]
-    assert made.tolist() == [1, 1, 1]
-
-
-def test_preconditioning_leaves_the_network_a_unit_target() -> None:
-    torch.manual_seed(0)
-    clean, noise = 0.5 * torch.randn(100_000), torch.randn(100_000)
+def test_trust_gives_the_posterior_mean_of_guess_and_noisy_latents() -> None:
+    guess, noisy, residual = torch.tensor(0.7), torch.tensor(-0.4), 0.3
     for alpha in (0.01, 0.3, 0.9):
         signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
-        noisy, v = loss.v_target(clean, noise, torch.tensor(signal), torch.tensor(sigma))
-        passed, made = schedule.preconditioning(torch.tensor(alpha), 0.5)
-        wanted = (v - passed * noisy) / made
-        assert abs(float(wanted.std()) - 1) < 0.01
-        assert abs(float((wanted * noisy).mean())) < 0.01
+        a, b = schedule.trust(torch.tensor(alpha), residual)
+        clean = signal * noisy - sigma * (a * noisy - b * guess)
+        precisions = 1 / residual**2, alpha / (1 - alpha)
+        mean = (precisions[0] * guess + precisions[1] * noisy / signal) / sum(precisions)
+        torch.testing.assert_close(clean, mean)
+
+
+def test_pure_noise_is_not_trusted_at_all() -> None:
+    assert [float(c) for c in schedule.trust(torch.tensor(0.0), 0.3)] == [0, 1]
 
 
 def test_shared_noise_has_unit_variance_and_the_stated_correlation() -> None:
@@ -76,7 +73,7 @@ def test_ffg_is_the_masked_error_of_the_clean_latents() -> None:
     total, plain = loss.diffusion_loss(predicted, v, sigma, weights, ffg=0.5)
     z_hat = signal * noisy - sigma * predicted
     ffg = (weights.sqrt() * (clean - z_hat)).square().mean()
-    torch.testing.assert_close(plain, wrong.square().mean())
+    torch.testing.assert_close(plain, (clean - z_hat).square().mean())
     torch.testing.assert_close(total, plain + 0.5 * ffg)
     alone, same = loss.diffusion_loss(predicted, v, sigma, None)
     assert alone == same == plain
