@@ -78,7 +78,11 @@ def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> dict[str, A
         interval = clustered_bootstrap(values, [row.subject for row in counted])
         # A mean cannot leave the metric's range; the bootstrap's Student stretch does not know that.
         floor, ceiling = traits.valid_range
-        mean, low, high = interval.mean, _finite(max(interval.low, floor)), _finite(min(interval.high, ceiling))
+        mean, low, high = (
+            interval.mean,
+            _finite(max(interval.low, floor)),
+            _finite(min(interval.high, ceiling)),
+        )
         median = statistics.median(values)
     status, reason = _verdict(rows, len(measured), expected)
     return {

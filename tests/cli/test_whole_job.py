@@ -83,7 +83,9 @@ def driving(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory, emojibench: Run, portraits: Path, driving: Path) -> Path:
+def dataset(
+    tmp_path_factory: pytest.TempPathFactory, emojibench: Run, portraits: Path, driving: Path
+) -> Path:
     out = tmp_path_factory.mktemp("built") / "mine"
     flags = ("--portraits", portraits, "--driving", driving, "--out", out, "--frames", FRAMES, "--size", SIZE)
     done = emojibench("data", "build", *flags, "--json")
