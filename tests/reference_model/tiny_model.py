@@ -29,6 +29,7 @@ TINY = Preset(
     overlap=2,
     residual=0.5,
     shared_noise=0.5,
+    temperature=1.0,
     steps=2,
     guidance=3.5,
     guidance_rescale=0.0,
