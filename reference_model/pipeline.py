@@ -95,9 +95,10 @@ class Pipeline:
             with _timed(seconds, "denoise"):
                 side, channels = self.preset.latent_size, self.preset.latent_channels
                 generator = torch.Generator().manual_seed(seed)
+                shape = (1, channels, len(target), side, side)
                 latents = overlapping_windows(
                     Guided(self.model.animator, places, guidance, self.preset.guidance_rescale),
-                    clip_noise((1, channels, len(target), side, side), self.preset.shared_noise, generator),
+                    self.preset.temperature * clip_noise(shape, self.preset.shared_noise, generator),
                     ddim(steps),
                     length=self.preset.window,
                     overlap=self.preset.overlap,

@@ -44,6 +44,9 @@ class Preset:
     """How far the network's guess of clean latents is taken to be off (`schedule.trust`)."""
     shared_noise: float
     """Share of the initial noise's variance that all frames of a clip have in common, 0 to 1."""
+    temperature: float
+    """Scale of the initial noise when sampling. Below 1, a model that is still unsure of textures stays near what
+    it is sure of, instead of inventing them."""
     steps: int
     """DDIM steps."""
     guidance: float
@@ -78,6 +81,7 @@ MINI = Preset(
     overlap=4,
     residual=0.1,
     shared_noise=0.8,
+    temperature=0.25,
     steps=30,
     guidance=3.5,
     guidance_rescale=0.0,
