@@ -107,10 +107,13 @@ class Trainer:
         Args:
             validate: called with the averaged weights and a label at each checkpoint of phases 1 and 2.
         """
-        torch.set_flush_denormal(True)
-        while self.phase < len(PHASES):
-            self._run_phase(validate)
-            self._finish_phase()
+        torch.set_flush_denormal(True)  # tiny moments of the optimizer would slow every step down
+        try:
+            while self.phase < len(PHASES):
+                self._run_phase(validate)
+                self._finish_phase()
+        finally:
+            torch.set_flush_denormal(False)
         return self.average
 
     # One phase
