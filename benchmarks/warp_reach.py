@@ -3,7 +3,7 @@
     python benchmarks/warp_reach.py [--sequences 16]
 
 Prints L1 of each reach (in face heights) for self reenactment of embedded training
-sequences, which no split contains. `baselines.landmark_warp._REACH` is the largest
+sequences, which no split contains. `reference_model.warp._REACH` is the largest
 within 0.0002 of the best, so that hair moves with the head.
 """
 
@@ -11,10 +11,10 @@ import argparse
 
 import numpy as np
 
-from baselines import landmark_warp
 from emojibench.faces import open_detector
 from emojibench.synth.render import render
 from emojibench.synth.sequences import training_sequences
+from reference_model import warp as warping
 
 REACHES = (0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.7, 0.9)
 EVERY = 8
@@ -39,8 +39,8 @@ def main() -> None:
             if np.isnan(landmarks[0]).any():
                 continue
             for reach in REACHES:
-                landmark_warp._REACH = reach
-                warp = landmark_warp.Warp(frames[0], landmarks[0])
+                warping._REACH = reach
+                warp = warping.Warp(frames[0], landmarks[0])
                 for frame, target in zip(frames[1:], landmarks[1:], strict=True):
                     if not np.isnan(target).any():
                         errors[reach].append(float(np.abs(warp(target).astype(float) - frame).mean() / 255))

@@ -156,12 +156,12 @@ def denoising_unet(preset: Preset) -> UNetMotionModel:
         use_motion_mid_block=True,
     )
     unet.conv_in = AddAfterConvolution(unet.conv_in)
-    # Latents and a gate (`Animator.denoise`); wider than diffusers' head, because there are many latent channels.
+    # Latents and gates (`Animator.denoise`); wider than diffusers' head, because there are many latent channels.
     width = preset.widths[0]
     unet.conv_out = nn.Sequential(
         nn.Conv2d(width, 2 * width, 1),
         nn.SiLU(),
-        nn.Conv2d(2 * width, preset.latent_channels + 1, 3, padding=1),
+        nn.Conv2d(2 * width, preset.latent_channels + 3, 3, padding=1),
     )
     for module in motion_modules(unet):  # a new motion module changes nothing until it is trained
         nn.init.zeros_(module.proj_out.weight)
@@ -209,9 +209,12 @@ class Animator(nn.Module):
         self.appearance = AppearanceNet(preset)
         self.landmarks = LandmarkEncoder(preset)
         self.image_prompt = ImagePrompt(preset)
-        alphas = schedule.ddim().alphas_cumprod
-        self.register_buffer("alphas_cumprod", alphas, persistent=False)
-        self.layout = nn.Conv2d(preset.latent_channels, preset.widths[0], 3, padding=1)
+        self.layout = nn.Conv2d(2 * preset.latent_channels, preset.widths[0], 3, padding=1)
+        # Adding this to the first convolution's output equals widening its input, as the paper does.
+        self.anchors = nn.Conv2d(preset.latent_channels + 1, preset.widths[0], 3, padding=1)
+        nn.init.zeros_(self.anchors.weight)
+        nn.init.zeros_(self.anchors.bias)
+        self.register_buffer("alphas_cumprod", schedule.ddim().alphas_cumprod, persistent=False)
 
     def look(self, portrait: Tensor, portrait_map: Tensor) -> Portrait:
         """Read B portraits.
@@ -223,52 +226,68 @@ class Animator(nn.Module):
         tokens = self.image_prompt(portrait)
         return Portrait(self.appearance(portrait, self.landmarks(portrait_map), tokens), tokens)
 
-    def remember(self, portrait: Portrait, unconditional: int = 0) -> None:
-        """Condition the coming `denoise` calls; their first `unconditional` samples ignore the portrait."""
-        reference_attention.remember(self.denoiser, portrait.features, portrait.tokens, unconditional)
+    def remember(self, portrait: Portrait) -> None:
+        """Condition the coming `denoise` calls on B portraits."""
+        reference_attention.remember(self.denoiser, portrait.features, portrait.tokens)
+
+    def hide(self, unconditional: int) -> None:
+        """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""
+        reference_attention.hide(self.denoiser, unconditional)
 
     def forget(self) -> None:
         """Make the coming `denoise` calls unconditional."""
         reference_attention.forget(self.denoiser)
 
-    def place(self, maps: Tensor, portrait: Tensor) -> Tensor:
+    def place(self, maps: Tensor, portrait: Tensor, moved: Tensor, anchors: Tensor | None = None) -> Tensor:
         """Where everything is: features that are added after the first convolution of the denoiser.
 
-        The sum of the encoded landmarks and of a convolution of the portrait, which spares the attention the
-        still background. As the landmarks do, it goes to both rows of classifier-free guidance.
+        Encoded landmarks, plus a convolution of the portrait and of the moved portrait, which spares the
+        attention what stays as it is or merely moves, plus the frames that are known already (paper section
+        4.3). As the landmarks do, all of it goes to both rows of classifier-free guidance.
 
         Args:
             maps: (B, F, 3, H, W) condition maps in [0, 1].
             portrait: (B, C, h, w) latents.
+            moved: (B, C, F, h, w) latents of the portrait warped to each frame's landmarks.
+            anchors: (B, C + 1, F, h, w) latents of known frames and a mask, 1 where known; None: no frame is.
 
         Returns:
-            (B, widths[0] + C, F, h, w); the last C channels are the portrait's latents themselves.
+            (B, widths[0] + 2 C, F, h, w); the last 2 C channels are the moved and the still portrait's latents.
         """
-        landmarks = self.landmarks(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
-        features = (landmarks + self.layout(portrait)[:, None]).transpose(1, 2)
-        still = portrait[:, :, None].expand(-1, -1, maps.shape[1], -1, -1)
-        return torch.cat([features, still], 1)
+        frames = maps.shape[1]
+        still = portrait[:, :, None].expand(-1, -1, frames, -1, -1)
+        features = self.landmarks(maps.flatten(0, 1)) + self.layout(_rows(torch.cat([moved, still], 1)))
+        if anchors is not None:
+            features = features + self.anchors(_rows(anchors))
+        return torch.cat([features.unflatten(0, (-1, frames)).transpose(1, 2), moved, still], 1)
 
     def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
         """Predict v.
 
-        The network makes latents and a gate for each cell: where the gate is open, the portrait's own latents
-        are the guess of what is there (still background), elsewhere those that the network made.
+        The network makes latents and three gates for each cell: the guess of what is there is a mixture of what
+        it made, of the moved portrait and of the portrait as it stands (still background).
 
         Args:
             noisy: (B, C, F, h, w) latents z_t.
             t: (B,) or () training timesteps.
-            places: (B, widths[0] + C, F, h, w) from `place`.
+            places: (B, widths[0] + 2 C, F, h, w) from `place`.
 
         Returns:
             (B, C, F, h, w).
         """
-        features, still = places.split([self.preset.widths[0], self.preset.latent_channels], 1)
+        channels = self.preset.latent_channels
+        features, moved, still = places.split([self.preset.widths[0], channels, channels], 1)
         output = self.denoiser(torch.cat([noisy, features], 1), t, None).sample.float()
-        made, gate = output.split([self.preset.latent_channels, 1], 1)
-        guess = torch.lerp(made, still, gate.sigmoid())
+        made, gates = output.split([channels, 3], 1)
+        shares = gates.softmax(1).split(1, 1)
+        guess = shares[0] * made + shares[1] * moved + shares[2] * still
         a, b = schedule.trust(self.alphas_cumprod[t], self.preset.residual)
         return a.view(-1, 1, 1, 1, 1) * noisy - b.view(-1, 1, 1, 1, 1) * guess
+
+
+def _rows(latents: Tensor) -> Tensor:
+    """(B, C, F, h, w) to (B F, C, h, w)."""
+    return latents.transpose(1, 2).flatten(0, 1)
 
 
 class ResidualBlock(nn.Module):

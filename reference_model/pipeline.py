@@ -1,5 +1,6 @@
 """One call from a portrait and landmarks to frames."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from reference_model import checkpoint, landmarks, presets
 from reference_model.checkpoint import Model
-from reference_model.sampler import Guided, overlapping_windows
+from reference_model.sampler import Guided, Predict, progressive
 from reference_model.schedule import clip_noise, ddim
+from reference_model.warp import Warp
 
 Frames = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
@@ -71,7 +73,8 @@ class Pipeline:
             portrait: (H, W, 3) uint8 RGB of any size; it is resized to the preset's resolution and back.
             target_landmarks: (T, 478, 3) where the face should be, as fractions of the portrait's width and
                 height. A frame of NaN holds the nearest frame that has a face.
-            portrait_landmarks: (478, 3) of the portrait itself; helps, and may be left out.
+            portrait_landmarks: (478, 3) of the portrait itself. Without them nothing moves but what the networks
+                make up.
             steps: DDIM steps; the preset's by default.
             guidance: scale of classifier-free guidance; the preset's by default.
             seed: of the initial noise; same seed, same frames.
@@ -91,21 +94,40 @@ class Pipeline:
         seconds: dict[str, float] = {}
         with torch.inference_mode():
             with _timed(seconds, "condition"):
-                places = self._condition(portrait, portrait_landmarks, target, guidance)
+                subject = Subject(portrait, portrait_landmarks, target, self.preset)
+                still = self.model.autoencoder.encode(subject.still)
+                animator = self.model.animator
+                animator.remember(animator.look(still, condition_maps(subject.own, self.preset)))
+            scheduler = ddim(steps)
+
+            def condition(frames: list[int], anchors: Tensor | None) -> Predict:
+                maps = condition_maps(target[frames], self.preset)
+                moved = self.model.autoencoder.encode(subject.moved(frames))
+                places = animator.place(maps[None], still, moved.transpose(0, 1)[None], anchors)
+                return Guided(
+                    animator,
+                    places,
+                    scheduler.timesteps,
+                    guidance,
+                    self.preset.guided,
+                    self.preset.guidance_rescale,
+                )
+
             with _timed(seconds, "denoise"):
                 side, channels = self.preset.latent_size, self.preset.latent_channels
                 generator = torch.Generator().manual_seed(seed)
-                shape = (1, channels, len(target), side, side)
-                latents = overlapping_windows(
-                    Guided(self.model.animator, places, guidance, self.preset.guidance_rescale),
-                    self.preset.temperature * clip_noise(shape, self.preset.shared_noise, generator),
-                    ddim(steps),
+                noise = clip_noise(
+                    (1, channels, len(target), side, side), self.preset.shared_noise, generator
+                )
+                latents = progressive(
+                    condition,
+                    self.preset.temperature * noise,
+                    scheduler,
                     length=self.preset.window,
-                    overlap=self.preset.overlap,
                     progress=progress or _silent,
                 )
             with _timed(seconds, "decode"):
-                frames = self._decode(latents[0].transpose(0, 1), portrait.shape[1::-1])
+                frames = self._decode(latents[0].transpose(0, 1), subject, portrait.shape[1::-1])
         return Animated(frames, seconds)
 
     def check(self, steps: int, guidance: float) -> None:
@@ -115,36 +137,46 @@ class Pipeline:
         if not 1 <= guidance <= 50:
             raise ValueError(f"guidance: expected 1 (off) to 50, got {guidance}")
 
-    def _condition(
-        self,
-        portrait: Frames,
-        portrait_landmarks: NDArray[np.floating] | None,
-        target: NDArray[np.floating],
-        guidance: float,
-    ) -> Tensor:
-        """Read the portrait; returns the features of `Animator.place` (1, width, T, h, w)."""
-        side = self.preset.resolution
-        area = cv2.INTER_AREA if max(portrait.shape) > side else cv2.INTER_CUBIC
-        pixels = cv2.resize(portrait, (side, side), interpolation=area)
-        latents = self.model.autoencoder.encode(to_tensor(pixels[None]))
-        own = np.full((1, 478, 3), np.nan) if portrait_landmarks is None else portrait_landmarks[None]
-        animator = self.model.animator
-        animator.remember(animator.look(latents, self.maps(own)), unconditional=int(guidance != 1))
-        # A few maps at a time: they are much larger than what remains of them.
-        chunks = [self.maps(target[i : i + 16])[None] for i in range(0, len(target), 16)]
-        return torch.cat([animator.place(chunk, latents) for chunk in chunks], 2)
-
-    def maps(self, points: NDArray[np.floating]) -> Tensor:
-        """Condition maps of (T, 478, 3) landmarks, (T, 3, H, W) in [0, 1]; black where NaN."""
-        return condition_maps(points, self.preset)
-
-    def _decode(self, latents: Tensor, size: tuple[int, int]) -> Frames:
+    def _decode(self, latents: Tensor, subject: "Subject", size: tuple[int, int]) -> Frames:
         """(T, C, h, w) latents to (T, height, width, 3) frames."""
         frames = np.empty((len(latents), size[1], size[0], 3), np.uint8)
-        for i in range(0, len(latents), 8):
-            for k, frame in enumerate(to_frames(self.model.autoencoder.decode(latents[i : i + 8])), i):
+        for chosen in np.array_split(np.arange(len(latents)), math.ceil(len(latents) / 8)):
+            moved = subject.moved(chosen.tolist())
+            pictures = self.model.autoencoder.decode(latents[chosen], moved, subject.still.expand_as(moved))
+            for k, frame in zip(chosen, to_frames(pictures), strict=True):
                 frames[k] = frame if size == frame.shape[1::-1] else cv2.resize(frame, size)
         return frames
+
+
+class Subject:
+    """A portrait at the preset's resolution that can be moved to the clip's landmarks."""
+
+    def __init__(
+        self,
+        portrait: Frames,
+        own: NDArray[np.floating] | None,
+        target: NDArray[np.floating],
+        preset: presets.Preset,
+    ) -> None:
+        """Take (H, W, 3) uint8, its landmarks (478, 3) or None, and targets (T, 478, 3), none of them NaN."""
+        side = preset.resolution
+        area = cv2.INTER_AREA if max(portrait.shape) > side else cv2.INTER_CUBIC
+        pixels = cv2.resize(portrait, (side, side), interpolation=area)
+        self.still = to_tensor(pixels[None])
+        """(1, 3, H, W) in [-1, 1]."""
+        self.own = np.full((1, 478, 3), np.nan) if own is None else own[None]
+        """(1, 478, 3), NaN where unknown."""
+        self._target = target
+        self._warp = None if own is None else Warp(pixels, own)
+
+    def moved(self, frames: list[int]) -> Tensor:
+        """The portrait warped to the landmarks of some frames, (N, 3, H, W); as it is where its own are unknown.
+
+        Computed on demand, so that memory does not grow with the length of the clip.
+        """
+        if self._warp is None:
+            return self.still.expand(len(frames), -1, -1, -1)
+        return to_tensor(np.stack([self._warp(self._target[k]) for k in frames]))
 
 
 def condition_maps(points: NDArray[np.floating], preset: presets.Preset) -> Tensor:

@@ -38,8 +38,6 @@ class Preset:
     """Entries of the motion modules' position table: the longest window."""
     window: int
     """L, frames denoised together."""
-    overlap: int
-    """Frames that neighbouring windows share."""
     residual: float
     """How far the network's guess of clean latents is taken to be off (`schedule.trust`)."""
     shared_noise: float
@@ -51,6 +49,9 @@ class Preset:
     """DDIM steps."""
     guidance: float
     """Scale of classifier-free guidance; 1 switches it off."""
+    guided: float
+    """Share of the steps, from the noisiest on, that are guided; the others cost half. Compare Kynkaanniemi et al.,
+    "Applying guidance in a limited interval improves sample and distribution quality in diffusion models", 2024."""
     guidance_rescale: float
     """phi of Lin et al. 2023 (zero terminal SNR), section 3.4; 0 switches it off."""
 
@@ -65,7 +66,7 @@ MINI = Preset(
     resolution=256,
     latent_channels=48,
     downscale=16,
-    autoencoder_widths=(48, 80, 112),
+    autoencoder_widths=(48, 72, 104),
     widths=(96, 96),
     heads=(3, 3),
     layers=1,
@@ -78,12 +79,12 @@ MINI = Preset(
     qformer_layers=4,
     motion_length=32,
     window=16,
-    overlap=4,
     residual=0.1,
     shared_noise=0.8,
     temperature=0.25,
     steps=30,
     guidance=3.5,
+    guided=0.5,
     guidance_rescale=0.0,
 )
 

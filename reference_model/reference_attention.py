@@ -7,7 +7,7 @@ is computed for them only to be thrown away.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -21,7 +21,7 @@ class Memory:
 
     key: Tensor
     value: Tensor
-    unconditional: int
+    unconditional: int = 0
     """B_u, samples at the head of the batch that do not see this memory."""
 
     def split(self, rows: int) -> tuple[int, int]:
@@ -93,19 +93,24 @@ def install(unet: nn.Module) -> None:
         block.attn2.set_processor(ImagePromptAttention())
 
 
-def remember(unet: nn.Module, features: list[Tensor], tokens: Tensor, unconditional: int = 0) -> None:
+def remember(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> None:
     """Compute and keep the keys and values of one portrait (or of B_c portraits, when training).
 
     Args:
         unet: a UNet prepared by `install`.
         features: one (B_c, N_l, C_l) map for each block, in the order of `spatial_blocks`.
         tokens: (B_c, Q, D) image prompt.
-        unconditional: B_u, samples at the head of each coming batch that ignore the portrait.
     """
     for block, feature in zip(spatial_blocks(unet), features, strict=True):
         for attn, source in ((block.attn1, feature), (block.attn2, tokens)):
-            key, value = _heads(attn.to_k(source), attn), _heads(attn.to_v(source), attn)
-            attn.processor.memory = Memory(key, value, unconditional)
+            attn.processor.memory = Memory(_heads(attn.to_k(source), attn), _heads(attn.to_v(source), attn))
+
+
+def hide(unet: nn.Module, unconditional: int) -> None:
+    """Let the first B_u samples of each coming batch ignore what `remember` kept."""
+    for block in spatial_blocks(unet):
+        for attn in (block.attn1, block.attn2):
+            attn.processor.memory = replace(attn.processor.memory, unconditional=unconditional)
 
 
 def forget(unet: nn.Module) -> None:

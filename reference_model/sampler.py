@@ -1,10 +1,14 @@
 """From noise to latents for a whole clip.
 
-A sampler is a function of a guided prediction and knows nothing of networks; it decides which frames are
-denoised together. Here: overlapping windows whose predictions are averaged with a smooth weight.
+A sampler decides which frames are denoised together, and in which order; it knows nothing of networks.
+`progressive` is the paper's strategy (section 4.3); `overlapping_windows` is what Fig. 11 compares it with: windows
+whose predictions are blended smoothly, and, without overlap, plain concatenation of clips.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -17,30 +21,52 @@ Progress = Callable[[int, int], None]
 
 
 class Predict(Protocol):
-    """A guided prediction of v."""
+    """A guided prediction of v for the frames of one window."""
 
-    def __call__(self, noisy: Tensor, t: Tensor, frames: range) -> Tensor:
-        """(1, C, L, h, w) latents of the clip's `frames` at timestep t () to v of the same shape."""
+    def __call__(self, noisy: Tensor, step: int) -> Tensor:
+        """(1, C, L, h, w) latents at the scheduler's `step` to v of the same shape."""
+        ...
+
+
+class Condition(Protocol):
+    """Makes the prediction for a window."""
+
+    def __call__(self, frames: list[int], anchors: Tensor | None) -> Predict:
+        """For these frames of the clip; `anchors` as in `Animator.place`, (1, C + 1, L, h, w)."""
         ...
 
 
 class Guided:
-    """Classifier-free guidance over an animator that remembers a portrait (`Animator.remember(..., 1)`).
+    """Classifier-free guidance over an animator that remembers one portrait.
 
-    Rows are [unconditional, conditional]: the first pays the portrait no attention, both know the places.
+    Rows are [unconditional, conditional]: the first pays the portrait no attention, both know the places. Steps
+    that are not guided need no unconditional row.
     """
 
-    def __init__(self, animator: Animator, places: Tensor, scale: float, rescale: float = 0.0) -> None:
-        """Take the clip's (1, widths[0], F, h, w) places; scale 1 needs no unconditional row."""
-        self.animator, self.places, self.scale, self.rescale = animator, places, scale, rescale
+    def __init__(
+        self,
+        animator: Animator,
+        places: Tensor,
+        timesteps: Tensor,
+        scale: float,
+        guided: float,
+        rescale: float,
+    ) -> None:
+        """Take a window's (1, D, L, h, w) places and what `Preset` calls guidance, guided, guidance_rescale."""
+        self.animator, self.places, self.timesteps = animator, places, timesteps
+        self.scale, self.rescale = scale, rescale
+        self.guided = 0 if scale == 1 else math.ceil(guided * len(timesteps))
 
-    def __call__(self, noisy: Tensor, t: Tensor, frames: range) -> Tensor:
+    def __call__(self, noisy: Tensor, step: int) -> Tensor:
         """See `Predict`."""
-        places = self.places[:, :, frames.start : frames.stop]
-        if self.scale == 1:
-            return self.animator.denoise(noisy, t, places)
-        rows = self.animator.denoise(noisy.expand(2, -1, -1, -1, -1), t, places.expand(2, -1, -1, -1, -1))
-        unconditional, conditional = rows.chunk(2)
+        rows = 2 if step < self.guided else 1
+        self.animator.hide(rows - 1)
+        v = self.animator.denoise(
+            noisy.expand(rows, -1, -1, -1, -1), self.timesteps[step], self.places.expand(rows, -1, -1, -1, -1)
+        )
+        if rows == 1:
+            return v
+        unconditional, conditional = v.chunk(2)
         guided = unconditional + self.scale * (conditional - unconditional)
         if self.rescale == 0:
             return guided
@@ -48,7 +74,74 @@ class Guided:
         return guided * (self.rescale * ratio + 1 - self.rescale)
 
 
-def windows(frames: int, length: int, overlap: int) -> list[range]:
+@dataclass(frozen=True)
+class Window:
+    """Frames that are denoised together."""
+
+    frames: list[int]
+    known: tuple[int, ...] = ()
+    """Positions in `frames` that an earlier window has made: the anchors."""
+
+
+def plan(frames: int, length: int) -> list[Window]:
+    """Windows of the progressive strategy in the order of generation.
+
+    Keyframes first, spread evenly from the first frame to the last; then, between each two neighbours, the frames in
+    between with both as anchors. Where there are more keyframes than fit a window, they are made the same way.
+
+    Args:
+        frames: T, of the clip.
+        length: L, of a window, anchors included.
+
+    Raises:
+        ValueError: no frames, or a window too short to hold a frame between two anchors.
+    """
+    if frames < 1 or length < 3:
+        raise ValueError(f"expected frames >= 1 and length >= 3, got {frames} and {length}")
+    if frames <= length:
+        return [Window(list(range(frames)))]
+    keys = torch.linspace(0, frames - 1, math.ceil((frames - 1) / (length - 1)) + 1).round().int().tolist()
+    first = [Window([keys[i] for i in w.frames], w.known) for w in plan(len(keys), length)]
+    between = [Window(list(range(a, b + 1)), (0, b - a)) for a, b in pairwise(keys) if b - a > 1]
+    return first + between
+
+
+def progressive(
+    condition: Condition, noise: Tensor, scheduler: DDIMScheduler, *, length: int, progress: Progress
+) -> Tensor:
+    """Denoise the windows of `plan` one after the other.
+
+    Args:
+        condition: makes the guided prediction of a window.
+        noise: (1, C, T, h, w).
+        scheduler: ready to sample (`schedule.ddim(steps)`).
+        length: L, frames in a window.
+        progress: called as progress(done, total) after each step of each window.
+
+    Returns:
+        (1, C, T, h, w) clean latents.
+    """
+    clean = torch.empty_like(noise)
+    windows, steps = plan(noise.shape[2], length), len(scheduler.timesteps)
+    for i, window in enumerate(windows):
+        latents = noise[:, :, window.frames]
+        anchors = None
+        if window.known:
+            anchors = torch.zeros_like(torch.cat([latents, latents[:, :1]], 1))
+            for position in window.known:
+                anchors[:, :-1, position] = clean[:, :, window.frames[position]]
+                anchors[:, -1, position] = 1
+        predict = condition(window.frames, anchors)
+        for step, t in enumerate(scheduler.timesteps):
+            latents = scheduler.step(predict(latents, step), t, latents, eta=0.0).prev_sample
+            progress(i * steps + step + 1, len(windows) * steps)
+        for position, frame in enumerate(window.frames):
+            if position not in window.known:
+                clean[:, :, frame] = latents[:, :, position]
+    return clean
+
+
+def spans(frames: int, length: int, overlap: int) -> list[range]:
     """Windows of `length` frames that share `overlap`; the last one is moved back to end with the clip.
 
     Raises:
@@ -69,7 +162,7 @@ def blend_weights(length: int) -> Tensor:
 
 
 def overlapping_windows(
-    predict: Predict,
+    condition: Condition,
     noise: Tensor,
     scheduler: DDIMScheduler,
     *,
@@ -80,28 +173,29 @@ def overlapping_windows(
     """Denoise all windows at each step and average their predictions of v where they overlap.
 
     Args:
-        predict: guided prediction.
-        noise: (1, C, F, h, w).
+        condition: makes the guided prediction of a window.
+        noise: (1, C, T, h, w).
         scheduler: ready to sample (`schedule.ddim(steps)`).
         length: L, frames in a window.
-        overlap: frames that neighbours share.
+        overlap: frames that neighbours share; 0 concatenates clips that know nothing of each other.
         progress: called as progress(done, total) after each window of each step.
 
     Returns:
-        (1, C, F, h, w) clean latents.
+        (1, C, T, h, w) clean latents.
     """
     latents = noise
-    spans = windows(noise.shape[2], length, overlap)
-    total = len(scheduler.timesteps) * len(spans)
-    weights = [blend_weights(len(span)).view(1, 1, -1, 1, 1) for span in spans]
+    windows = spans(noise.shape[2], length, overlap)
+    predictions = [condition(list(span), None) for span in windows]
+    weights = [blend_weights(len(span)).view(1, 1, -1, 1, 1) for span in windows]
+    total = len(scheduler.timesteps) * len(windows)
     mass = torch.zeros(1, 1, noise.shape[2], 1, 1)
-    for span, weight in zip(spans, weights, strict=True):
+    for span, weight in zip(windows, weights, strict=True):
         mass[:, :, span.start : span.stop] += weight
-    for i, t in enumerate(scheduler.timesteps):
+    for step, t in enumerate(scheduler.timesteps):
         v = torch.zeros_like(latents)
-        for j, (span, weight) in enumerate(zip(spans, weights, strict=True)):
+        for j, (span, weight, predict) in enumerate(zip(windows, weights, predictions, strict=True)):
             inside = slice(span.start, span.stop)
-            v[:, :, inside] += weight * predict(latents[:, :, inside], t, span)
-            progress(i * len(spans) + j + 1, total)
+            v[:, :, inside] += weight * predict(latents[:, :, inside], step)
+            progress(step * len(windows) + j + 1, total)
         latents = scheduler.step(v / mass, t, latents, eta=0.0).prev_sample
     return latents

@@ -1,15 +1,15 @@
-"""Training of a preset: the autoencoder, then single frames (phase 1), then clips (phase 2), as in the paper.
+"""Training of a preset: the autoencoder, then single frames and clips (phases 1 and 2 of the paper), then the decoder.
 
 Phase 1 trains everything but the motion modules on pairs of frames of one identity; phase 2 trains the motion
-modules alone on windows of consecutive frames. Latents are computed once in between, so that a step of either
-phase costs no more than the networks it trains.
+modules and the anchors on windows of frames. Latents are computed once before, so that a step of either
+phase costs no more than the networks it trains. At last the decoder learns to live with the latents that the
+denoiser really makes.
 """
 
 import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,32 +23,9 @@ from reference_model.checkpoint import Model
 from reference_model.landmarks import expression_mask, face_mask
 from reference_model.networks import motion_modules, stills
 from reference_model.pipeline import condition_maps, to_tensor
+from reference_model.training_data import Indices, TrainingSet
 
 Log = Callable[[dict[str, float | int | str]], None]
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """S sequences of F frames each: one identity, one motion."""
-
-    frames: NDArray[np.uint8]
-    """(S, F, H, W, 3) RGB at the preset's resolution; a memory map will do."""
-    landmarks: NDArray[np.float32]
-    """(S, F, 478, 3), no NaN."""
-    windows: tuple[range, ...]
-    """Runs of consecutive frames; frames outside them serve phase 1 only."""
-
-    def __post_init__(self) -> None:
-        if self.frames.ndim != 5 or self.frames.dtype != np.uint8 or self.frames.shape[-1] != 3:
-            raise ValueError(
-                f"frames: expected uint8 (S, F, H, W, 3), got {self.frames.dtype} {self.frames.shape}"
-            )
-        if self.landmarks.shape != (*self.frames.shape[:2], 478, 3):
-            raise ValueError(
-                f"landmarks: expected {(*self.frames.shape[:2], 478, 3)}, got {self.landmarks.shape}"
-            )
-        if not np.isfinite(self.landmarks).all():
-            raise ValueError("landmarks: expected finite values; drop sequences with undetected faces first")
 
 
 @dataclass(frozen=True)
@@ -57,10 +34,10 @@ class Recipe:
 
     minutes: float
     """Wall-clock budget; the learning rate reaches zero at its end."""
-    shares: tuple[float, float, float] = (0.15, 0.68, 0.17)
-    """Of the budget: autoencoder, phase 1, phase 2."""
-    steps: tuple[int, int, int] | None = None
-    """Steps of the three phases instead of a budget: reproducible to the bit on one machine."""
+    shares: tuple[float, float, float, float] = (0.15, 0.5, 0.2, 0.15)
+    """Of the budget: autoencoder, phase 1, phase 2, decoder."""
+    steps: tuple[int, int, int, int] | None = None
+    """Steps of the phases instead of a budget: reproducible to the bit on one machine."""
     seed: int = 0
     learning_rate: float = 6e-4
     warm_up: int = 100
@@ -76,6 +53,8 @@ class Recipe:
     """Phase 1: frames to generate for each portrait."""
     clips: int = 2
     """Phase 2: windows in a batch; every fifth batch hides the portraits."""
+    decoded: int = 8
+    """Last phase: frames in a batch."""
     ffg: float = 1.0
     """Weight of the FFG term; 0 leaves it out."""
     bf16: bool = False
@@ -83,7 +62,7 @@ class Recipe:
     checkpoint_minutes: float = 5.0
 
 
-PHASES = ("autoencoder", "frames", "clips")
+PHASES = ("autoencoder", "frames", "clips", "decoder")
 
 
 class Trainer:
@@ -96,7 +75,7 @@ class Trainer:
         self.rng = np.random.default_rng(recipe.seed)
         self.torch_rng = torch.Generator().manual_seed(recipe.seed)
         self.phase, self.step, self.spent = 0, 0, 0.0
-        self.latents: Tensor | None = None
+        self.latents: tuple[Tensor, Tensor] | None = None
         self.weights = dict(model.state_dict())
         self.average = {name: value.clone() for name, value in self.weights.items()}
         self.optimizer = self._start_phase()
@@ -120,23 +99,28 @@ class Trainer:
 
     def _start_phase(self) -> torch.optim.AdamW:
         """Choose what this phase trains."""
-        motion = {id(p) for m in motion_modules(self.model.animator.denoiser) for p in m.parameters()}
+        denoiser = self.model.animator.denoiser
+        motion = {id(p) for m in motion_modules(denoiser) for p in m.parameters()}
+        motion |= {id(p) for p in self.model.animator.anchors.parameters()}
         for name, parameter in self.model.named_parameters():
-            part = 0 if name.startswith("autoencoder.") else 2 if id(parameter) in motion else 1
-            parameter.requires_grad_(part == self.phase)
+            encodes = name.startswith(("autoencoder.encoder", "autoencoder.project"))
+            phases = {0} if encodes else {0, 3} if name.startswith("autoencoder") else {1}
+            parameter.requires_grad_(self.phase in ({2} if id(parameter) in motion else phases))
         self.trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-        rate = self.recipe.learning_rate * (2.0 if self.phase == 0 else 1.0)
+        rate = self.recipe.learning_rate * (2.0, 1.0, 1.0, 1.0)[self.phase]
         return torch.optim.AdamW(
             [p for _, p in self.trained], lr=rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
         )
 
     def _run_phase(self, validate: Callable[[dict[str, Tensor], str], None] | None) -> None:
         if self.phase == 0 and self.step == 0:
-            self.model.autoencoder.start_from_patches(to_tensor(self._some_frames(256)))
+            self.model.autoencoder.start_from_patches(to_tensor(self.data.some_frames(self.rng, 256)))
             self._follow(0.0)
         if self.phase > 0 and self.latents is None:
             self.latents = self._encode_all()
-        compute = (self._autoencoder_loss, self._frames_loss, self._clips_loss)[self.phase]
+        compute = (self._autoencoder_loss, self._frames_loss, self._clips_loss, self._decoder_loss)[
+            self.phase
+        ]
         clock = saved = logged = time.monotonic()
         losses: list[tuple[float, float]] = []
         self.model.train()
@@ -200,113 +184,143 @@ class Trainer:
     # Losses
 
     def _autoencoder_loss(self) -> tuple[Tensor, float]:
-        """Crops with noise on the latents, so that the decoder forgives small errors of the denoiser."""
-        recipe, patch, count = self.recipe, self.model.preset.downscale, self.recipe.crops
-        sequences, frames = self._choose(count)
+        """Crops with noise on the latents, so that the decoder weighs them against what it can copy."""
+        recipe, patch = self.recipe, self.model.preset.downscale
+        pairs = self.data.pairs(self.rng, recipe.crops)
         room = self.model.preset.resolution - recipe.crop
-        corners = self.rng.integers(0, room // patch + 1, (count, 2)) * patch
-        points = self.data.landmarks[sequences, frames]
-        important = expression_mask(points, (self.model.preset.resolution,) * 2)
-        cut = [(slice(y, y + recipe.crop), slice(x, x + recipe.crop)) for y, x in corners]
-        pixels = np.stack([self.data.frames[s, f][c] for s, f, c in zip(sequences, frames, cut, strict=True)])
-        weights = (
-            1 + 2 * torch.from_numpy(np.stack([m[c] for m, c in zip(important, cut, strict=True)])).float()
-        )
-        target = to_tensor(pixels)
+        corners = self.rng.integers(0, room // patch + 1, (recipe.crops, 2)) * patch
+        cuts = [(slice(y, y + recipe.crop), slice(x, x + recipe.crop)) for y, x in corners]
+        target, moved, still, weights = self.data.pictures(pairs, cuts)
         raw = self.model.autoencoder.raw(target)
-        noisy = raw + 0.05 * torch.randn(raw.shape, generator=self.torch_rng)
-        predicted = self.model.autoencoder.picture(noisy).float()
-        return loss.picture_loss(predicted, target, weights[:, None]), loss.l1(predicted, target)
+        level = 0.3 * torch.rand(len(raw), 1, 1, 1, generator=self.torch_rng)
+        noisy = raw + level * torch.randn(raw.shape, generator=self.torch_rng)
+        predicted = self.model.autoencoder.picture(noisy, moved, still).float()
+        return loss.picture_loss(predicted, target, weights), loss.l1(predicted, target)
 
     def _frames_loss(self) -> tuple[Tensor, float]:
         """Phase 1: several frames of each portrait's identity, each with its own timestep and noise."""
         portraits, targets = self.recipe.portraits, self.recipe.targets
-        sequences = self.rng.integers(0, len(self.data.frames), portraits)
-        # Half of the portraits are the first frame, as in the benchmark; the others any.
-        first = self.rng.random(portraits) < 0.5
-        reference = np.where(first, 0, self.rng.integers(0, self.data.frames.shape[1], portraits))
-        rows = np.repeat(sequences, targets)
-        frames = self.rng.integers(0, self.data.frames.shape[1], len(rows))
-        clean, points = self._latents(rows, frames)[:, :, None], self.data.landmarks[rows, frames]
-        hidden = 1 if portraits > 1 else 0
-        self._look(sequences[hidden:], reference[hidden:], hidden)
+        pairs = self.data.pairs(self.rng, portraits, targets)
+        sequences, references = pairs.sequences[::targets], pairs.references[::targets]
+        clean = self._latents(pairs.sequences, pairs.frames)[:, :, None]
+        self._look(sequences, references, hidden=1 if portraits > 1 else 0)
         noise = torch.randn(clean.shape, generator=self.torch_rng)
-        t = torch.randint(0, 1000, (len(rows),), generator=self.torch_rng)
+        t = torch.randint(0, 1000, (len(clean),), generator=self.torch_rng)
         with stills(self.model.animator.denoiser):
             return self._denoising_loss(
-                clean, noise, t, points[:, None], self._latents(rows, reference.repeat(targets))
+                clean, noise, t, pairs.sequences, pairs.references, pairs.frames[:, None]
             )
 
     def _clips_loss(self) -> tuple[Tensor, float]:
-        """Phase 2: windows of consecutive frames with the noise of the sampler."""
-        count = self.recipe.clips
+        """Phase 2: windows with the noise of the sampler.
+
+        In turn keyframes, of which nothing is known, and consecutive frames with one of the paper's two masks:
+        the first and the last are known, or every second one at random.
+        """
+        count, kind = self.recipe.clips, self.step % 3
         sequences = self.rng.integers(0, len(self.data.frames), count)
-        spans = [self.data.windows[i] for i in self.rng.integers(0, len(self.data.windows), count)]
-        frames = np.array([list(span) for span in spans])
+        references = self.rng.integers(0, self.data.moved.shape[1], count)
+        choices = self.data.keyframes if kind == 0 else self.data.windows
+        chosen = np.array(choices[self.rng.integers(0, len(choices))])
+        frames = np.tile(chosen, (count, 1))
         length = frames.shape[1]
-        rows = np.repeat(sequences, length)
-        clean = self._latents(rows, frames.ravel()).unflatten(0, (count, length)).transpose(1, 2)
-        hidden = count if self.step % 5 == 4 else 0
-        if hidden:
+        clean = self._latents(np.repeat(sequences, length), frames.ravel())
+        clean = clean.unflatten(0, (count, length)).transpose(1, 2)
+        known = torch.zeros(1, 1, length, 1, 1)
+        if kind == 1:
+            known[:, :, [0, -1]] = 1
+        elif kind == 2:
+            known[:, :, torch.rand(length, generator=self.torch_rng) < 0.5] = 1
+        # A little noise: at sampling time, anchors are the model's own work.
+        rough = clean + 0.1 * torch.randn(clean.shape, generator=self.torch_rng)
+        anchors = torch.cat([known * rough, known.expand(count, -1, -1, *clean.shape[3:])], 1)
+        if self.step % 5 == 4:
             self.model.animator.forget()
         else:
             with torch.no_grad():
-                self._look(sequences, np.zeros(count, int), 0)
+                self._look(sequences, references, hidden=0)
         noise = schedule.clip_noise(tuple(clean.shape), self.model.preset.shared_noise, self.torch_rng)
         t = torch.randint(0, 1000, (count,), generator=self.torch_rng)
-        points = self.data.landmarks[sequences[:, None], frames]
-        return self._denoising_loss(clean, noise, t, points, self._latents(sequences, np.zeros(count, int)))
+        return self._denoising_loss(clean, noise, t, sequences, references, frames, anchors)
+
+    def _decoder_loss(self) -> tuple[Tensor, float]:
+        """Whole frames from the denoiser's one-step guesses of their latents, from strong noise."""
+        pairs = self.data.pairs(self.rng, self.recipe.decoded)
+        animator = self.model.animator
+        whole = slice(0, self.model.preset.resolution)
+        target, moved, still, weights = self.data.pictures(pairs, [(whole, whole)] * self.recipe.decoded)
+        with torch.no_grad(), stills(animator.denoiser):
+            clean = self._latents(pairs.sequences, pairs.frames)[:, :, None]
+            self._look(pairs.sequences, pairs.references, hidden=0)
+            t = torch.randint(300, 1000, (len(clean),), generator=self.torch_rng)
+            signal, sigma = schedule.signal_and_noise(self.scheduler, t, 5)
+            noise = torch.randn(clean.shape, generator=self.torch_rng)
+            noisy = signal * clean + sigma * noise
+            places, _ = self._place(pairs.sequences, pairs.references, pairs.frames[:, None])
+            guess = signal * noisy - sigma * animator.denoise(noisy, t, places)
+        predicted = self.model.autoencoder.decode(guess[:, :, 0], moved, still).float()
+        return loss.picture_loss(predicted, target, weights), loss.l1(predicted, target)
 
     def _denoising_loss(
-        self, clean: Tensor, noise: Tensor, t: Tensor, points: NDArray[np.float32], portraits: Tensor
+        self,
+        clean: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        sequences: Indices,
+        references: Indices,
+        frames: Indices,
+        anchors: Tensor | None = None,
     ) -> tuple[Tensor, float]:
-        """Loss of predicting v of (B, C, F, h, w) latents at timesteps (B,) for landmarks (B, F, 478, 3)."""
-        animator, preset = self.model.animator, self.model.preset
-        flat = points.reshape(-1, 478, 3)
-        maps = condition_maps(flat, preset).unflatten(0, points.shape[:2])
+        """Loss of predicting v of (B, C, F, h, w) latents at timesteps (B,); see `_place` for the rest."""
+        preset = self.model.preset
         signal, sigma = schedule.signal_and_noise(self.scheduler, t, 5)
         noisy, v = loss.v_target(clean, noise, signal, sigma)
-        with torch.no_grad() if self.phase == 2 else nullcontext():
-            places = animator.place(maps, portraits)
-        predicted = animator.denoise(noisy, t, places)
+        places, flat = self._place(sequences, references, frames, anchors)
+        predicted = self.model.animator.denoise(noisy, t, places)
         weights = None
         if self.recipe.ffg > 0:
             size = (preset.latent_size * 4,) * 2
             masks = (torch.from_numpy(mask(flat, size)) for mask in (expression_mask, face_mask))
             weights = loss.ffg_weights(*masks, (preset.latent_size,) * 2)
-        frames = points.shape[1]
         return loss.diffusion_loss(
             predicted.transpose(1, 2).flatten(0, 1),
             v.transpose(1, 2).flatten(0, 1),
-            sigma[:, :, 0].repeat_interleave(frames, 0),
+            sigma[:, :, 0].repeat_interleave(frames.shape[1], 0),
             weights,
             self.recipe.ffg,
         )
 
     # Data
 
-    def _look(self, sequences: NDArray[np.int64], frames: NDArray[np.int64], hidden: int) -> None:
-        """Condition the denoiser on portraits; one portrait in twenty comes without landmarks."""
-        maps = condition_maps(self.data.landmarks[sequences, frames], self.model.preset)
-        known = torch.from_numpy(self.rng.random(len(maps)) >= 0.05).float()
-        portrait = self.model.animator.look(self._latents(sequences, frames), maps * known.view(-1, 1, 1, 1))
-        self.model.animator.remember(portrait, hidden)
+    def _look(self, sequences: Indices, references: Indices, *, hidden: int) -> None:
+        """Condition the denoiser on portraits, the first `hidden` of which are hidden."""
+        maps = condition_maps(self.data.landmarks[sequences, references], self.model.preset)[hidden:]
+        latents = self._latents(sequences, references)[hidden:]
+        self.model.animator.remember(self.model.animator.look(latents, maps))
+        self.model.animator.hide(hidden)
 
-    def _latents(self, sequences: NDArray[np.int64], frames: NDArray[np.int64]) -> Tensor:
+    def _place(
+        self, sequences: Indices, references: Indices, frames: Indices, anchors: Tensor | None = None
+    ) -> tuple[Tensor, NDArray[np.float32]]:
+        """Places of frames (B, F) of sequences (B,) with portraits (B,), and their landmarks (B F, 478, 3)."""
+        points = self.data.landmarks[sequences[:, None], frames].reshape(-1, 478, 3)
+        maps = condition_maps(points, self.model.preset).unflatten(0, frames.shape)
         assert self.latents is not None
-        return self.latents[torch.from_numpy(sequences), torch.from_numpy(frames)].float()
+        rows = (
+            torch.from_numpy(np.broadcast_to(i, frames.shape).copy())
+            for i in (sequences[:, None], references[:, None], frames)
+        )
+        moved = self.latents[1][tuple(rows)].float().transpose(1, 2)
+        return self.model.animator.place(maps, self._latents(sequences, references), moved, anchors), points
 
-    def _choose(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        shape = self.data.frames.shape
-        return self.rng.integers(0, shape[0], count), self.rng.integers(0, shape[1], count)
-
-    def _some_frames(self, count: int) -> NDArray[np.uint8]:
-        return np.stack([self.data.frames[s, f] for s, f in zip(*self._choose(count), strict=True)])
+    def _latents(self, sequences: Indices, frames: Indices) -> Tensor:
+        assert self.latents is not None
+        return self.latents[0][torch.from_numpy(sequences), torch.from_numpy(frames)].float()
 
     @torch.no_grad()
     def _normalise_latents(self) -> None:
         self.model.eval()
-        batches = np.array_split(self._some_frames(128), 8)
+        batches = np.array_split(self.data.some_frames(self.rng, 128), 8)
         self.model.autoencoder.normalise(
             torch.cat([self.model.autoencoder.raw(to_tensor(b)) for b in batches])
         )
@@ -314,17 +328,23 @@ class Trainer:
             self.average[name].copy_(self.weights[name])
 
     @torch.no_grad()
-    def _encode_all(self) -> Tensor:
-        """(S, F, C, h, w) float16 latents of all frames."""
+    def _encode_all(self) -> tuple[Tensor, Tensor]:
+        """float16 latents of all frames, (S, F, C, h, w), and of all moved portraits, (S, R, F, C, h, w)."""
         self.model.eval()
         start = time.monotonic()
         encode = self.model.autoencoder.encode
-        latents = torch.stack([
-            torch.cat([encode(to_tensor(part)).half() for part in np.array_split(sequence, 3)])
-            for sequence in self.data.frames
-        ])  # fmt: skip
+
+        def encoded(pictures: NDArray[np.uint8]) -> Tensor:
+            flat = pictures.reshape(-1, *pictures.shape[-3:])
+            parts = np.array_split(flat, math.ceil(len(flat) / 12))
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
+                latents = [encode(to_tensor(part)) for part in parts]
+            return torch.cat([part.half() for part in latents]).unflatten(0, pictures.shape[:-3])
+
+        frames = torch.stack([encoded(sequence) for sequence in self.data.frames])
+        moved = torch.stack([encoded(sequence) for sequence in self.data.moved])
         self.log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
-        return latents
+        return frames, moved
 
     # Checkpoints
 

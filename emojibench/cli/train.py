@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from emojibench.faces.detector import Detector
     from emojibench.synth.sequences import Sequence
 
-WINDOWS = (range(6, 22), range(40, 56))
-"""Frames of each 64-frame sequence that training sees, besides the first."""
-FRAMES = (0, *WINDOWS[0], *WINDOWS[1])
+FRAMES = (0, 8, 16, *range(24, 41), 48, 56, 63)
+"""Frames of each 64-frame sequence that training sees. They come after the portrait of the cross split, which together
+with frame 0, the portrait of the self split, serves as portrait."""
+WINDOWS = (range(24, 40), range(25, 41), range(26, 39))
+KEYFRAMES = (range(0, 57, 8), (*range(0, 49, 16), 63), (0, 24, 40, 63))
+PORTRAITS = 2
 MISSES = 2
 """Frames without a detected face that a sequence may have; they repeat their neighbours."""
 
@@ -32,7 +35,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for data, checkpoints, log and pictures.")] = Path(
         "training/mini"
     ),
-    identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 600,
+    identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 800,
     validation: Annotated[int, typer.Option(help="Further identities to look at while training.", min=1)] = 4,
     seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
     bf16: Annotated[
@@ -55,7 +58,7 @@ def train(
         chosen = presets.get(preset)
     except ValueError as error:
         raise UserError(f"--preset: {error}") from error
-    frames, landmarks = _training_arrays(out / "data", identities + validation, chosen.resolution)
+    frames, landmarks, moved = _training_arrays(out / "data", identities + validation, chosen.resolution)
     if len(frames) < validation + 2:
         raise UserError("--identities: too few sequences with a detectable face; ask for more")
     if data_only:
@@ -64,15 +67,21 @@ def train(
     import torch
 
     from reference_model import checkpoint
-    from reference_model.training import Recipe, Trainer, TrainingSet, jsonl
+    from reference_model.training import Recipe, Trainer, jsonl
+    from reference_model.training_data import TrainingSet
     from reference_model.validation import Validation
 
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    windows = tuple(range(FRAMES.index(w.start), FRAMES.index(w.start) + len(w)) for w in WINDOWS)
-    seen = TrainingSet(frames[:-validation], landmarks[:-validation], windows)
-    held_out = TrainingSet(frames[-validation:], landmarks[-validation:], windows)
+    windows, keyframes = (
+        tuple(tuple(1 + FRAMES.index(k) for k in group) for group in groups)
+        for groups in (WINDOWS, KEYFRAMES)
+    )
+    seen, held_out = (
+        TrainingSet(frames[part], landmarks[part], moved[part], windows, keyframes)
+        for part in (slice(-validation), slice(-validation, None))
+    )
     log = jsonl(out / "log.jsonl")
     trainer = Trainer(checkpoint.Model(chosen), seen, Recipe(minutes=minutes, seed=seed, bf16=bf16), out, log)
     if not fresh and trainer.resume():
@@ -85,8 +94,10 @@ def train(
     typer.echo(str(path))
 
 
-def _training_arrays(folder: Path, count: int, size: int) -> "tuple[NDArray[np.uint8], NDArray[np.float32]]":
-    """Frames (S, F, size, size, 3) as a memory map and landmarks (S, F, 478, 3) of the usable sequences.
+def _training_arrays(
+    folder: Path, count: int, size: int
+) -> "tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]":
+    """`frames`, `landmarks` and `moved` of a `TrainingSet` of the usable sequences; pictures as memory maps.
 
     Rendered once and kept in `folder`; made again when the request changed.
     """
@@ -98,45 +109,60 @@ def _training_arrays(folder: Path, count: int, size: int) -> "tuple[NDArray[np.u
     from emojibench.synth.sequences import training_sequences
 
     wanted = {"count": count, "size": size, "frames": list(FRAMES), "detector": detector_id()}
-    stamp, pixels = folder / "done.json", folder / "frames.npy"
+    stamp = folder / "done.json"
     if not stamp.is_file() or json.loads(stamp.read_text())["wanted"] != wanted:
         folder.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
-        shape = (count, len(FRAMES), size, size, 3)
-        frames = np.lib.format.open_memmap(pixels, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+        shape = (1 + len(FRAMES), size, size, 3)
+        frames, moved = (
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, (count, *before, *shape))  # type: ignore[no-untyped-call]
+            for name, before in (("frames", ()), ("moved", (PORTRAITS,)))
+        )
         landmarks: list[NDArray[np.float32]] = []
         with multiprocessing.get_context("spawn").Pool() as pool:
             jobs = pool.imap(
-                partial(_render, pixels, size), enumerate(training_sequences(count)), chunksize=2
+                partial(_render, folder, size), enumerate(training_sequences(count)), chunksize=2
             )
             for i, found in enumerate(track(jobs, "rendering", count, console=Console(stderr=True))):
                 if found is not None:  # close the gaps that unusable sequences leave
-                    frames[len(landmarks)] = frames[i]
+                    frames[len(landmarks)], moved[len(landmarks)] = frames[i], moved[i]
                     landmarks.append(found)
         frames.flush()
+        moved.flush()
         np.save(folder / "landmarks.npy", np.stack(landmarks))
         stamp.write_text(json.dumps({"wanted": wanted, "usable": len(landmarks)}))
     usable = json.loads(stamp.read_text())["usable"]
-    return np.load(pixels, mmap_mode="r")[:usable], np.load(folder / "landmarks.npy")
+    frames, moved = (np.load(folder / f"{name}.npy", mmap_mode="r")[:usable] for name in ("frames", "moved"))
+    return frames, np.load(folder / "landmarks.npy"), moved
 
 
-def _render(pixels: Path, size: int, job: "tuple[int, Sequence]") -> "NDArray[np.float32] | None":
-    """Draw and read one sequence into its row of the file; None if too many frames show no face."""
+def _render(folder: Path, size: int, job: "tuple[int, Sequence]") -> "NDArray[np.float32] | None":
+    """Draw, read and warp one sequence into its row of the files; None if too many frames show no face."""
     import cv2
     import numpy as np
 
     from emojibench.synth.render import render
+    from emojibench.synth.sequences import portrait_state
+    from reference_model.warp import Warp
 
     cv2.setNumThreads(1)
     index, sequence = job
-    frames = np.stack([render(sequence.identity, sequence.motion.at(k), size) for k in FRAMES])
+    states = [portrait_state(sequence), *(sequence.motion.at(k) for k in FRAMES)]
+    frames = np.stack([render(sequence.identity, state, size) for state in states])
     found = [_detector().detect(frame) for frame in frames]
     seen = [k for k, points in enumerate(found) if points is not None]
     if len(seen) < len(found) - MISSES:
         return None
     nearest = [seen[int(np.abs(np.array(seen) - k).argmin())] for k in range(len(found))]
-    np.load(pixels, mmap_mode="r+")[index] = frames[nearest]
-    return np.stack([points for k in nearest if (points := found[k]) is not None])
+    frames = frames[nearest]
+    landmarks = np.stack([points for k in nearest if (points := found[k]) is not None])
+    np.load(folder / "frames.npy", mmap_mode="r+")[index] = frames
+    moved = np.load(folder / "moved.npy", mmap_mode="r+")
+    for portrait in range(PORTRAITS):
+        warp = Warp(frames[portrait], landmarks[portrait])
+        for k, target in enumerate(landmarks):
+            moved[index, portrait, k] = warp(target)
+    return landmarks
 
 
 @cache

@@ -4,12 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from portraits_with_faces import FPS, Portrait, make_clip
 
-from baselines.landmark_warp import LandmarkWarp, Warp, hold_nearest
+from baselines.landmark_warp import LandmarkWarp
 from emojibench.dataset.clip import Image, Landmarks
 from emojibench.errors import UserError
 from emojibench.faces import open_detector
 from emojibench.faces.topology import INNER_LIPS, OVAL
 from emojibench.methods import Method
+from reference_model.landmarks import hold_nearest
+from reference_model.warp import Warp
 
 QUIET = {"seed": 0, "progress": lambda *_: None}
 

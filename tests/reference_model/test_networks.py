@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention
@@ -24,6 +26,11 @@ def inputs(tiny: Preset, samples: int, frames: int) -> tuple[torch.Tensor, torch
     noisy = torch.randn(samples, tiny.latent_channels, frames, side, side, generator=generator)
     maps = torch.rand(samples, frames, 3, tiny.resolution, tiny.resolution, generator=generator)
     return noisy, maps
+
+
+def still(portrait: torch.Tensor, frames: int) -> torch.Tensor:
+    """A moved portrait that did not move."""
+    return portrait[:, :, None].expand(-1, -1, frames, -1, -1)
 
 
 def portraits(tiny: Preset, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,12 +69,13 @@ def test_image_prompt_attention_is_plain_cross_attention() -> None:
 def test_guidance_rows_equal_separate_runs(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 2, 3)
     latents, picture = portraits(tiny, 1)
-    places = animator.place(maps, latents.expand(2, -1, -1, -1))
+    latents = latents.expand(2, -1, -1, -1)
+    places = animator.place(maps, latents, still(latents, 3))
     t = torch.tensor(499)
-    portrait = animator.look(latents, picture)
-    animator.remember(portrait, unconditional=1)
+    animator.remember(animator.look(latents[:1], picture))
+    animator.hide(1)
     both = animator.denoise(noisy, t, places)
-    animator.remember(portrait, unconditional=0)
+    animator.hide(0)
     conditional = animator.denoise(noisy[1:], t, places[1:])
     animator.forget()
     alone = animator.denoise(noisy[:1], t, places[:1])
@@ -80,7 +88,8 @@ def test_several_targets_of_one_portrait_are_independent_rows(animator: Animator
     noisy, maps = inputs(tiny, 4, 1)
     t = torch.tensor([10, 200, 500, 999])
     latents, pictures = portraits(tiny, 2)
-    places = animator.place(maps, latents.repeat_interleave(2, 0))
+    own = latents.repeat_interleave(2, 0)
+    places = animator.place(maps, own, still(own, 1))
     animator.remember(animator.look(latents, pictures))
     together = animator.denoise(noisy, t, places)
     animator.remember(animator.look(latents[1:], pictures[1:]))
@@ -90,7 +99,8 @@ def test_several_targets_of_one_portrait_are_independent_rows(animator: Animator
 
 def test_motion_modules_mix_frames_unless_stilled(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 1, 3)
-    places = animator.place(maps, portraits(tiny, 1)[0])
+    portrait = portraits(tiny, 1)[0]
+    places = animator.place(maps, portrait, still(portrait, 3))
     other = noisy.clone()
     other[:, :, 2] = 0
     animator.forget()
@@ -106,10 +116,43 @@ def test_motion_modules_mix_frames_unless_stilled(animator: Animator, tiny: Pres
 def test_new_motion_modules_change_nothing(tiny: Preset) -> None:
     model = Animator(tiny).eval().requires_grad_(False)
     noisy, maps = inputs(tiny, 1, 3)
-    places = model.place(maps, portraits(tiny, 1)[0])
+    portrait = portraits(tiny, 1)[0]
+    places = model.place(maps, portrait, still(portrait, 3))
     plain = model.denoise(noisy, torch.tensor(5), places)
     with stills(model.denoiser):
         torch.testing.assert_close(model.denoise(noisy, torch.tensor(5), places), plain)
+
+
+def test_new_anchors_change_nothing_and_trained_ones_their_frame_first(
+    animator: Animator, tiny: Preset
+) -> None:
+    _noisy, maps = inputs(tiny, 1, 3)
+    portrait = portraits(tiny, 1)[0]
+    anchors = torch.cat([still(portrait, 3), torch.ones(1, 1, 3, *portrait.shape[2:])], 1)
+    anchors[:, :, 1] = 0
+    plain = animator.place(maps, portrait, still(portrait, 3))
+    assert torch.equal(animator.place(maps, portrait, still(portrait, 3), anchors), plain)
+    trained = copy.deepcopy(animator)
+    torch.nn.init.normal_(trained.anchors.weight)
+    changed = (trained.place(maps, portrait, still(portrait, 3), anchors) - plain).abs().amax((0, 1, 3, 4))
+    assert changed[0] > 0.1
+    assert changed[1] == 0
+    assert changed[2] > 0.1
+
+
+def test_the_guess_lies_between_what_is_made_and_what_is_copied(animator: Animator, tiny: Preset) -> None:
+    """At the last timestep v is minus the guess; with gates wide open for one source, that source comes out."""
+    noisy, maps = inputs(tiny, 1, 2)
+    portrait = portraits(tiny, 1)[0]
+    moved = torch.randn(1, tiny.latent_channels, 2, tiny.latent_size, tiny.latent_size)
+    model = copy.deepcopy(animator)
+    model.forget()
+    head = model.denoiser.conv_out[-1]
+    for source, expected in ((1, moved), (2, still(portrait, 2))):
+        head.weight[tiny.latent_channels :] = 0
+        head.bias[tiny.latent_channels :] = torch.tensor([30.0 * (k == source) for k in range(3)])
+        v = model.denoise(noisy, torch.tensor(999), model.place(maps, portrait, moved))
+        torch.testing.assert_close(-v, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_there_is_one_reference_feature_for_each_spatial_block(animator: Animator, tiny: Preset) -> None:
@@ -141,10 +184,16 @@ def test_the_patch_start_reconstructs_pictures_it_was_fitted_to(tiny: Preset) ->
     model.start_from_patches(pictures)
     raw = model.raw(pictures)
     assert raw.square().mean().sqrt() == pytest.approx(1, abs=0.05)
-    error = (model.picture(raw) - pictures).abs().mean() / pictures.abs().mean()
+    # Nothing to copy from, and gates that say so.
+    model.compose[-2].bias.view(6, 16)[3] = 30
+    nothing = torch.zeros_like(pictures)
+    error = (model.picture(raw, nothing, nothing) - pictures).abs().mean() / pictures.abs().mean()
     assert error < 0.1
     model.normalise(raw)
     torch.testing.assert_close(
         model.encode(pictures).square().mean(), torch.tensor(1.0), atol=1e-3, rtol=1e-3
     )
-    torch.testing.assert_close(model.decode(model.encode(pictures)), model.picture(raw), atol=1e-3, rtol=1e-3)
+    decoded = model.decode(model.encode(pictures), nothing, nothing)
+    torch.testing.assert_close(decoded, model.picture(raw, nothing, nothing), atol=1e-3, rtol=1e-3)
+    model.compose[-2].bias.view(6, 16)[:] = torch.tensor([0, 0, 0, 0, 30, 0])[:, None]
+    torch.testing.assert_close(model.picture(raw, pictures, nothing), pictures, atol=1e-3, rtol=1e-3)

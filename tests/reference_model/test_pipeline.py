@@ -33,7 +33,7 @@ def test_frames_and_seconds_come_back(pipeline: Pipeline, moving_landmarks: np.n
     assert result.frames.shape == (6, 64, 64, 3)
     assert result.frames.dtype == np.uint8
     assert set(result.seconds) == {"condition", "denoise", "decode"}
-    assert seen[-1] == (4, 4)  # two windows, two steps
+    assert seen[-1] == (6, 6)  # keyframes and two gaps, two steps each
 
 
 def test_same_seed_same_frames(pipeline: Pipeline, moving_landmarks: np.ndarray) -> None:

@@ -5,27 +5,36 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference_model.sampler import Guided, blend_weights, overlapping_windows, windows
+from reference_model.sampler import (
+    Condition,
+    Guided,
+    Predict,
+    blend_weights,
+    overlapping_windows,
+    plan,
+    progressive,
+    spans,
+)
 from reference_model.schedule import ddim
 
 
 @given(st.integers(1, 300), st.integers(1, 32), st.data())
 def test_windows_cover_every_frame_and_are_all_full(frames: int, length: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, length - 1))
-    spans = windows(frames, length, overlap)
-    assert {f for span in spans for f in span} == set(range(frames))
-    assert all(len(span) == min(length, frames) for span in spans)
-    assert all(a.start < b.start and b.start <= a.stop - overlap for a, b in pairwise(spans))
+    found = spans(frames, length, overlap)
+    assert {f for span in found for f in span} == set(range(frames))
+    assert all(len(span) == min(length, frames) for span in found)
+    assert all(a.start < b.start and b.start <= a.stop - overlap for a, b in pairwise(found))
 
 
 def test_a_benchmark_clip_takes_five_windows() -> None:
-    assert [s.start for s in windows(64, 16, 4)] == [0, 12, 24, 36, 48]
+    assert [s.start for s in spans(64, 16, 4)] == [0, 12, 24, 36, 48]
 
 
 @pytest.mark.parametrize("bad", [(0, 4, 1), (5, 4, 4), (5, 4, -1)])
 def test_impossible_windows_are_refused(bad: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="overlap"):
-        windows(*bad)
+        spans(*bad)
 
 
 def test_blend_weights_are_positive_symmetric_and_peak_in_the_middle() -> None:
@@ -36,36 +45,107 @@ def test_blend_weights_are_positive_symmetric_and_peak_in_the_middle() -> None:
 
 
 def test_windows_that_agree_give_the_result_of_one_pass() -> None:
-    torch.manual_seed(0)
-    clean, noise = torch.randn(2, 1, 2, 10, 2, 2)
+    clean, noise, condition = oracle(10)
     seen: list[tuple[int, int]] = []
-
-    def predict(noisy: torch.Tensor, t: torch.Tensor, frames: range) -> torch.Tensor:
-        alpha = ddim().alphas_cumprod[t]
-        return (alpha.sqrt() * noisy - clean[:, :, frames.start : frames.stop]) / (1 - alpha).sqrt()
 
     def note(done: int, total: int) -> None:
         seen.append((done, total))
 
-    result = overlapping_windows(predict, noise, ddim(5), length=4, overlap=2, progress=note)
+    result = overlapping_windows(condition, noise, ddim(5), length=4, overlap=2, progress=note)
     torch.testing.assert_close(result, clean, atol=1e-4, rtol=1e-4)
     assert seen == [(k + 1, 20) for k in range(20)]
+
+
+def oracle(frames: int, steps: int = 5) -> tuple[torch.Tensor, torch.Tensor, Condition]:
+    """Clean latents, noise, and a condition whose predictions lead there; anchors must already be there."""
+    torch.manual_seed(0)
+    clean, noise = torch.randn(2, 1, 2, frames, 2, 2)
+    timesteps = ddim(steps).timesteps
+
+    def condition(chosen: list[int], anchors: torch.Tensor | None) -> Predict:
+        if anchors is not None:
+            known = anchors[0, -1].amax((1, 2)).bool()
+            torch.testing.assert_close(
+                anchors[:, :-1, known], clean[:, :, chosen][:, :, known], atol=1e-4, rtol=1e-4
+            )
+            assert not anchors[:, :, ~known].any()
+
+        def predict(noisy: torch.Tensor, step: int) -> torch.Tensor:
+            alpha = ddim().alphas_cumprod[timesteps[step]]
+            return (alpha.sqrt() * noisy - clean[:, :, chosen]) / (1 - alpha).sqrt()
+
+        return predict
+
+    return clean, noise, condition
+
+
+@given(st.integers(1, 1200), st.integers(3, 32))
+def test_the_progressive_plan_makes_every_frame_once_from_frames_made_before(
+    frames: int, length: int
+) -> None:
+    made: set[int] = set()
+    for window in plan(frames, length):
+        assert len(window.frames) <= length
+        assert window.frames == sorted(set(window.frames))
+        known = {window.frames[i] for i in window.known}
+        assert known <= made
+        assert known in (set(), {window.frames[0], window.frames[-1]})
+        new = set(window.frames) - known
+        assert new
+        assert not new & made
+        made |= new
+    assert made == set(range(frames))
+
+
+def test_a_benchmark_clip_starts_with_keyframes() -> None:
+    first, *rest = plan(64, 16)
+    assert first.frames == [0, 13, 25, 38, 50, 63]
+    assert first.known == ()
+    assert [(w.frames[0], w.frames[-1], w.known) for w in rest[:2]] == [(0, 13, (0, 13)), (13, 25, (0, 12))]
+    assert len(rest) == 5
+
+
+@pytest.mark.parametrize("bad", [(0, 4), (5, 2)])
+def test_impossible_plans_are_refused(bad: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="length >= 3"):
+        plan(*bad)
+
+
+@pytest.mark.parametrize("frames", [1, 4, 5, 11, 40])
+def test_progressive_sampling_reaches_the_clean_latents(frames: int) -> None:
+    clean, noise, condition = oracle(frames)
+    seen: list[tuple[int, int]] = []
+    result = progressive(
+        condition, noise, ddim(5), length=4, progress=lambda done, total: seen.append((done, total))
+    )
+    torch.testing.assert_close(result, clean, atol=1e-4, rtol=1e-4)
+    total = 5 * len(plan(frames, 4))
+    assert seen == [(k + 1, total) for k in range(total)]
 
 
 class _Rows:
     """Predicts 1 for unconditional and 2 for conditional rows."""
 
-    def denoise(self, noisy: torch.Tensor, t: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+    hidden = 0
+
+    def hide(self, unconditional: int) -> None:
+        self.hidden = unconditional
+
+    def denoise(self, noisy: torch.Tensor, t: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        assert len(noisy) == len(places) == 1 + self.hidden
         values = torch.tensor([1.0, 2.0])[-len(noisy) :]
         return values.view(-1, 1, 1, 1, 1) * torch.arange(4.0).view(1, 1, 1, 2, 2).expand_as(noisy)
 
 
 def test_guidance_by_hand() -> None:
-    noisy, landmarks = torch.zeros(1, 1, 3, 2, 2), torch.zeros(1, 1, 3, 2, 2)
+    noisy = places = torch.zeros(1, 1, 3, 2, 2)
     ramp = torch.arange(4.0).view(1, 1, 1, 2, 2).expand_as(noisy)
-    t = torch.tensor(5)
-    rows = _Rows()
-    torch.testing.assert_close(Guided(rows, landmarks, 3.5)(noisy, t, range(3)), 4.5 * ramp)  # type: ignore[arg-type]
-    torch.testing.assert_close(Guided(rows, landmarks, 1.0)(noisy, t, range(3)), 2 * ramp)  # type: ignore[arg-type]
-    rescaled = Guided(rows, landmarks, 3.5, rescale=1.0)(noisy, t, range(3))  # type: ignore[arg-type]
-    torch.testing.assert_close(rescaled, 2 * ramp)
+
+    def guided(step: int, scale: float, share: float = 1.0, rescale: float = 0.0) -> torch.Tensor:
+        return Guided(_Rows(), places, torch.arange(10), scale, share, rescale)(noisy, step)  # type: ignore[arg-type]
+
+    torch.testing.assert_close(guided(5, 3.5), 4.5 * ramp)
+    torch.testing.assert_close(guided(5, 1.0), 2 * ramp)
+    torch.testing.assert_close(guided(5, 3.5, rescale=1.0), 2 * ramp)
+    torch.testing.assert_close(guided(5, 3.5, share=0.6), 4.5 * ramp)
+    torch.testing.assert_close(guided(6, 3.5, share=0.6), 2 * ramp)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import torch
 
 from reference_model.checkpoint import Model
 from reference_model.presets import Preset
-from reference_model.training import Recipe, Trainer, TrainingSet, jsonl
+from reference_model.training import Recipe, Trainer, jsonl
+from reference_model.training_data import TrainingSet
 from reference_model.validation import Validation
 
 
@@ -16,17 +18,20 @@ def data() -> TrainingSet:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (3, 9, 64, 64, 3), np.uint8)
     landmarks = rng.uniform(0.3, 0.7, (3, 9, 478, 3)).astype(np.float32)
-    return TrainingSet(frames, landmarks, (range(1, 5), range(5, 9)))
+    moved = rng.integers(0, 256, (3, 2, 9, 64, 64, 3), np.uint8)
+    return TrainingSet(frames, landmarks, moved, ((1, 2, 3, 4), (5, 6, 7, 8)), ((1, 4, 8),))
 
 
-def trainer(preset: Preset, data: TrainingSet, out: Path, steps: tuple[int, int, int]) -> Trainer:
+def trainer(preset: Preset, data: TrainingSet, out: Path, steps: tuple[int, int, int, int]) -> Trainer:
     torch.manual_seed(0)
-    recipe = Recipe(minutes=0, steps=steps, crops=2, crop=32, portraits=2, targets=2, clips=1, warm_up=2)
+    recipe = Recipe(
+        minutes=0, steps=steps, crops=2, crop=32, portraits=2, targets=2, clips=1, decoded=2, warm_up=2
+    )
     return Trainer(Model(preset), data, recipe, out, lambda _record: None)
 
 
 def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
-    run = trainer(tiny, data, tmp_path, (2, 2, 6))
+    run = trainer(tiny, data, tmp_path, (2, 2, 6, 2))
     before = {n: v.clone() for n, v in run.model.state_dict().items()}
 
     def changed() -> set[str]:
@@ -51,13 +56,19 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
     }
     run._run_phase(None)
     run._finish_phase()
-    assert all("motion_modules" in n for n in changed())
+    clips = changed()
+    assert all("motion_modules" in n or n.startswith("animator.anchors.") for n in clips)
+    assert {n.split(".")[1] for n in clips} == {"denoiser", "anchors"}
+    run._run_phase(None)
+    run._finish_phase()
+    decoder = {".".join(n.split(".")[:2]) for n in changed()}
+    assert decoder == {f"autoencoder.{n}" for n in ("expand", "decoder", "sources", "compose")}
 
 
 def test_a_killed_training_continues_to_the_same_weights(
     tiny: Preset, data: TrainingSet, tmp_path: Path
 ) -> None:
-    steps = (2, 4, 3)
+    steps = (2, 4, 3, 2)
     whole = trainer(tiny, data, tmp_path / "whole", steps).run()
 
     class KilledError(Exception):
@@ -87,7 +98,7 @@ def test_a_killed_training_continues_to_the_same_weights(
 
 
 def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
-    assert not trainer(tiny, data, tmp_path, (1, 1, 1)).resume()
+    assert not trainer(tiny, data, tmp_path, (1, 1, 1, 1)).resume()
 
 
 def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
@@ -96,15 +107,17 @@ def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, 
     assert (tmp_path / "validation/start.png").stat().st_size > 1000
     record = json.loads((tmp_path / "log.jsonl").read_text())
     assert record["validation"] == "start"
-    assert all(0 < record[f"l1_{name}"] < 1 for name in ("copy", "guided", "unguided"))
+    assert all(0 < record[f"l1_{name}"] < 1 for name in ("copy", "warp", "guided", "unguided"))
 
 
 def test_unfit_data_is_refused(data: TrainingSet) -> None:
     with pytest.raises(ValueError, match="frames: expected uint8"):
-        TrainingSet(data.frames.astype(np.float32), data.landmarks, ())  # type: ignore[arg-type]
+        replace(data, frames=data.frames.astype(np.float32))
     with pytest.raises(ValueError, match="landmarks: expected"):
-        TrainingSet(data.frames, data.landmarks[:, :2], ())
+        replace(data, landmarks=data.landmarks[:, :2])
+    with pytest.raises(ValueError, match="moved: expected uint8"):
+        replace(data, moved=data.moved[:, :, :2])
     gaps = data.landmarks.copy()
     gaps[0, 0] = np.nan
     with pytest.raises(ValueError, match="finite"):
-        TrainingSet(data.frames, gaps, ())
+        replace(data, landmarks=gaps)

@@ -26,12 +26,12 @@ TINY = Preset(
     qformer_layers=2,
     motion_length=8,
     window=4,
-    overlap=2,
     residual=0.5,
     shared_noise=0.5,
     temperature=1.0,
     steps=2,
     guidance=3.5,
+    guided=1.0,
     guidance_rescale=0.0,
 )
 
