@@ -43,7 +43,7 @@ class Recipe:
     warm_up: int = 100
     decay: float = 0.999
     """Of the exponential moving average of the weights."""
-    crops: int = 24
+    crops: int = 16
     """Autoencoder: crops in a batch."""
     crop: int = 128
     """Autoencoder: side of a crop, pixels."""
