@@ -34,7 +34,7 @@ class Recipe:
 
     minutes: float
     """Wall-clock budget; the learning rate reaches zero at its end."""
-    shares: tuple[float, float, float, float] = (0.15, 0.5, 0.2, 0.15)
+    shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
     """Of the budget: autoencoder, phase 1, phase 2, decoder."""
     steps: tuple[int, int, int, int] | None = None
     """Steps of the phases instead of a budget: reproducible to the bit on one machine."""
@@ -59,7 +59,7 @@ class Recipe:
     """Weight of the FFG term; 0 leaves it out."""
     bf16: bool = False
     """Mixed precision."""
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: float = 10.0
 
 
 PHASES = ("autoencoder", "frames", "clips", "decoder")
