@@ -67,6 +67,6 @@ def picture_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def l1(predicted: Tensor, target: Tensor) -> float:
+def l1(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of pictures in [-1, 1], reported on the [0, 1] scale."""
-    return float((predicted.clamp(-1, 1) - target).abs().mean() / 2)
+    return (predicted.clamp(-1, 1) - target).abs().mean() / 2

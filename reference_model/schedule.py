@@ -28,9 +28,15 @@ def ddim(steps: int | None = None) -> DDIMScheduler:
     return scheduler
 
 
-def signal_and_noise(scheduler: DDIMScheduler, t: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
-    """sqrt(alpha-bar_t) and sqrt(1 - alpha-bar_t) of timesteps (B,), with `dimensions` axes each."""
-    alpha = scheduler.alphas_cumprod[t].view(-1, *[1] * (dimensions - 1))
+def signal_and_noise(alphas: Tensor, t: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
+    """sqrt(alpha-bar_t) and sqrt(1 - alpha-bar_t) of timesteps (B,), with `dimensions` axes each.
+
+    Args:
+        alphas: alpha-bar of all timesteps, (1000,).
+        t: (B,) timesteps.
+        dimensions: axes of the results, all but the first of length 1.
+    """
+    alpha = alphas[t].view(-1, *[1] * (dimensions - 1))
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 

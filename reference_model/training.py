@@ -10,75 +10,54 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from accelerate import Accelerator
 from torch import Tensor
 
-from reference_model import checkpoint, loss, schedule
+from reference_model import checkpoint
+from reference_model.batches import Batches, to_device
 from reference_model.checkpoint import Model
-from reference_model.landmarks import expression_mask, face_mask
-from reference_model.networks import motion_modules, stills
-from reference_model.pipeline import condition_maps, to_tensor
-from reference_model.training_data import Indices, TrainingSet
+from reference_model.networks import motion_modules
+from reference_model.objectives import Objectives
+from reference_model.pipeline import to_tensor
+from reference_model.recipe import PHASES, Recipe
+from reference_model.training_data import TrainingSet
 
 Log = Callable[[dict[str, float | int | str]], None]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what the training computes, except the data."""
-
-    minutes: float
-    """Wall-clock budget; the learning rate reaches zero at its end."""
-    shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
-    """Of the budget: autoencoder, phase 1, phase 2, decoder."""
-    steps: tuple[int, int, int, int] | None = None
-    """Steps of the phases instead of a budget: reproducible to the bit on one machine."""
-    seed: int = 0
-    learning_rate: float = 6e-4
-    warm_up: int = 100
-    decay: float = 0.999
-    """Of the exponential moving average of the weights."""
-    crops: int = 16
-    """Autoencoder: crops in a batch."""
-    crop: int = 128
-    """Autoencoder: side of a crop, pixels."""
-    portraits: int = 8
-    """Phase 1: portraits in a batch; one of them is hidden, which trains the unconditional rows."""
-    targets: int = 4
-    """Phase 1: frames to generate for each portrait."""
-    clips: int = 2
-    """Phase 2: windows in a batch; every fifth batch hides the portraits."""
-    decoded: int = 8
-    """Last phase: frames in a batch."""
-    ffg: float = 1.0
-    """Weight of the FFG term; 0 leaves it out."""
-    bf16: bool = False
-    """Mixed precision."""
-    checkpoint_minutes: float = 10.0
-
-
-PHASES = ("autoencoder", "frames", "clips", "decoder")
-
-
 class Trainer:
-    """Runs the phases; can be killed at any moment and continues from its last checkpoint."""
+    """Runs the phases; can be killed at any moment and continues from its last checkpoint.
+
+    Device, mixed precision and several processes (`accelerate launch`) are accelerate's business. Several processes
+    draw different batches; they need `Recipe.steps`, since their clocks may differ.
+    """
 
     def __init__(self, model: Model, data: TrainingSet, recipe: Recipe, out: Path, log: Log) -> None:
-        """Train `model` in place; checkpoints go to `out`, records of progress to `log`."""
+        """Train `model` in place; checkpoints go to `out`, records of progress to `log`.
+
+        Raises:
+            ValueError: a device that is not there; several processes without a number of steps.
+        """
+        if recipe.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu")
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if recipe.bf16 else "no", cpu=recipe.device == "cpu"
+        )
+        if self.accelerator.num_processes > 1 and recipe.steps is None:
+            raise ValueError(
+                "steps: several processes cannot share a budget of minutes; give numbers of steps"
+            )
         self.model, self.data, self.recipe, self.out, self.log = model, data, recipe, out, log
-        self.scheduler = schedule.ddim()
-        self.rng = np.random.default_rng(recipe.seed)
-        self.torch_rng = torch.Generator().manual_seed(recipe.seed)
+        model.to(self.accelerator.device)
+        self.batches = Batches(data, model.preset, recipe, recipe.seed + self.accelerator.process_index)
         self.phase, self.step, self.spent = 0, 0, 0.0
-        self.latents: tuple[Tensor, Tensor] | None = None
         self.weights = dict(model.state_dict())
         self.average = {name: value.clone() for name, value in self.weights.items()}
-        self.optimizer = self._start_phase()
+        self._start_phase()
 
     def run(self, validate: Callable[[dict[str, Tensor], str], None] | None = None) -> dict[str, Tensor]:
         """Train to the end; returns the averaged weights (a `Model` state dict).
@@ -95,9 +74,7 @@ class Trainer:
             torch.set_flush_denormal(False)
         return self.average
 
-    # One phase
-
-    def _start_phase(self) -> torch.optim.AdamW:
+    def _start_phase(self) -> None:
         """Choose what this phase trains."""
         denoiser = self.model.animator.denoiser
         motion = {id(p) for m in motion_modules(denoiser) for p in m.parameters()}
@@ -108,44 +85,47 @@ class Trainer:
             parameter.requires_grad_(self.phase in ({2} if id(parameter) in motion else phases))
         self.trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         rate = self.recipe.learning_rate * (2.0, 1.0, 1.0, 1.0)[self.phase]
-        return torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             [p for _, p in self.trained], lr=rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
+        )
+        self.objectives, self.optimizer = self.accelerator.prepare(
+            Objectives(self.model, self.recipe.ffg), optimizer
         )
 
     def _run_phase(self, validate: Callable[[dict[str, Tensor], str], None] | None) -> None:
         if self.phase == 0 and self.step == 0:
-            self.model.autoencoder.start_from_patches(to_tensor(self.data.some_frames(self.rng, 256)))
+            some = self.data.some_frames(self.batches.rng, 256)
+            self.model.autoencoder.start_from_patches(to_tensor(some).to(self.accelerator.device))
             self._follow(0.0)
-        if self.phase > 0 and self.latents is None:
-            self.latents = self._encode_all()
-        compute = (self._autoencoder_loss, self._frames_loss, self._clips_loss, self._decoder_loss)[
-            self.phase
-        ]
+        if self.phase > 0 and not self.batches.has_latents:
+            self._encode_all()
+        phase = PHASES[self.phase]
         clock = saved = logged = time.monotonic()
-        losses: list[tuple[float, float]] = []
-        self.model.train()
+        losses: list[Tensor] = []
+        self.objectives.train()
         while (progress := self._progress()) < 1:
             for group in self.optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * self._rate(progress)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-                objective, reported = compute()
+            drawn = self.batches.draw(phase, self.step)
+            batch = [to_device(part, self.accelerator.device) for part in drawn]
+            objective, reported = self.objectives(phase, *batch)
             self.optimizer.zero_grad(set_to_none=True)
-            objective.backward()
-            torch.nn.utils.clip_grad_norm_([p for _, p in self.trained], 1.0)
+            self.accelerator.backward(objective)
+            self.accelerator.clip_grad_norm_([p for _, p in self.trained], 1.0)
             self.optimizer.step()
             self.step += 1
             self._follow(min(self.recipe.decay, self.step / (self.step + 10)))
-            losses.append((float(objective.detach()), float(reported)))
+            losses.append(torch.stack([objective.detach(), reported]))
             now = time.monotonic()
             self.spent, clock = self.spent + now - clock, now
             if now - logged > 20:
-                total, plain = np.mean(losses, 0).tolist()
+                total, plain = torch.stack(losses).mean(0).tolist()
                 self._record(progress=round(progress, 4), objective=total, loss=plain)
                 losses, logged = [], now
             if now - saved > 60 * self.recipe.checkpoint_minutes:
                 self.save()
-                if validate and self.phase > 0:
-                    validate(self.average, f"{PHASES[self.phase]}-{self.step:06d}")
+                if validate and self.phase > 0 and self.accelerator.is_main_process:
+                    validate(self.average, f"{phase}-{self.step:06d}")
                 saved = clock = time.monotonic()
 
     def _finish_phase(self) -> None:
@@ -156,12 +136,13 @@ class Trainer:
         self._record(finished=1)
         self.phase, self.step, self.spent = self.phase + 1, 0, 0.0
         if self.phase < len(PHASES):
-            self.optimizer = self._start_phase()
+            self._start_phase()
         self.save()
 
     def _record(self, **values: float) -> None:
         minutes = round(self.spent / 60, 2)
-        self.log({"phase": PHASES[self.phase], "step": self.step, "minutes": minutes, **values})
+        if self.accelerator.is_main_process:
+            self.log({"phase": PHASES[self.phase], "step": self.step, "minutes": minutes, **values})
 
     def _progress(self) -> float:
         """Share of this phase that is done."""
@@ -181,186 +162,44 @@ class Trainer:
                 [self.average[n] for n in names], [self.weights[n] for n in names], 1 - decay
             )
 
-    # Losses
-
-    def _autoencoder_loss(self) -> tuple[Tensor, float]:
-        """Crops with noise on the latents, so that the decoder weighs them against what it can copy."""
-        recipe, patch = self.recipe, self.model.preset.downscale
-        pairs = self.data.pairs(self.rng, recipe.crops)
-        room = self.model.preset.resolution - recipe.crop
-        corners = self.rng.integers(0, room // patch + 1, (recipe.crops, 2)) * patch
-        cuts = [(slice(y, y + recipe.crop), slice(x, x + recipe.crop)) for y, x in corners]
-        target, moved, still, weights = self.data.pictures(pairs, cuts)
-        raw = self.model.autoencoder.raw(target)
-        level = 0.3 * torch.rand(len(raw), 1, 1, 1, generator=self.torch_rng)
-        noisy = raw + level * torch.randn(raw.shape, generator=self.torch_rng)
-        predicted = self.model.autoencoder.picture(noisy, moved, still).float()
-        return loss.picture_loss(predicted, target, weights), loss.l1(predicted, target)
-
-    def _frames_loss(self) -> tuple[Tensor, float]:
-        """Phase 1: several frames of each portrait's identity, each with its own timestep and noise."""
-        portraits, targets = self.recipe.portraits, self.recipe.targets
-        pairs = self.data.pairs(self.rng, portraits, targets)
-        sequences, references = pairs.sequences[::targets], pairs.references[::targets]
-        clean = self._latents(pairs.sequences, pairs.frames)[:, :, None]
-        self._look(sequences, references, hidden=1 if portraits > 1 else 0)
-        noise = torch.randn(clean.shape, generator=self.torch_rng)
-        t = torch.randint(0, 1000, (len(clean),), generator=self.torch_rng)
-        with stills(self.model.animator.denoiser):
-            return self._denoising_loss(
-                clean, noise, t, pairs.sequences, pairs.references, pairs.frames[:, None]
-            )
-
-    def _clips_loss(self) -> tuple[Tensor, float]:
-        """Phase 2: windows with the noise of the sampler.
-
-        In turn keyframes, of which nothing is known, and consecutive frames with one of the paper's two masks:
-        the first and the last are known, or every second one at random.
-        """
-        count, kind = self.recipe.clips, self.step % 3
-        sequences = self.rng.integers(0, len(self.data.frames), count)
-        references = self.rng.integers(0, self.data.moved.shape[1], count)
-        choices = self.data.keyframes if kind == 0 else self.data.windows
-        chosen = np.array(choices[self.rng.integers(0, len(choices))])
-        frames = np.tile(chosen, (count, 1))
-        length = frames.shape[1]
-        clean = self._latents(np.repeat(sequences, length), frames.ravel())
-        clean = clean.unflatten(0, (count, length)).transpose(1, 2)
-        known = torch.zeros(1, 1, length, 1, 1)
-        if kind == 1:
-            known[:, :, [0, -1]] = 1
-        elif kind == 2:
-            known[:, :, torch.rand(length, generator=self.torch_rng) < 0.5] = 1
-        # A little noise: at sampling time, anchors are the model's own work.
-        rough = clean + 0.1 * torch.randn(clean.shape, generator=self.torch_rng)
-        anchors = torch.cat([known * rough, known.expand(count, -1, -1, *clean.shape[3:])], 1)
-        if self.step % 5 == 4:
-            self.model.animator.forget()
-        else:
-            with torch.no_grad():
-                self._look(sequences, references, hidden=0)
-        noise = schedule.clip_noise(tuple(clean.shape), self.model.preset.shared_noise, self.torch_rng)
-        t = torch.randint(0, 1000, (count,), generator=self.torch_rng)
-        return self._denoising_loss(clean, noise, t, sequences, references, frames, anchors)
-
-    def _decoder_loss(self) -> tuple[Tensor, float]:
-        """Whole frames from the denoiser's one-step guesses of their latents, from strong noise."""
-        pairs = self.data.pairs(self.rng, self.recipe.decoded)
-        animator = self.model.animator
-        whole = slice(0, self.model.preset.resolution)
-        target, moved, still, weights = self.data.pictures(pairs, [(whole, whole)] * self.recipe.decoded)
-        with torch.no_grad(), stills(animator.denoiser):
-            clean = self._latents(pairs.sequences, pairs.frames)[:, :, None]
-            self._look(pairs.sequences, pairs.references, hidden=0)
-            t = torch.randint(300, 1000, (len(clean),), generator=self.torch_rng)
-            signal, sigma = schedule.signal_and_noise(self.scheduler, t, 5)
-            noise = torch.randn(clean.shape, generator=self.torch_rng)
-            noisy = signal * clean + sigma * noise
-            places, _ = self._place(pairs.sequences, pairs.references, pairs.frames[:, None])
-            guess = signal * noisy - sigma * animator.denoise(noisy, t, places)
-        predicted = self.model.autoencoder.decode(guess[:, :, 0], moved, still).float()
-        return loss.picture_loss(predicted, target, weights), loss.l1(predicted, target)
-
-    def _denoising_loss(
-        self,
-        clean: Tensor,
-        noise: Tensor,
-        t: Tensor,
-        sequences: Indices,
-        references: Indices,
-        frames: Indices,
-        anchors: Tensor | None = None,
-    ) -> tuple[Tensor, float]:
-        """Loss of predicting v of (B, C, F, h, w) latents at timesteps (B,); see `_place` for the rest."""
-        preset = self.model.preset
-        signal, sigma = schedule.signal_and_noise(self.scheduler, t, 5)
-        noisy, v = loss.v_target(clean, noise, signal, sigma)
-        places, flat = self._place(sequences, references, frames, anchors)
-        predicted = self.model.animator.denoise(noisy, t, places)
-        weights = None
-        if self.recipe.ffg > 0:
-            size = (preset.latent_size * 4,) * 2
-            masks = (torch.from_numpy(mask(flat, size)) for mask in (expression_mask, face_mask))
-            weights = loss.ffg_weights(*masks, (preset.latent_size,) * 2)
-        return loss.diffusion_loss(
-            predicted.transpose(1, 2).flatten(0, 1),
-            v.transpose(1, 2).flatten(0, 1),
-            sigma[:, :, 0].repeat_interleave(frames.shape[1], 0),
-            weights,
-            self.recipe.ffg,
-        )
-
-    # Data
-
-    def _look(self, sequences: Indices, references: Indices, *, hidden: int) -> None:
-        """Condition the denoiser on portraits, the first `hidden` of which are hidden."""
-        maps = condition_maps(self.data.landmarks[sequences, references], self.model.preset)[hidden:]
-        latents = self._latents(sequences, references)[hidden:]
-        self.model.animator.remember(self.model.animator.look(latents, maps))
-        self.model.animator.hide(hidden)
-
-    def _place(
-        self, sequences: Indices, references: Indices, frames: Indices, anchors: Tensor | None = None
-    ) -> tuple[Tensor, NDArray[np.float32]]:
-        """Places of frames (B, F) of sequences (B,) with portraits (B,), and their landmarks (B F, 478, 3)."""
-        points = self.data.landmarks[sequences[:, None], frames].reshape(-1, 478, 3)
-        maps = condition_maps(points, self.model.preset).unflatten(0, frames.shape)
-        assert self.latents is not None
-        rows = (
-            torch.from_numpy(np.broadcast_to(i, frames.shape).copy())
-            for i in (sequences[:, None], references[:, None], frames)
-        )
-        moved = self.latents[1][tuple(rows)].float().transpose(1, 2)
-        return self.model.animator.place(maps, self._latents(sequences, references), moved, anchors), points
-
-    def _latents(self, sequences: Indices, frames: Indices) -> Tensor:
-        assert self.latents is not None
-        return self.latents[0][torch.from_numpy(sequences), torch.from_numpy(frames)].float()
-
     @torch.no_grad()
     def _normalise_latents(self) -> None:
         self.model.eval()
-        batches = np.array_split(self.data.some_frames(self.rng, 128), 8)
-        self.model.autoencoder.normalise(
-            torch.cat([self.model.autoencoder.raw(to_tensor(b)) for b in batches])
-        )
+        batches = np.array_split(self.data.some_frames(self.batches.rng, 128), 8)
+        raw = [self.model.autoencoder.raw(to_tensor(b).to(self.accelerator.device)) for b in batches]
+        self.model.autoencoder.normalise(torch.cat(raw))
         for name in ("autoencoder.mean", "autoencoder.scale"):
             self.average[name].copy_(self.weights[name])
 
     @torch.no_grad()
-    def _encode_all(self) -> tuple[Tensor, Tensor]:
-        """float16 latents of all frames, (S, F, C, h, w), and of all moved portraits, (S, R, F, C, h, w)."""
+    def _encode_all(self) -> None:
         self.model.eval()
         start = time.monotonic()
-        encode = self.model.autoencoder.encode
 
-        def encoded(pictures: NDArray[np.uint8]) -> Tensor:
-            flat = pictures.reshape(-1, *pictures.shape[-3:])
-            parts = np.array_split(flat, math.ceil(len(flat) / 12))
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-                latents = [encode(to_tensor(part)) for part in parts]
-            return torch.cat([part.half() for part in latents]).unflatten(0, pictures.shape[:-3])
+        def encode(pictures: Tensor) -> Tensor:
+            with self.accelerator.autocast():
+                return self.model.autoencoder.encode(pictures.to(self.accelerator.device))
 
-        frames = torch.stack([encoded(sequence) for sequence in self.data.frames])
-        moved = torch.stack([encoded(sequence) for sequence in self.data.moved])
+        self.batches.keep_latents(encode)
         self.log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
-        return frames, moved
 
     # Checkpoints
 
     def save(self) -> None:
         """Write a checkpoint; a kill in the middle leaves the previous one."""
+        if not self.accelerator.is_main_process:
+            return
         self.out.mkdir(parents=True, exist_ok=True)
         preset = self.model.preset
         stem = self.out / f"checkpoint-{self.phase}-{self.step:06d}"
         checkpoint.save(stem.with_suffix(".weights.safetensors"), self.weights, preset, torch.float32)
         checkpoint.save(stem.with_suffix(".average.safetensors"), self.average, preset, torch.float32)
         torch.save(
-            {"optimizer": self.optimizer.state_dict(), "rng": self.torch_rng.get_state()},
+            {"optimizer": self.optimizer.state_dict(), "rng": self.batches.torch_rng.get_state()},
             stem.with_suffix(".pt"),
         )
         state = {"checkpoint": stem.name, "phase": self.phase, "step": self.step, "spent": self.spent,
-                 "numpy": self.rng.bit_generator.state}  # fmt: skip
+                 "numpy": self.batches.rng.bit_generator.state}  # fmt: skip
         partial = self.out / "state.partial"
         partial.write_text(json.dumps(state))
         partial.replace(self.out / "state.json")
@@ -382,12 +221,12 @@ class Trainer:
         self.average = {name: value.clone() for name, value in self.weights.items()}
         checkpoint.load(self.model, stem.with_suffix(".weights.safetensors"))
         self.phase, self.step, self.spent = state["phase"], state["step"], state["spent"]
-        self.rng.bit_generator.state = state["numpy"]
-        self.optimizer = self._start_phase()
+        self.batches.rng.bit_generator.state = state["numpy"]
         extra = torch.load(stem.with_suffix(".pt"), weights_only=True)
         if self.phase < len(PHASES):
+            self._start_phase()
             self.optimizer.load_state_dict(extra["optimizer"])
-        self.torch_rng.set_state(extra["rng"])
+        self.batches.torch_rng.set_state(extra["rng"])
         return True
 
 
@@ -397,5 +236,27 @@ def jsonl(path: Path) -> Log:
     def write(record: dict[str, float | int | str]) -> None:
         with path.open("a") as file:
             file.write(json.dumps(record) + "\n")
+
+    return write
+
+
+def tensorboard(folder: Path) -> Log:
+    """A log of scalars for TensorBoard.
+
+    Raises:
+        ImportError: TensorBoard is not installed.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+    at = {"step": 0}  # a validation belongs to the step recorded last
+
+    def write(record: dict[str, float | int | str]) -> None:
+        stage = record.get("phase", "validation")
+        at["step"] = int(record.get("step", at["step"]))
+        for name, value in record.items():
+            if isinstance(value, int | float) and name != "step":
+                writer.add_scalar(f"{stage}/{name}", value, at["step"])
+        writer.flush()
 
     return write

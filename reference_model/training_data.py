@@ -1,14 +1,9 @@
 """What training sees: sequences of one identity each, and how batches are drawn from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
-from reference_model.landmarks import expression_mask
-from reference_model.pipeline import to_tensor
 
 Indices = NDArray[np.int64]
 Cut = tuple[slice, slice]
@@ -56,27 +51,15 @@ class TrainingSet:
         if not np.isfinite(self.landmarks).all():
             raise ValueError("landmarks: expected finite values; drop sequences with undetected faces first")
 
+    def __getitem__(self, part: slice) -> "TrainingSet":
+        """Some of the sequences."""
+        return replace(self, frames=self.frames[part], landmarks=self.landmarks[part], moved=self.moved[part])
+
     def pairs(self, rng: np.random.Generator, portraits: int, targets: int = 1) -> Pairs:
         """Random portraits, and `targets` random frames of each."""
         sequences = np.repeat(rng.integers(0, len(self.frames), portraits), targets)
         references = np.repeat(rng.integers(0, self.moved.shape[1], portraits), targets)
         return Pairs(sequences, references, rng.integers(0, self.frames.shape[1], len(sequences)))
-
-    def pictures(self, pairs: Pairs, cuts: list[Cut]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Cut out of each pair: the frame, the portrait moved to it, the portrait, and weights for `picture_loss`.
-
-        Returns:
-            Three times (N, 3, h, w) in [-1, 1], then (N, 1, h, w), 3 on eyes, brows and mouth, 1 elsewhere.
-        """
-        rows = list(zip(pairs.sequences, pairs.references, pairs.frames, cuts, strict=True))
-        target = np.stack([self.frames[s, f][cut] for s, _, f, cut in rows])
-        moved = np.stack([self.moved[s, r, f][cut] for s, r, f, cut in rows])
-        still = np.stack([self.frames[s, r][cut] for s, r, _, cut in rows])
-        height, width = self.frames.shape[2:4]
-        masks = expression_mask(self.landmarks[pairs.sequences, pairs.frames], (width, height))
-        important = np.stack([mask[cut] for mask, cut in zip(masks, cuts, strict=True)])
-        weights = 1 + 2 * torch.from_numpy(important).float()[:, None]
-        return to_tensor(target), to_tensor(moved), to_tensor(still), weights
 
     def some_frames(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
         """Random frames (count, H, W, 3)."""

@@ -16,7 +16,7 @@ def test_ddim_table_is_the_released_one() -> None:
 
 def test_at_the_last_timestep_the_clean_latents_are_minus_v() -> None:
     scheduler = schedule.ddim(30)
-    signal, sigma = schedule.signal_and_noise(scheduler, torch.tensor([999]), 4)
+    signal, sigma = schedule.signal_and_noise(scheduler.alphas_cumprod, torch.tensor([999]), 4)
     clean, noise = torch.randn(2, 1, 3, 2, 2)
     noisy, v = loss.v_target(clean, noise, signal, sigma)
     torch.testing.assert_close(noisy, noise)
@@ -27,7 +27,7 @@ def test_ddim_with_perfect_predictions_returns_the_clean_latents() -> None:
     scheduler = schedule.ddim(10)
     clean, z = torch.randn(2, 1, 3, 2, 2)
     for t in scheduler.timesteps:
-        signal, sigma = schedule.signal_and_noise(scheduler, t[None], 4)
+        signal, sigma = schedule.signal_and_noise(scheduler.alphas_cumprod, t[None], 4)
         v = (signal * z - clean) / sigma
         z = scheduler.step(v, t, z).prev_sample
     torch.testing.assert_close(z, clean, atol=1e-4, rtol=1e-4)
@@ -65,7 +65,7 @@ def test_ffg_weights_add_the_masks_before_squaring() -> None:
 
 def test_ffg_is_the_masked_error_of_the_clean_latents() -> None:
     scheduler = schedule.ddim()
-    signal, sigma = schedule.signal_and_noise(scheduler, torch.tensor([400]), 4)
+    signal, sigma = schedule.signal_and_noise(scheduler.alphas_cumprod, torch.tensor([400]), 4)
     clean, noise, wrong = torch.randn(3, 1, 3, 2, 2)
     noisy, v = loss.v_target(clean, noise, signal, sigma)
     predicted = v + wrong

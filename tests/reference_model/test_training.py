@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from reference_model.batches import Scenes
 from reference_model.checkpoint import Model
 from reference_model.presets import Preset
-from reference_model.training import Recipe, Trainer, jsonl
+from reference_model.recipe import Recipe
+from reference_model.training import Trainer, jsonl, tensorboard
 from reference_model.training_data import TrainingSet
 from reference_model.validation import Validation
 
@@ -75,9 +77,9 @@ def test_a_killed_training_continues_to_the_same_weights(
         pass
 
     broken = trainer(tiny, data, tmp_path / "broken", steps)
-    original, calls = broken._frames_loss, 0
+    original, calls = broken.batches.frames, 0
 
-    def dies_in_the_middle() -> tuple[torch.Tensor, float]:
+    def dies_in_the_middle() -> Scenes:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -86,7 +88,7 @@ def test_a_killed_training_continues_to_the_same_weights(
             raise KilledError
         return original()
 
-    broken._frames_loss = dies_in_the_middle  # type: ignore[method-assign]
+    broken.batches.frames = dies_in_the_middle  # type: ignore[method-assign]
     with pytest.raises(KilledError):
         broken.run()
     again = trainer(tiny, data, tmp_path / "broken", steps)
@@ -108,6 +110,27 @@ def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, 
     record = json.loads((tmp_path / "log.jsonl").read_text())
     assert record["validation"] == "start"
     assert all(0 < record[f"l1_{name}"] < 1 for name in ("copy", "warp", "guided", "unguided"))
+
+
+def test_more_steps_fit_better_and_are_logged(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    after = {}
+    for steps in (1, 40):
+        run = trainer(tiny, data, tmp_path, (steps, 1, 1, 1))
+        run.log = tensorboard(tmp_path / "tensorboard")
+        batch = run.batches.draw("autoencoder", 0)
+        run._run_phase(None)
+        run._finish_phase()
+        after[steps] = run.objectives("autoencoder", *batch)[0].item()
+    assert after[40] < after[1]
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_a_device_that_is_not_there_is_named(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ValueError, match="device: cuda was asked for"):
+        Trainer(Model(tiny), data, Recipe(minutes=0, device="cuda"), tmp_path, lambda _record: None)
 
 
 def test_unfit_data_is_refused(data: TrainingSet) -> None:

@@ -1,0 +1,228 @@
+"""Training data for the reference model: procedural identities that no split contains, or a dataset folder.
+
+Everything is rendered or read once into memory-mapped files, so that training needs neither renderer nor detector.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emojibench.errors import UserError
+
+if TYPE_CHECKING:
+    from emojibench.dataset.clip import Frames, Landmarks
+    from emojibench.dataset.dataset import Dataset
+    from emojibench.faces.detector import Detector
+    from emojibench.synth.sequences import Sequence
+    from reference_model.training_data import TrainingSet
+
+MISSES = 2
+"""Frames without a detected face that a sequence may have; they repeat their neighbours."""
+WINDOW = 16
+"""Frames that the temporal layers see together."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of a sequence's T frames training sees."""
+
+    frames: tuple[int, ...]
+    """Sorted: every eighth, the last, and a run of consecutive ones in the middle."""
+    windows: tuple[tuple[int, ...], ...]
+    """Positions in `frames` of consecutive frames."""
+    keyframes: tuple[tuple[int, ...], ...]
+    """Positions in `frames` of frames far apart."""
+
+
+def select(total: int) -> Selection:
+    """Choose from T = `total` frames.
+
+    Raises:
+        UserError: fewer than 3 frames.
+    """
+    if total < 3:
+        raise UserError(f"training sequences need at least 3 frames, got {total}")
+    start = max(0, (total - WINDOW) // 2)
+    run = range(start, min(start + WINDOW + 1, total))
+    spaced = [*range(0, total - 1, 8), total - 1]
+    frames = sorted({*spaced, *run})
+    middle = run[2:-2] if len(run) > WINDOW else run
+
+    def positions(chosen: "list[int] | range") -> tuple[int, ...]:
+        return tuple(frames.index(k) for k in chosen)
+
+    windows = {positions(run[:WINDOW]), positions(run[-WINDOW:]), positions(middle)}
+    keyframes = {positions(spaced[::step]) for step in (1, 2, 3) if len(spaced[::step]) > 1}
+    return Selection(tuple(frames), tuple(sorted(windows)), tuple(sorted(keyframes)))
+
+
+def synthetic(folder: Path, count: int, size: int) -> "TrainingSet":
+    """`count` procedural sequences from seeds that no split uses; less those whose face is not found.
+
+    Portraits are that of the cross split and the first frame.
+    """
+    from emojibench.faces.detector import detector_id
+    from emojibench.synth.sequences import FRAMES, training_sequences
+
+    chosen = select(FRAMES)
+    source = {"source": "synth", "count": count, "frames": list(chosen.frames), "detector": detector_id()}
+    jobs = training_sequences(count)
+    return _prepare(folder, source, size, chosen, jobs, partial(_render, chosen.frames, size), portraits=2)
+
+
+def from_dataset(folder: Path, dataset: "Dataset") -> "TrainingSet":
+    """All `self` clips of a dataset; their portrait is the first frame.
+
+    Raises:
+        UserError: no such clips, clips without frames, or of different lengths.
+        DatasetError, MediaError: a file is not what the manifest says.
+    """
+    ids = dataset.clip_ids("self")
+    lengths = {dataset.entry(clip_id).frames for clip_id in ids}
+    if len(lengths) != 1:
+        raise UserError(
+            f"dataset {dataset.name}: clips of {sorted(lengths)} frames; training needs equal lengths: "
+            "build it with --frames"
+        )
+    chosen = select(lengths.pop())
+    source = {"source": dataset.digest, "frames": list(chosen.frames), "detector": dataset.detector}
+    return _prepare(
+        folder, source, dataset.size, chosen, ids, partial(_read, dataset, chosen.frames), portraits=1
+    )
+
+
+def _prepare(
+    folder: Path,
+    source: Mapping[str, object],
+    size: int,
+    chosen: Selection,
+    jobs: "list[Sequence] | list[str]",
+    load: "Callable[[Sequence | str], tuple[Frames, Landmarks] | None]",
+    *,
+    portraits: int,
+) -> "TrainingSet":
+    """Write `frames.npy`, `moved.npy` and `landmarks.npy`; what is there from the same source is kept.
+
+    Args:
+        folder: where.
+        source: what the files come from.
+        size: side of the frames, pixels.
+        chosen: the selection; frames in front of it (a cross portrait) are counted in.
+        jobs: one for each sequence.
+        load: reads a job, in a worker process; None where the sequence cannot be used.
+        portraits: how many frames, from the first, serve as portraits.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from reference_model.training_data import TrainingSet
+
+    extra = portraits - 1
+    wanted = {**source, "size": size, "portraits": portraits}
+    stamp = folder / "done.json"
+    if not stamp.is_file() or json.loads(stamp.read_text())["wanted"] != wanted:
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp.unlink(missing_ok=True)
+        shape = (extra + len(chosen.frames), size, size, 3)
+        for name, before in (("frames", ()), ("moved", (portraits,))):
+            np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+                folder / f"{name}.npy", "w+", np.uint8, (len(jobs), *before, *shape)
+            )
+        landmarks: list[NDArray[np.float32]] = []
+        with multiprocessing.get_context("spawn").Pool() as pool:
+            work = pool.imap(partial(_write, folder, load, portraits), enumerate(jobs), chunksize=2)
+            for i, found in enumerate(track(work, "preparing", len(jobs), console=Console(stderr=True))):
+                if found is not None:
+                    _move(folder, i, len(landmarks))
+                    landmarks.append(found)
+        if not landmarks:
+            raise UserError(f"{folder}: none of {len(jobs)} sequences shows a face in nearly all frames")
+        np.save(folder / "landmarks.npy", np.stack(landmarks))
+        stamp.write_text(json.dumps({"wanted": wanted, "usable": len(landmarks)}))
+    usable = json.loads(stamp.read_text())["usable"]
+    frames, moved = (np.load(folder / f"{name}.npy", mmap_mode="r")[:usable] for name in ("frames", "moved"))
+    windows, keyframes = (
+        tuple(tuple(extra + k for k in group) for group in groups)
+        for groups in (chosen.windows, chosen.keyframes)
+    )
+    return TrainingSet(frames, np.load(folder / "landmarks.npy"), moved, windows, keyframes)
+
+
+def _write(
+    folder: Path,
+    load: "Callable[[Sequence | str], tuple[Frames, Landmarks] | None]",
+    portraits: int,
+    job: "tuple[int, Sequence | str]",
+) -> "Landmarks | None":
+    """Read a sequence and move its portraits, into its row of the files; its landmarks, or None."""
+    import cv2
+
+    from reference_model.warp import Warp
+
+    cv2.setNumThreads(1)
+    index, sequence = job
+    loaded = load(sequence)
+    if loaded is None:
+        return None
+    frames, landmarks = loaded
+    np.load(folder / "frames.npy", mmap_mode="r+")[index] = frames
+    moved = np.load(folder / "moved.npy", mmap_mode="r+")
+    for portrait in range(portraits):
+        warp = Warp(frames[portrait], landmarks[portrait])
+        for k, target in enumerate(landmarks):
+            moved[index, portrait, k] = warp(target)
+    return landmarks
+
+
+def _move(folder: Path, source: int, target: int) -> None:
+    """Close the gaps that unusable sequences leave."""
+    if source == target:
+        return
+    for name in ("frames", "moved"):
+        rows = np.load(folder / f"{name}.npy", mmap_mode="r+")
+        rows[target] = rows[source]
+
+
+def _render(frames: tuple[int, ...], size: int, sequence: "Sequence") -> "tuple[Frames, Landmarks] | None":
+    """The cross portrait and the chosen frames of a procedural sequence, and their landmarks."""
+    from emojibench.synth.render import render
+    from emojibench.synth.sequences import portrait_state
+
+    states = [portrait_state(sequence), *(sequence.motion.at(k) for k in frames)]
+    pictures = np.stack([render(sequence.identity, state, size) for state in states])
+    found = [_detector().detect(picture) for picture in pictures]
+    nothing = np.full((478, 3), np.nan, np.float32)
+    return _filled(pictures, np.stack([nothing if points is None else points for points in found]))
+
+
+def _read(dataset: "Dataset", frames: tuple[int, ...], clip_id: str) -> "tuple[Frames, Landmarks] | None":
+    """The chosen frames of a dataset's clip and their landmarks."""
+    truth = dataset.ground_truth(clip_id)
+    if truth is None:
+        raise UserError(f"dataset {dataset.name}: clip {clip_id} has no frames to learn from")
+    chosen = list(frames)
+    return _filled(truth[chosen], dataset.clip(clip_id).driving.landmarks[chosen])
+
+
+def _filled(frames: "Frames", landmarks: "Landmarks") -> "tuple[Frames, Landmarks] | None":
+    """Frames without a face repeat the nearest with one; None where they are too many."""
+    seen = np.flatnonzero(np.isfinite(landmarks).all(axis=(1, 2)))
+    if len(seen) < len(frames) - MISSES:
+        return None
+    nearest = [int(seen[np.abs(seen - k).argmin()]) for k in range(len(frames))]
+    return frames[nearest], landmarks[nearest]
+
+
+@cache
+def _detector() -> "Detector":
+    """This worker's own detector."""
+    from emojibench.faces.detector import open_detector
+
+    return open_detector()

@@ -1,0 +1,42 @@
+"""What decides a training, as data."""
+
+from dataclasses import dataclass
+
+PHASES = ("autoencoder", "frames", "clips", "decoder")
+"""In the order of training; `frames` and `clips` are phases 1 and 2 of the paper."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what the training computes, except the data."""
+
+    minutes: float
+    """Wall-clock budget; the learning rate reaches zero at its end."""
+    shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
+    """Of the budget: autoencoder, phase 1, phase 2, decoder."""
+    steps: tuple[int, int, int, int] | None = None
+    """Steps of the phases instead of a budget: reproducible to the bit on one machine."""
+    seed: int = 0
+    learning_rate: float = 6e-4
+    warm_up: int = 100
+    decay: float = 0.999
+    """Of the exponential moving average of the weights."""
+    crops: int = 16
+    """Autoencoder: crops in a batch."""
+    crop: int = 128
+    """Autoencoder: side of a crop, pixels."""
+    portraits: int = 8
+    """Phase 1: portraits in a batch; one of them is hidden, which trains the unconditional rows."""
+    targets: int = 4
+    """Phase 1: frames to generate for each portrait."""
+    clips: int = 2
+    """Phase 2: windows in a batch; every fifth batch hides the portraits."""
+    decoded: int = 8
+    """Last phase: frames in a batch."""
+    ffg: float = 1.0
+    """Weight of the FFG term; 0 leaves it out."""
+    bf16: bool = False
+    """Mixed precision."""
+    device: str = "cpu"
+    """Where to train: cpu, or cuda."""
+    checkpoint_minutes: float = 10.0

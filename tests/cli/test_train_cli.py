@@ -1,0 +1,136 @@
+"""`emojibench train` as a user starts it, on a model that is tiny and a dataset that was built."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
+
+from tiny_model import TINY
+
+from emojibench import training
+from emojibench.cli import app
+from emojibench.errors import UserError
+from reference_model import presets
+from reference_model.presets import Preset
+from reference_model.training_data import TrainingSet
+
+
+def test_a_benchmark_sequence_gives_windows_and_keyframes() -> None:
+    chosen = training.select(64)
+    assert chosen.frames == (0, 8, 16, *range(24, 41), 48, 56, 63)
+    runs = {tuple(chosen.frames[k] for k in window) for window in chosen.windows}
+    assert runs == {tuple(range(24, 40)), tuple(range(25, 41)), tuple(range(26, 39))}
+    far = [tuple(chosen.frames[k] for k in group) for group in chosen.keyframes]
+    assert (0, 8, 16, 24, 32, 40, 48, 56, 63) in far
+    assert all(len(group) > 1 for group in far)
+
+
+@pytest.mark.parametrize("total", [3, 5, 16, 17, 18, 100])
+def test_any_length_can_be_chosen_from(total: int) -> None:
+    chosen = training.select(total)
+    assert chosen.frames[0] == 0
+    assert chosen.frames[-1] == total - 1
+    for window in chosen.windows:
+        frames = [chosen.frames[k] for k in window]
+        assert frames == list(range(frames[0], frames[0] + len(frames)))
+        assert len(frames) == min(total, 16) or len(frames) == 13
+
+
+def test_too_short_sequences_are_refused() -> None:
+    with pytest.raises(UserError, match="at least 3 frames, got 2"):
+        training.select(2)
+
+
+def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of three sequences is unusable: the third moves up, with its own warped portraits."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0.3, 0.7, (3, 3, 478, 3)).astype(np.float32)
+    points[1] = np.nan
+    frames = rng.integers(0, 256, (3, 3, 32, 32, 3), np.uint8)
+    monkeypatch.setattr(training.multiprocessing, "get_context", lambda _name: _InProcess)
+
+    def load(index: str) -> tuple[np.ndarray, np.ndarray] | None:
+        return training._filled(frames[int(index)], points[int(index)])
+
+    data = training._prepare(
+        tmp_path, {"source": "test"}, 32, training.select(3), ["0", "1", "2"], load, portraits=1
+    )
+    assert np.array_equal(data.frames, frames[[0, 2]])
+    assert np.array_equal(data.landmarks, points[[0, 2]])
+    assert np.array_equal(data.moved[:, 0, 0], frames[[0, 2], 0])  # a portrait moved to itself
+    assert not np.array_equal(data.moved[:, 0, 1], frames[[0, 2], 0])
+
+
+class _InProcess:
+    """A pool of no processes."""
+
+    class Pool:
+        def __enter__(self) -> "_InProcess.Pool":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def imap(self, function, jobs, chunksize):  # type: ignore[no-untyped-def]
+            return map(function, jobs)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Preset:
+    monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
+
+    def made_up(_folder: Path, count: int, size: int) -> TrainingSet:
+        rng = np.random.default_rng(0)
+        frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
+        moved = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8)
+        landmarks = rng.uniform(0.3, 0.7, (count, 5, 478, 3)).astype(np.float32)
+        return TrainingSet(frames, landmarks, moved, ((1, 2, 3),), ((0, 4),))
+
+    monkeypatch.setattr(training, "synthetic", made_up)
+    return TINY
+
+
+def test_a_dry_run_says_what_a_step_takes(small: Preset) -> None:
+    result = CliRunner().invoke(app, ["train", "--preset", small.name, "--dry-run"])
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert set(told["seconds_a_step"]) == {"autoencoder", "frames", "clips", "decoder"}
+    assert told["peak_memory_mib"] > 10
+    assert told["parameters"] > 1000
+
+
+def test_training_leaves_weights_a_log_and_pictures(small: Preset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["train", "--preset", small.name, "--steps", "1,1,1,1", "--out", str(out)]
+    arguments += ["--identities", "4", "--validation", "1"]
+    (out).mkdir()
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == str(out / f"{small.name}.safetensors")
+    assert (out / f"{small.name}.safetensors").is_file()
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert records[-1]["validation"] == "final"
+    assert list((out / "tensorboard").glob("events.*"))
+    assert (out / "validation/final.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'"),
+        (["--steps", "1,2"], "--steps: expected four positive numbers"),
+        (["--steps", "1,2,3,0"], "--steps: expected four positive numbers"),
+        (["--device", "tpu"], "--device: expected cpu or cuda, got 'tpu'"),
+        (["--dataset", "/no/such/folder"], "unknown dataset '/no/such/folder'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["train", "--dry-run", *arguments])
+    assert isinstance(result.exception, UserError)
+    assert message in str(result.exception)
