@@ -13,6 +13,7 @@ from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Image, Landmarks
 from emojibench.dataset.sources import Source, manual_landmarks
 from emojibench.errors import DatasetError, MediaError
+from emojibench.faces.detector import Face
 
 
 class Settings(BaseModel):
@@ -100,7 +101,7 @@ def _store_portrait(root: Path, settings: Settings, source: Source) -> str:
         raise _UnusableError("no face found; landmarks placed by hand can lie beside it as .npz or .json")
     square = crop.head_square(face[None], size)
     head = crop.cut(picture, square, settings.size)
-    on_head = detector.detect(head) if by_hand is None else crop.to_square(by_hand, square, size)
+    on_head = detector.read(head) if by_hand is None else Face(crop.to_square(by_hand, square, size))
     if on_head is None:
         raise _UnusableError("the face found in the picture was not found again on its crop")
     _write_portrait(
@@ -131,7 +132,9 @@ def _store_driving(root: Path, settings: Settings, source: Source) -> str:
         )
     media.write_lossless(root / "driving" / f"{source.id}.mkv", heads, fps)
     landmarks.write_driving(root / "driving" / f"{source.id}.npz", driving)
-    _write_portrait(root, first_frame_id(source.id), heads[0], driving.landmarks[0], settings.detector)
+    pose = None if driving.transforms is None else driving.transforms[0]
+    face = Face(driving.landmarks[0], pose)
+    _write_portrait(root, first_frame_id(source.id), heads[0], face, settings.detector)
     step = f", one in {stride}" if stride > 1 else ""
     return f"frames {start} to {start + (settings.frames - 1) * stride}{step}"
 
@@ -167,6 +170,6 @@ def _first_faces(file: Path, settings: Settings, stride: int) -> tuple[int, Land
     return start, np.stack(faces), size
 
 
-def _write_portrait(root: Path, identity: str, head: Image, face: Landmarks, detector: str) -> None:
+def _write_portrait(root: Path, identity: str, head: Image, face: Face, detector: str) -> None:
     media.write_image(root / "portraits" / f"{identity}.png", head)
     landmarks.write_portrait(root / "portraits" / f"{identity}.npz", face, detector)
