@@ -11,6 +11,7 @@ from emojibench import media
 from emojibench.dataset import crop, landmarks
 from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Image, Landmarks
+from emojibench.dataset.heads import NoFaceError, cut_head
 from emojibench.dataset.sources import Source, manual_landmarks
 from emojibench.errors import DatasetError, MediaError
 from emojibench.faces.detector import Face
@@ -60,7 +61,7 @@ def add_portrait(root: Path, settings: Settings, source: Source) -> Item:
     """Crop a picture to the head and store it under `root` with its landmarks."""
     try:
         note = source.problem or _store_portrait(root, settings, source)
-    except (_UnusableError, MediaError, DatasetError) as why:
+    except (NoFaceError, MediaError, DatasetError) as why:
         return _item(source, "portrait", kept=False, reason=str(why))
     return _item(source, "portrait", kept=not source.problem, reason=note)
 
@@ -92,22 +93,12 @@ def _item(source: Source, kind: Literal["portrait", "driving"], *, kept: bool, r
 
 
 def _store_portrait(root: Path, settings: Settings, source: Source) -> str:
-    picture = media.read_image(source.file)
-    size = (picture.shape[1], picture.shape[0])
     by_hand = manual_landmarks(source.file)
     detector = shared_detector(settings.detector)
-    face = detector.detect(picture) if by_hand is None else by_hand
-    if face is None:
-        raise _UnusableError("no face found; landmarks placed by hand can lie beside it as .npz or .json")
-    square = crop.head_square(face[None], size)
-    head = crop.cut(picture, square, settings.size)
-    on_head = detector.read(head) if by_hand is None else Face(crop.to_square(by_hand, square, size))
-    if on_head is None:
-        raise _UnusableError("the face found in the picture was not found again on its crop")
-    _write_portrait(
-        root, source.id, head, on_head, settings.detector if by_hand is None else landmarks.MANUAL
-    )
-    small = f"enlarged: the head is {square.side} pixels wide" if square.side < settings.size else ""
+    head = cut_head(media.read_image(source.file), settings.size, detector, by_hand)
+    made_by = settings.detector if by_hand is None else landmarks.MANUAL
+    _write_portrait(root, source.id, head.image, head.face, made_by)
+    small = f"enlarged: the head is {head.side} pixels wide" if head.side < settings.size else ""
     return "; ".join(filter(None, ["landmarks placed by hand" if by_hand is not None else "", small]))
 
 
