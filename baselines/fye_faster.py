@@ -1,6 +1,6 @@
 """`fye-faster`: the reference model of this repository, driven by the target landmarks."""
 
-from baselines._options import parse
+from baselines._options import Kind, parse
 from emojibench.dataset.clip import Clip
 from emojibench.errors import UserError
 from emojibench.methods import Animation, Options, Progress
@@ -16,17 +16,24 @@ class FyeFaster:
     name = "fye-faster"
 
     def __init__(self, options: Options) -> None:
-        """Options: `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale).
+        """Options: `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32).
 
         Raises:
             UserError: an unknown option or preset, a value out of range, missing weights.
         """
-        given = parse(options, {"preset": str, "steps": int, "guidance": float}, method=self.name)
+        kinds: dict[str, Kind] = {
+            "preset": str,
+            "steps": int,
+            "guidance": float,
+            "dtype": ("fp32", "bf16", "fp16"),
+        }
+        given = parse(options, kinds, method=self.name)
         # Only now, so that a misspelt option is refused without loading a network library.
         from reference_model.pipeline import Pipeline
 
         try:
-            self._pipeline = Pipeline.from_preset(given.get("preset", "mini"))
+            dtype: str = given.get("dtype", "fp32")
+            self._pipeline = Pipeline.from_preset(given.get("preset", "mini"), dtype=dtype)
             preset = self._pipeline.preset
             self._steps: int = given.get("steps", preset.steps)
             self._guidance: float = given.get("guidance", preset.guidance)
@@ -34,6 +41,8 @@ class FyeFaster:
         except ValueError as error:
             raise UserError(f"{self.name}: {error}") from error
         settings = f"{self._steps}-steps-guidance-{self._guidance:g}"
+        if dtype != "fp32":
+            settings += f"-{dtype}"
         self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
 
     def animate(self, clip: Clip, *, seed: int, progress: Progress) -> Animation:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from emojibench import registry
+from emojibench.faces.detector import gives_transforms
 
 
 class Protocol(BaseModel):
@@ -51,8 +52,17 @@ class Protocol(BaseModel):
         return [f"{key}: {ours[key]} / {theirs[key]}" for key in ours if ours[key] != theirs[key]]
 
 
+WITH_TRANSFORMS = (
+    "self: driving landmarks; cross: motion alignment 2 (head transforms, as released), "
+    "motion alignment 1 where landmarks lack them"
+)
+"""`Protocol.targets` of a detector that gives head transforms."""
+
+
 def default(detector: str, **overrides: Any) -> Protocol:
     """The benchmark's own protocol with the detector of this run."""
+    if gives_transforms(detector):
+        overrides = {"targets": WITH_TRANSFORMS} | overrides
     return Protocol(detector=detector, metrics=_builtin_versions(), **overrides)
 
 

@@ -1,10 +1,11 @@
-"""Motion alignment (paper section 4.1) from plain 478-point landmarks.
+"""Motion alignment (paper section 4.1): the driving person's expression and head pose on the portrait's own face.
 
-The driving person's expression and head pose are carried over to the portrait's own facial geometry. A face
-is treated as a rigid head under scaled orthography: a similarity transform fitted on points that hardly move
-with the expression gives its pose, and what remains after undoing the pose is the expression.
+`align` needs plain 478-point landmarks. A face is treated as a rigid head under scaled orthography: a similarity
+transform fitted on points that hardly move with the expression gives its pose, and what remains after undoing the
+pose is the expression. `align_with_transforms` is the released computation, for landmarks that come with head
+transforms and blendshapes.
 
-Conventions of the released code, kept here: expression offsets are relative to the driving's most neutral
+Conventions of the released code, kept by both: expression offsets are relative to the driving's most neutral
 frame; the driving's rotation is taken absolutely (the portrait's own head pose is not kept); translation is
 relative, t_i - t_0 + t_r; irises keep their relative place in the box of the eyelid points.
 """
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reference_model.face_geometry import VERTICES, canonical_faces, project
 
 Array = NDArray[np.float64]
 
@@ -123,15 +126,9 @@ def align(
     Raises:
         ValueError: wrong shapes or sizes, a portrait without landmarks, no driving frame with a face.
     """
-    portrait = _pixels(np.asarray(portrait_landmarks, np.float64)[None], portrait_size, "portrait")[0]
-    driving = _pixels(np.asarray(driving_landmarks, np.float64), driving_size, "driving")
-    if np.isnan(portrait).any():
-        raise ValueError(
-            "portrait_landmarks: expected 478 finite points, got NaN (no face); supply landmarks"
-        )
-    detected = np.flatnonzero(~np.isnan(driving).any(axis=(1, 2)))
-    if len(detected) == 0:
-        raise ValueError(f"driving_landmarks: none of the {len(driving)} frames has a face")
+    portrait, driving, detected = _checked(
+        portrait_landmarks, driving_landmarks, portrait_size=portrait_size, driving_size=driving_size
+    )
     frames = driving[detected]
 
     # Expression: what is left of each frame in the head frame of the first one, relative to the neutral.
@@ -149,9 +146,108 @@ def align(
     moved = Pose(pose.scale, pose.rotation @ turn, pivot + travel).apply(portrait - pivot + offsets)
     _place_irises(moved, frames)
 
-    aligned = np.full((len(driving), POINTS, 3), np.nan, np.float32)
+    return _normalised(moved, detected, len(driving), portrait_size)
+
+
+def align_with_transforms(
+    portrait_landmarks: NDArray[np.floating],
+    driving_landmarks: NDArray[np.floating],
+    *,
+    portrait_transform: NDArray[np.floating],
+    driving_transforms: NDArray[np.floating],
+    driving_blendshapes: NDArray[np.floating],
+    portrait_size: tuple[int, int],
+    driving_size: tuple[int, int],
+) -> NDArray[np.float32]:
+    """As `align`, by the released computation: on faces in centimetres, through a perspective camera.
+
+    The released code drops the first frame of the result; here all are kept.
+
+    Args:
+        portrait_landmarks: (478, 3), x and y as fractions of width and height, z in units of x.
+        driving_landmarks: (T, 478, 3), the same of the driving frames; NaN where no face was found.
+        portrait_transform: (4, 4) rigid, MediaPipe's canonical face to camera, cm.
+        driving_transforms: (T, 4, 4), the same of the driving frames; read where there is a face.
+        driving_blendshapes: (T, 52) expression coefficients, MediaPipe's `_neutral` first; read where there is a
+            face. The frame with the smallest sum of the other 51 is the neutral one.
+        portrait_size: (width, height) of the portrait, pixels.
+        driving_size: (width, height) of the driving frames, pixels.
+
+    Returns:
+        (T, 478, 3) float32, normalised by the portrait's size; frames without a driving face stay NaN. Depth is
+        known relative to the face only, so the mean of z is the portrait's throughout.
+
+    Raises:
+        ValueError: wrong shapes or sizes, a portrait without landmarks, no driving frame with a face, a transform
+            that does not belong to its landmarks, blendshapes that are not finite.
+    """
+    portrait, driving, detected = _checked(
+        portrait_landmarks, driving_landmarks, portrait_size=portrait_size, driving_size=driving_size
+    )
+    frames, count = driving[detected], len(driving)
+    transform = _shaped(portrait_transform, (4, 4), "portrait_transform")
+    transforms = _shaped(driving_transforms, (count, 4, 4), "driving_transforms")[detected]
+    blendshapes = _shaped(driving_blendshapes, (count, 52), "driving_blendshapes")[detected]
+    if not np.isfinite(blendshapes).all():
+        raise ValueError("driving_blendshapes: expected finite values where there is a face")
+    own = _canonical(portrait[None], transform[None], portrait_size, "portrait_transform")[0]
+    shapes = _canonical(frames, transforms, driving_size, "driving_transforms")
+
+    neutral = shapes[blendshapes[:, 1:].sum(1).argmin()]
+    translations = transforms[:, :3, 3]
+    travel = translations - translations[0] + transform[:3, 3]
+    moved = (shapes - neutral + own) @ transforms[:, :3, :3].transpose(0, 2, 1) + travel[:, None]
+
     width, height = portrait_size
-    aligned[detected] = moved / (width, height, width)
+    points = np.zeros((len(frames), POINTS, 3))
+    points[:, :VERTICES] = project(moved, portrait_size) * (width, height, width)
+    points[:, :VERTICES, 2] += portrait[:VERTICES, 2].mean()
+    _place_irises(points, frames)
+    return _normalised(points, detected, count, portrait_size)
+
+
+def _canonical(pixels: Array, transforms: Array, size: tuple[int, int], name: str) -> Array:
+    """`canonical_faces` of (T, 478, 3) isotropic pixels; its error opens with the argument's name."""
+    width, height = size
+    try:
+        return canonical_faces(pixels / (width, height, width), transforms, size)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _checked(
+    portrait_landmarks: NDArray[np.floating],
+    driving_landmarks: NDArray[np.floating],
+    *,
+    portrait_size: tuple[int, int],
+    driving_size: tuple[int, int],
+) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Portrait (478, 3) and driving (T, 478, 3) in isotropic pixels, and the indices of frames with a face."""
+    portrait = _pixels(np.asarray(portrait_landmarks, np.float64)[None], portrait_size, "portrait")[0]
+    driving = _pixels(np.asarray(driving_landmarks, np.float64), driving_size, "driving")
+    if np.isnan(portrait).any():
+        raise ValueError(
+            "portrait_landmarks: expected 478 finite points, got NaN (no face); supply landmarks"
+        )
+    detected = np.flatnonzero(~np.isnan(driving).any(axis=(1, 2)))
+    if len(detected) == 0:
+        raise ValueError(f"driving_landmarks: none of the {len(driving)} frames has a face")
+    return portrait, driving, detected
+
+
+def _shaped(values: NDArray[np.floating], shape: tuple[int, ...], name: str) -> Array:
+    if values.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {values.shape}")
+    return np.asarray(values, np.float64)
+
+
+def _normalised(
+    points: Array, detected: NDArray[np.intp], count: int, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(count, 478, 3) fractions of `size`: `points` in pixels in the frames `detected`, NaN elsewhere."""
+    width, height = size
+    aligned = np.full((count, POINTS, 3), np.nan, np.float32)
+    aligned[detected] = points / (width, height, width)
     return aligned
 
 

@@ -2,7 +2,7 @@
 
 The contour of the face is left out, so that the driving person's face shape does not leak into the result;
 the pupils are in, so that the gaze follows. Edges and colours are those of the released drawings; the ridge
-of the nose and the outer lips are ours and optional.
+of the nose, the outer lips and a visible contour are ours and optional.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,14 @@ class Stroke(NamedTuple):
     """RGB."""
 
 
+CONTOUR = (21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
+           288, 361, 323, 454, 356, 389, 251)  # fmt: skip
+"""Outline of the face without the forehead."""
+
 # Order matters where strokes meet: later ones lie on top.
 GROUPS: dict[str, tuple[Stroke, ...]] = {
+    # Drawn in black by the released code, which hides it; a colour of our own for the variants that show it.
+    "contour": (Stroke(CONTOUR, (255, 255, 255)),),
     "eyes": (
         Stroke((263, 249, 390, 373, 374, 380, 381, 382, 362), (180, 200, 10)),
         Stroke((263, 466, 388, 387, 386, 385, 384, 398, 362), (180, 200, 10)),
@@ -56,12 +62,20 @@ GROUPS: dict[str, tuple[Stroke, ...]] = {
 EXPRESSION_AWARE = ("eyes", "brows", "lips", "pupils")
 """What the released code draws."""
 
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "expression-aware": EXPRESSION_AWARE,
+    "with-contour": ("contour", *EXPRESSION_AWARE),
+    "without-pupils": ("eyes", "brows", "lips"),
+    "plain-2d": ("contour", "eyes", "brows", "nose", "lips", "outer-lips"),
+}
+"""Rows of the landmark ablation (paper, Table 4): name to `groups` of `draw`.
+
+`plain-2d` is every stroke of ordinary face landmarks, which have no pupils; the ablation draws it from the driving
+points as detected, the others from points aligned to the portrait.
+"""
+
 PUPILS = (473, 468)
 PUPIL_COLOUR = (255, 0, 0)
-
-CONTOUR = (21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
-           288, 361, 323, 454, 356, 389, 251)  # fmt: skip
-"""Outline of the face without the forehead."""
 
 EXPRESSION_POINTS = tuple(
     sorted({p for name in ("eyes", "brows", "lips", "outer-lips") for s in GROUPS[name] for p in s.points})

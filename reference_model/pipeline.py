@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reference_model import checkpoint, landmarks, presets
+from reference_model import checkpoint, landmarks, precision, presets
 from reference_model.checkpoint import Model
 from reference_model.sampler import Guided, Predict, progressive
 from reference_model.schedule import clip_noise, ddim
@@ -37,24 +37,41 @@ class Animated:
 class Pipeline:
     """FYE-Faster on arrays."""
 
-    def __init__(self, model: Model, digest: str = "untrained") -> None:
-        """Wrap a model; `digest` names its weights."""
-        self.model = model.eval().requires_grad_(False)
+    def __init__(
+        self, model: Model, digest: str = "untrained", *, device: str = "cpu", dtype: str = "fp32"
+    ) -> None:
+        """Wrap a model.
+
+        Args:
+            model: moved to the device and cast in place.
+            digest: names its weights.
+            device: `cpu`, `cuda`, or `auto`: CUDA where there is some.
+            dtype: of the networks, `fp32`, `bf16` or `fp16`. The noise is drawn and kept in fp32 on any device.
+
+        Raises:
+            ValueError: unknown device or dtype, or CUDA where there is none.
+        """
+        self.device, self.dtype = precision.device(device), precision.dtype(dtype)
+        self.model = model.eval().requires_grad_(False).to(self.device)
+        if self.dtype != torch.float32:
+            precision.cast(self.model, self.dtype)
         self.preset = model.preset
         self.digest = digest
 
     @classmethod
-    def from_preset(cls, name: str = "mini", weights: Path | None = None) -> Self:
+    def from_preset(
+        cls, name: str = "mini", weights: Path | None = None, *, device: str = "cpu", dtype: str = "fp32"
+    ) -> Self:
         """Load a preset with the packaged weights, or with those of a file.
 
         Raises:
-            ValueError: unknown preset, missing or unfit weights.
+            ValueError: unknown preset, missing or unfit weights, or as the constructor.
         """
         preset = presets.get(name)
         path = weights or checkpoint.packaged(preset)
         model = Model(preset)
         checkpoint.load(model, path)
-        return cls(model, checkpoint.digest(path))
+        return cls(model, checkpoint.digest(path), device=device, dtype=dtype)
 
     def animate(
         self,
@@ -82,6 +99,7 @@ class Pipeline:
 
         Raises:
             ValueError: wrong shapes or types, no frame with a face, steps or guidance out of range.
+            MemoryError: the GPU's memory is not enough.
         """
         steps = self.preset.steps if steps is None else steps
         guidance = self.preset.guidance if guidance is None else guidance
@@ -92,16 +110,16 @@ class Pipeline:
             raise ValueError(f"portrait_landmarks: expected (478, 3), got {portrait_landmarks.shape}")
         target = landmarks.hold_nearest(target_landmarks)
         seconds: dict[str, float] = {}
-        with torch.inference_mode():
+        with self._ready():
             with _timed(seconds, "condition"):
-                subject = Subject(portrait, portrait_landmarks, target, self.preset)
+                subject = Subject(portrait, portrait_landmarks, target, self.preset, self.device)
                 still = self.model.autoencoder.encode(subject.still)
                 animator = self.model.animator
-                animator.remember(animator.look(still, condition_maps(subject.own, self.preset)))
+                animator.remember(animator.look(still, self._maps(subject.own)))
             scheduler = ddim(steps)
 
             def condition(frames: list[int], anchors: Tensor | None) -> Predict:
-                maps = condition_maps(target[frames], self.preset)
+                maps = self._maps(target[frames])
                 moved = self.model.autoencoder.encode(subject.moved(frames))
                 places = animator.place(maps[None], still, moved.transpose(0, 1)[None], anchors)
                 return Guided(
@@ -121,7 +139,7 @@ class Pipeline:
                 )
                 latents = progressive(
                     condition,
-                    self.preset.temperature * noise,
+                    self.preset.temperature * noise.to(self.device),
                     scheduler,
                     length=self.preset.window,
                     progress=progress or _silent,
@@ -136,6 +154,22 @@ class Pipeline:
             raise ValueError(f"steps: expected 1 to 1000, got {steps}")
         if not 1 <= guidance <= 50:
             raise ValueError(f"guidance: expected 1 (off) to 50, got {guidance}")
+
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """No gradients; this pipeline's precision; a GPU without memory left is an error that helps."""
+        mixed = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        try:
+            with torch.inference_mode(), mixed:
+                yield
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(
+                f"the GPU's memory is not enough for preset {self.preset.name}; dtype bf16 or fp16 takes less of "
+                "it, device cpu none"
+            ) from error
+
+    def _maps(self, points: NDArray[np.floating]) -> Tensor:
+        return condition_maps(points, self.preset).to(self.device)
 
     def _decode(self, latents: Tensor, subject: "Subject", size: tuple[int, int]) -> Frames:
         """(T, C, h, w) latents to (T, height, width, 3) frames."""
@@ -157,12 +191,13 @@ class Subject:
         own: NDArray[np.floating] | None,
         target: NDArray[np.floating],
         preset: presets.Preset,
+        device: torch.device,
     ) -> None:
         """Take (H, W, 3) uint8, its landmarks (478, 3) or None, and targets (T, 478, 3), none of them NaN."""
         side = preset.resolution
         area = cv2.INTER_AREA if max(portrait.shape) > side else cv2.INTER_CUBIC
         pixels = cv2.resize(portrait, (side, side), interpolation=area)
-        self.still = to_tensor(pixels[None])
+        self.still = to_tensor(pixels[None]).to(device)
         """(1, 3, H, W) in [-1, 1]."""
         self.own = np.full((1, 478, 3), np.nan) if own is None else own[None]
         """(1, 478, 3), NaN where unknown."""
@@ -176,7 +211,7 @@ class Subject:
         """
         if self._warp is None:
             return self.still.expand(len(frames), -1, -1, -1)
-        return to_tensor(np.stack([self._warp(self._target[k]) for k in frames]))
+        return to_tensor(np.stack([self._warp(self._target[k]) for k in frames])).to(self.still.device)
 
 
 def condition_maps(points: NDArray[np.floating], preset: presets.Preset) -> Tensor:
@@ -193,13 +228,15 @@ def to_tensor(frames: Frames) -> Tensor:
 def to_frames(pictures: Tensor) -> Frames:
     """(N, 3, H, W) in [-1, 1] to (N, H, W, 3) uint8."""
     scaled = ((pictures.float().clamp(-1, 1) + 1) * 127.5).round()
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
+    if torch.cuda.is_initialized():  # its work is queued, not done
+        torch.cuda.synchronize()
     seconds[stage] = time.perf_counter() - start
 
 

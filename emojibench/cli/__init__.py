@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from emojibench.cli import data, gate, listing, report, run, score, train, weights
+from emojibench.cli import animate, data, gate, listing, report, run, score, train, weights
 from emojibench.errors import UnavailableError, UserError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("gate")(gate.gate)
+app.command("animate")(animate.animate)
 app.command("train")(train.train)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)

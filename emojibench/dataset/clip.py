@@ -67,6 +67,8 @@ class Clip:
     driving: DrivingSequence
     load_driving_frames: Callable[[], Frames] | None = None
     """Decodes the driving video at the protocol's resolution; None where only landmarks exist."""
+    portrait_transform: NDArray[np.float64] | None = None
+    """(4, 4) rigid head pose on the portrait, canonical face to camera, cm; only the `.task` detector gives it."""
 
     @property
     def frames(self) -> int:

@@ -111,9 +111,10 @@ class Dataset:
             subject=entry.subject,
             driving_subject=entry.driving_subject,
             portrait=portrait,
-            portrait_landmarks=face,
+            portrait_landmarks=None if face is None else face.landmarks,
             driving=driving,
             load_driving_frames=None if video is None else partial(self._video, video, entry.frames),
+            portrait_transform=None if face is None else face.transform,
         )
 
     def ground_truth(self, clip_id: str) -> Frames | None:

@@ -108,7 +108,7 @@ class EmbeddedFiles:
 
     def _portrait(self, file: Path, image: Image) -> None:
         media.write_image(file.with_suffix(".png"), image)
-        found = shared_detector(self._detector).detect(image)
+        found = shared_detector(self._detector).read(image)
         landmarks.write_portrait(file.with_suffix(".npz"), found, self._detector)
 
     def _driving(self, file: Path, frames: Iterable[Image]) -> None:

@@ -11,8 +11,10 @@ from emojibench import media
 from emojibench.dataset import crop, landmarks
 from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Image, Landmarks
+from emojibench.dataset.heads import NoFaceError, cut_head
 from emojibench.dataset.sources import Source, manual_landmarks
 from emojibench.errors import DatasetError, MediaError
+from emojibench.faces.detector import Face
 
 
 class Settings(BaseModel):
@@ -59,7 +61,7 @@ def add_portrait(root: Path, settings: Settings, source: Source) -> Item:
     """Crop a picture to the head and store it under `root` with its landmarks."""
     try:
         note = source.problem or _store_portrait(root, settings, source)
-    except (_UnusableError, MediaError, DatasetError) as why:
+    except (NoFaceError, MediaError, DatasetError) as why:
         return _item(source, "portrait", kept=False, reason=str(why))
     return _item(source, "portrait", kept=not source.problem, reason=note)
 
@@ -91,22 +93,12 @@ def _item(source: Source, kind: Literal["portrait", "driving"], *, kept: bool, r
 
 
 def _store_portrait(root: Path, settings: Settings, source: Source) -> str:
-    picture = media.read_image(source.file)
-    size = (picture.shape[1], picture.shape[0])
     by_hand = manual_landmarks(source.file)
     detector = shared_detector(settings.detector)
-    face = detector.detect(picture) if by_hand is None else by_hand
-    if face is None:
-        raise _UnusableError("no face found; landmarks placed by hand can lie beside it as .npz or .json")
-    square = crop.head_square(face[None], size)
-    head = crop.cut(picture, square, settings.size)
-    on_head = detector.detect(head) if by_hand is None else crop.to_square(by_hand, square, size)
-    if on_head is None:
-        raise _UnusableError("the face found in the picture was not found again on its crop")
-    _write_portrait(
-        root, source.id, head, on_head, settings.detector if by_hand is None else landmarks.MANUAL
-    )
-    small = f"enlarged: the head is {square.side} pixels wide" if square.side < settings.size else ""
+    head = cut_head(media.read_image(source.file), settings.size, detector, by_hand)
+    made_by = settings.detector if by_hand is None else landmarks.MANUAL
+    _write_portrait(root, source.id, head.image, head.face, made_by)
+    small = f"enlarged: the head is {head.side} pixels wide" if head.side < settings.size else ""
     return "; ".join(filter(None, ["landmarks placed by hand" if by_hand is not None else "", small]))
 
 
@@ -131,7 +123,9 @@ def _store_driving(root: Path, settings: Settings, source: Source) -> str:
         )
     media.write_lossless(root / "driving" / f"{source.id}.mkv", heads, fps)
     landmarks.write_driving(root / "driving" / f"{source.id}.npz", driving)
-    _write_portrait(root, first_frame_id(source.id), heads[0], driving.landmarks[0], settings.detector)
+    pose = None if driving.transforms is None else driving.transforms[0]
+    face = Face(driving.landmarks[0], pose)
+    _write_portrait(root, first_frame_id(source.id), heads[0], face, settings.detector)
     step = f", one in {stride}" if stride > 1 else ""
     return f"frames {start} to {start + (settings.frames - 1) * stride}{step}"
 
@@ -167,6 +161,6 @@ def _first_faces(file: Path, settings: Settings, stride: int) -> tuple[int, Land
     return start, np.stack(faces), size
 
 
-def _write_portrait(root: Path, identity: str, head: Image, face: Landmarks, detector: str) -> None:
+def _write_portrait(root: Path, identity: str, head: Image, face: Face, detector: str) -> None:
     media.write_image(root / "portraits" / f"{identity}.png", head)
     landmarks.write_portrait(root / "portraits" / f"{identity}.npz", face, detector)

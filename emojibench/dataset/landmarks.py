@@ -7,6 +7,7 @@
 | `detector` | text | id of the detector, or `manual` for landmarks supplied by hand |
 | `fps`, `size` | float; (width, height) | of the frames; driving only |
 | `transforms`, `blendshapes` | (T, 4, 4) float64; (T, 52) float32 | optional; driving only |
+| `transform` | (4, 4) float64 | optional; portrait only |
 """
 
 import io
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from emojibench.dataset.clip import DrivingSequence, Landmarks
 from emojibench.errors import DatasetError
+from emojibench.faces.detector import Face
 from emojibench.faces.topology import POINTS
 from emojibench.media import write_bytes
 
@@ -28,15 +30,21 @@ _REACH = (-1.5, 2.5)
 """Normalised landmarks outside of this are pixels or garbage: a face may leave the picture a little."""
 
 
-def write_portrait(path: Path, landmarks: Landmarks | None, detector: str) -> None:
-    """Write the landmarks (478, 3) of a portrait, or that it has no face (None)."""
-    found = landmarks is not None
-    points = landmarks if found else np.full((POINTS, 3), np.nan)
-    _save(path, landmarks=np.float32(points), detected=np.bool_(found), detector=np.str_(detector))
+def write_portrait(path: Path, face: Face | None, detector: str) -> None:
+    """Write landmarks and, where known, head transform of a portrait, or that it has no face (None)."""
+    points = np.full((POINTS, 3), np.nan) if face is None else face.landmarks
+    arrays: dict[str, Any] = {
+        "landmarks": np.float32(points),
+        "detected": np.bool_(face is not None),
+        "detector": np.str_(detector),
+    }
+    if face is not None and face.transform is not None:
+        arrays["transform"] = np.float64(face.transform)
+    _save(path, **arrays)
 
 
-def read_portrait(path: Path) -> tuple[Landmarks | None, str]:
-    """Landmarks (478, 3) of a portrait, or None without a face; and the detector's id.
+def read_portrait(path: Path) -> tuple[Face | None, str]:
+    """Landmarks and, where known, head transform of a portrait, or None without a face; and the detector's id.
 
     Raises:
         DatasetError: missing, malformed, NaN where a face is claimed, out of range.
@@ -44,7 +52,10 @@ def read_portrait(path: Path) -> tuple[Landmarks | None, str]:
     arrays = _load(path)
     landmarks = checked_landmarks(arrays["landmarks"], str(path), dimensions=2)
     detected = _checked_detected(arrays, landmarks[None], str(path))
-    return (landmarks if detected[0] else None), str(arrays["detector"])
+    poses = {name: values[None] for name, values in arrays.items() if name == "transform"}
+    transform = _checked_extra(poses, "transform", (1, 4, 4), detected, path)
+    face = Face(landmarks, None if transform is None else transform[0].astype(np.float64))
+    return (face if detected[0] else None), str(arrays["detector"])
 
 
 def write_driving(path: Path, driving: DrivingSequence) -> None:

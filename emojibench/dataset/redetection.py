@@ -69,5 +69,5 @@ class RedetectedFiles:
         if landmarks.read_portrait(source)[1] == landmarks.MANUAL:
             return source
         image = read_image(self._files.path(self._portraits[relative]))
-        landmarks.write_portrait(made, shared_detector(self._detector).detect(image), self._detector)
+        landmarks.write_portrait(made, shared_detector(self._detector).read(image), self._detector)
         return made

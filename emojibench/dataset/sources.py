@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,10 +99,20 @@ def manual_landmarks(picture: Path) -> Landmarks | None:
     Raises:
         DatasetError: the file is there but malformed.
     """
-    beside = [file for suffix in LANDMARK_FILES if (file := picture.with_suffix(suffix)).is_file()]
-    if not beside:
-        return None
-    file = beside[0]
+    for suffix in LANDMARK_FILES:
+        if (file := picture.with_suffix(suffix)).is_file():
+            return read_manual_landmarks(file)
+    return None
+
+
+def read_manual_landmarks(file: Path) -> Landmarks:
+    """Landmarks (478, 3) that somebody placed by hand, from a file as `manual_landmarks` describes.
+
+    Raises:
+        DatasetError: no such file, neither .npz nor .json, or malformed.
+    """
+    if file.suffix not in LANDMARK_FILES:
+        raise DatasetError(f"{file}: expected landmarks as {' or '.join(LANDMARK_FILES)}")
     try:
         if file.suffix == ".npz":
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
@@ -109,7 +120,11 @@ def manual_landmarks(picture: Path) -> Landmarks | None:
         else:
             content = json.loads(file.read_text(encoding="utf-8"))
             points = np.array(content["landmarks"] if isinstance(content, dict) else content, np.float64)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+    except FileNotFoundError:
+        raise DatasetError(f"{file}: no such landmark file") from None
+    except KeyError:
+        raise DatasetError(f"{file}: holds no `landmarks`") from None
+    except (OSError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{file}: not readable as landmarks: {error}") from error
     landmarks = checked_landmarks(points, str(file), dimensions=2)
     if np.isnan(landmarks).any():

@@ -112,6 +112,11 @@ def detector_id(name: str = "auto") -> str:
     return _identify(_choose(name))
 
 
+def gives_transforms(identity: str) -> bool:
+    """Whether the detector with this id gives head transforms and blendshapes beside landmarks."""
+    return identity.startswith("mediapipe-facelandmarker-")
+
+
 def open_detector(name: str = "auto") -> Detector:
     """Open a detector by name or by id.
 

@@ -75,16 +75,18 @@ def write_lossless(path: Path, frames: Iterable[Image], fps: float) -> None:
     _write(path, frames, fps, codec="ffv1", pixels="bgr0", options=options)
 
 
-def write_preview(path: Path, frames: Iterable[Image], fps: float) -> None:
+def write_preview(path: Path, frames: Iterable[Image], fps: float, *, watermark: bool = True) -> None:
     """Write an H.264 (yuv420p) MP4 that any player shows, with `WATERMARK` drawn on a copy of each frame.
 
-    Odd sides grow by one repeated row or column, because yuv420p needs even ones.
+    Without `watermark` the frames stay as they are. Odd sides grow by one repeated row or column, because yuv420p
+    needs even ones.
 
     Raises:
         UserError: the file cannot be written.
     """
     options = {"crf": "18", "preset": "veryfast"}
-    _write(path, map(_marked, frames), fps, codec="libx264", pixels="yuv420p", options=options)
+    shown = map(_marked if watermark else _even, frames)
+    _write(path, shown, fps, codec="libx264", pixels="yuv420p", options=options)
 
 
 @contextmanager
@@ -181,12 +183,18 @@ def _write(
         container.mux(stream.encode(None))
 
 
+def _even(frame: Image) -> Image:
+    """A copy of `frame` with even sides."""
+    height, width = frame.shape[:2]
+    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
 def _marked(frame: Image) -> Image:
     """A copy of `frame` with even sides and the watermark in its lower left corner."""
     import cv2
 
     height, width = frame.shape[:2]
-    marked = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    marked = _even(frame)
     scale = min(height, width) / 560
     (text_width, text_height), below = cv2.getTextSize(WATERMARK, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     margin = max(2, text_height // 2)

@@ -34,6 +34,7 @@ def clip(frames: int = 2, *, face: bool = True) -> Clip:
         ({"step": "4"}, "Did you mean 'steps'"),
         ({"steps": "many"}, "expected a whole number, got 'many'"),
         ({"preset": "minni"}, "Did you mean 'mini'"),
+        ({"dtype": "fp8"}, "expected one of fp32, bf16, fp16, got 'fp8'"),
     ],
 )
 def test_bad_options_are_user_errors(options: dict[str, str], message: str) -> None:
@@ -51,9 +52,11 @@ def test_options_out_of_range_are_user_errors() -> None:
 
 @needs_weights
 def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
-    method, other = FyeFaster({"steps": "2"}), FyeFaster({"steps": "3"})
+    chosen = ({"steps": "2"}, {"steps": "3"}, {"steps": "2", "dtype": "bf16"})
+    method, *others = map(FyeFaster, chosen)
     assert isinstance(method, Method)
-    assert method.revision != other.revision
+    assert len({method.revision, *(other.revision for other in others)}) == 3
+    assert FyeFaster({"steps": "2", "dtype": "fp32"}).revision == method.revision
 
 
 @needs_weights

@@ -95,11 +95,11 @@ def test_domains_come_from_table_or_subfolder(built):
 def test_landmarks_placed_by_hand_move_with_the_crop(built, user_files):
     folder, report = built
     assert item(report, "by_hand.png").reason.startswith("landmarks placed by hand; enlarged")
-    points, detector = read_portrait(folder / "portraits" / "by_hand.npz")
+    face, detector = read_portrait(folder / "portraits" / "by_hand.npz")
     assert detector == "manual"
     placed = np.load(user_files / "portraits" / "by_hand.npz")["landmarks"]
     square = crop.head_square(placed[None], (120, 120))
-    back = points * square.side + np.array([square.left, square.top, 0])
+    back = face.landmarks * square.side + np.array([square.left, square.top, 0])
     assert back == pytest.approx(placed * 120, abs=1e-3)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from emojibench.dataset.clip import DrivingSequence
 from emojibench.dataset.landmarks import read_driving, read_portrait, write_driving, write_portrait
 from emojibench.errors import DatasetError
+from emojibench.faces.detector import Face
 
 
 def driving(frames=5, missing=(2,), rich=True, seed=0):
@@ -42,6 +43,32 @@ def test_same_sequence_same_bytes(tmp_path):
 def test_a_portrait_may_have_no_face(tmp_path):
     write_portrait(tmp_path / "none.npz", None, "test")
     assert read_portrait(tmp_path / "none.npz") == (None, "test")
+
+
+def portrait_file(path, **arrays):
+    write_portrait(path, Face(driving().landmarks[0], np.eye(4)), "test")
+    change(path, **arrays)
+    return path
+
+
+def test_a_portrait_keeps_its_head_transform(tmp_path):
+    face, detector = read_portrait(portrait_file(tmp_path / "posed.npz"))
+    assert np.array_equal(face.landmarks, driving().landmarks[0])
+    assert np.array_equal(face.transform, np.eye(4))
+    assert detector == "test"
+    assert read_portrait(portrait_file(tmp_path / "plain.npz", transform=None))[0].transform is None
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (np.eye(3), r"transform.*expected floats \(1, 4, 4\)"),
+        (np.eye(4) * np.nan, "transform are not finite"),
+    ],
+)
+def test_a_bad_head_transform_is_named(tmp_path, transform, message):
+    with pytest.raises(DatasetError, match=rf"bad.npz: {message}"):
+        read_portrait(portrait_file(tmp_path / "bad.npz", transform=transform))
 
 
 def change(path, **arrays):

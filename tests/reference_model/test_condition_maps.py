@@ -18,7 +18,40 @@ def test_maps_show_what_was_asked_for() -> None:
     assert (pupils == landmarks.PUPIL_COLOUR).all(-1).sum() == 72
 
 
-def test_the_contour_is_never_drawn() -> None:
+def colours(maps: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(colour) for colour in maps.reshape(-1, 3).tolist()} - {(0, 0, 0)}
+
+
+def test_variants_of_the_ablation_differ_by_just_what_they_are_named_for() -> None:
+    points = normalised()
+    maps = {name: landmarks.draw(points, (256, 256), groups=g) for name, g in landmarks.VARIANTS.items()}
+    whole = maps["expression-aware"]
+    assert np.array_equal(whole, landmarks.draw(points, (256, 256)))
+
+    contour = landmarks.draw(points, (256, 256), groups=("contour",))
+    changed = (maps["with-contour"] != whole).any(-1)
+    assert changed.any()
+    assert not (changed & ~contour.any(-1)).any()  # it lies below everything else
+
+    changed = (maps["without-pupils"] != whole).any(-1)
+    assert (whole[changed] == landmarks.PUPIL_COLOUR).all()
+    assert landmarks.PUPIL_COLOUR not in colours(maps["without-pupils"])
+
+    every_stroke = {stroke.colour for group in landmarks.GROUPS.values() for stroke in group}
+    assert colours(maps["plain-2d"]) == every_stroke
+
+
+def test_the_contour_leaves_out_the_forehead_and_ignores_other_points() -> None:
+    turns = np.linspace(-np.pi / 4, 5 * np.pi / 4, len(landmarks.CONTOUR))
+    points = np.full((1, 478, 3), 0.5)
+    points[0, list(landmarks.CONTOUR), 0] = 0.5 - 0.25 * np.cos(turns)
+    points[0, list(landmarks.CONTOUR), 1] = 0.5 + 0.25 * np.sin(turns)
+    rows, columns = np.nonzero(landmarks.draw(points, (200, 200), groups=("contour",))[0].any(-1))
+    assert np.hypot(rows - 100, columns - 100) == pytest.approx(50, abs=1.5)
+    assert rows.min() > 100 - 50 * np.sin(np.pi / 4) - 3
+
+
+def test_the_contour_is_not_drawn_unless_asked_for() -> None:
     points = np.full((1, 478, 3), 2.0)
     points[0, list(landmarks.CONTOUR), :2] = np.random.default_rng(0).random((len(landmarks.CONTOUR), 2))
     assert not landmarks.draw(points, (64, 64)).any()

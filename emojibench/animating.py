@@ -1,0 +1,226 @@
+"""One portrait and one driving sequence become a video: what `emojibench animate` does."""
+
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emojibench import media
+from emojibench.dataset import landmarks
+from emojibench.dataset.cache import shared_detector
+from emojibench.dataset.clip import Clip, DrivingSequence, Image
+from emojibench.dataset.fye_motion import read_fye_motion
+from emojibench.dataset.heads import Head, NoFaceError, cut_head
+from emojibench.dataset.sources import VIDEOS, manual_landmarks, read_manual_landmarks
+from emojibench.errors import UserError
+from emojibench.faces import Detector, detector_id
+from emojibench.methods import Progress
+from emojibench.targets import target_landmarks
+
+if TYPE_CHECKING:
+    from reference_model.pipeline import Pipeline
+
+Stage = Callable[[str], AbstractContextManager[Progress]]
+"""Opens the progress of a named stage."""
+UNSTATED_FPS = 25.0
+"""Of official motion files, which do not state their rate."""
+
+
+def animate(
+    pipeline: "Pipeline",
+    portrait: Path,
+    driving: Path,
+    out: Path,
+    *,
+    stage: Stage,
+    portrait_landmarks: Path | None = None,
+    start: int = 0,
+    frames: int | None = None,
+    fps: float | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    detector: str = "auto",
+    watermark: bool = True,
+) -> None:
+    """Animate the head on a picture and write it as an MP4 of the preset's resolution.
+
+    Args:
+        pipeline: the reference model, ready.
+        portrait: picture of any size and mode; its head is cut out square as for datasets.
+        driving: video, landmark file of a dataset (.npz), or official motion file (.npy, .npz).
+        out: `.mp4`; replaced if it exists (`check_out` asks first).
+        stage: shows progress.
+        portrait_landmarks: .npz or .json with the picture's landmarks; without it such a file beside the picture
+            is taken, or else the face is detected.
+        start: driving frames to skip.
+        frames: driving frames to use at most; None: all.
+        fps: of the result; None: the driving's own.
+        steps: DDIM steps; None: the preset's.
+        guidance: scale of classifier-free guidance; None: the preset's.
+        seed: of the noise.
+        detector: name or id of the landmark detector.
+        watermark: whether each frame says that it is generated.
+
+    Raises:
+        UserError: anything about these that the user can mend; found out before the long work where possible.
+        UnavailableError: the detector's file cannot be had.
+    """
+    try:
+        pipeline.check(
+            pipeline.preset.steps if steps is None else steps,
+            pipeline.preset.guidance if guidance is None else guidance,
+        )
+    except ValueError as error:
+        raise UserError(f"animate: {error}") from error
+    reader = shared_detector(detector_id(detector))
+    head = read_head(portrait, pipeline.preset.resolution, reader, portrait_landmarks)
+    with stage("read driving") as progress:
+        sequence = read_driving(driving, reader, start=start, frames=frames, fps=fps, progress=progress)
+    clip = Clip(
+        clip_id=portrait.name,
+        split="cross",
+        domain="",
+        subject=portrait.name,
+        driving_subject=driving.name,
+        portrait=head.image,
+        portrait_landmarks=head.face.landmarks,
+        driving=sequence,
+        portrait_transform=head.face.transform,
+    )
+    with stage("animate") as progress:
+        try:
+            result = pipeline.animate(
+                head.image,
+                target_landmarks(clip),
+                portrait_landmarks=head.face.landmarks,
+                steps=steps,
+                guidance=guidance,
+                seed=seed,
+                progress=progress,
+            )
+        except ValueError as error:
+            raise UserError(f"animate: {error}") from error
+        except MemoryError as error:
+            raise UserError(
+                f"animate: out of memory ({error}); --dtype bf16, --device cpu or fewer --frames need less"
+            ) from error
+    media.write_preview(out, result.frames, sequence.fps, watermark=watermark)
+
+
+def read_head(picture: Path, size: int, detector: Detector, by_hand: Path | None) -> Head:
+    """The head on a picture.
+
+    Raises:
+        UserError: unreadable picture or landmarks, or neither a face nor landmarks placed by hand.
+    """
+    image = media.read_image(picture)
+    placed = manual_landmarks(picture) if by_hand is None else read_manual_landmarks(by_hand)
+    try:
+        return cut_head(image, size, detector, placed)
+    except NoFaceError as error:
+        raise UserError(f"{picture}: {error}, or be named with --portrait-landmarks") from error
+
+
+def read_driving(
+    file: Path,
+    detector: Detector,
+    *,
+    start: int,
+    frames: int | None,
+    fps: float | None,
+    progress: Progress,
+) -> DrivingSequence:
+    """Driving frames `start` to `start + frames` of a video or a landmark file.
+
+    Raises:
+        UserError: unknown kind of file, unreadable, no frames in that range or no face in any, no frame rate.
+    """
+    stop = None if frames is None else start + frames
+    if file.suffix.lower() in VIDEOS:
+        sequence = _from_video(file, detector, start, stop, fps, progress)
+    elif file.suffix in (".npy", ".npz"):
+        sequence = _part(_from_landmarks(file), start, stop)
+        sequence = sequence if fps is None else replace(sequence, fps=fps)
+    else:
+        known = ", ".join(sorted({*VIDEOS, ".npy", ".npz"}))
+        raise UserError(f"{file}: unknown kind of driving; expected one of {known}")
+    if not len(sequence):
+        raise _nothing(file, start)
+    if not sequence.detected.any():
+        raise UserError(
+            f"{file}: no face in any of {len(sequence)} frames; choose other driving or other frames"
+        )
+    return sequence
+
+
+def _from_video(
+    file: Path, detector: Detector, start: int, stop: int | None, fps: float | None, progress: Progress
+) -> DrivingSequence:
+    info = media.video_info(file)
+    rate = fps or info.fps
+    if not rate:
+        raise UserError(f"{file}: the video does not state its frame rate; give it with --fps")
+    total = max(1, (info.frames if stop is None else min(stop, info.frames or stop)) - start)
+
+    def wanted() -> Iterator[Image]:
+        done = 0
+        for done, frame in enumerate(islice(media.iterate_video(file), start, stop), start=1):
+            yield frame
+            progress(done, max(done, total))
+        if not done:
+            raise _nothing(file, start)
+
+    return detector.detect_video(wanted(), fps=rate)
+
+
+def _from_landmarks(file: Path) -> DrivingSequence:
+    return read_fye_motion(file, fps=UNSTATED_FPS) if _is_official(file) else landmarks.read_driving(file)
+
+
+def _is_official(file: Path) -> bool:
+    """Whether a file is, or seems to be, an official motion file or its pickle-free twin."""
+    if file.suffix == ".npy":
+        return True
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return "lmks.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False  # the other reader says what is wrong
+
+
+def _part(sequence: DrivingSequence, start: int, stop: int | None) -> DrivingSequence:
+    part = slice(start, stop)
+    return replace(
+        sequence,
+        landmarks=sequence.landmarks[part],
+        transforms=None if sequence.transforms is None else sequence.transforms[part],
+        blendshapes=None if sequence.blendshapes is None else sequence.blendshapes[part],
+    )
+
+
+def _nothing(file: Path, start: int) -> UserError:
+    return UserError(f"{file}: no driving frames from frame {start} on; the file is shorter, lower --start")
+
+
+def check_out(out: Path, *, overwrite: bool) -> None:
+    """Find out before the work whether its result can be kept.
+
+    Raises:
+        UserError: not an .mp4, there already, or a place that cannot be written.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise UserError(f"--out {out}: expected a name that ends in .mp4")
+    if out.is_dir() or (out.exists() and not overwrite):
+        what = "is a folder" if out.is_dir() else "is there already; add --overwrite to replace it"
+        raise UserError(f"--out {out}: {what}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written: {error.strerror}; choose another folder") from error

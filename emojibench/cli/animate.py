@@ -1,0 +1,108 @@
+"""`emojibench animate`: one portrait, one driving sequence, one video."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emojibench.errors import UserError
+
+if TYPE_CHECKING:
+    from emojibench.methods import Progress
+
+
+def animate(
+    portrait: Annotated[Path, typer.Option(help="Picture with one face; its head is cut out square.")],
+    driving: Annotated[
+        Path,
+        typer.Option(help="Video, driving landmarks of a dataset (.npz), or official motion file (.npy)."),
+    ],
+    out: Annotated[Path, typer.Option(help="Video to write, .mp4.")],
+    preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
+    steps: Annotated[int | None, typer.Option(help="DDIM steps; the preset's by default.")] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Scale of classifier-free guidance, 1 is off; the preset's by default."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same video.", min=0)] = 0,
+    portrait_landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The portrait's 478 landmarks, .npz or .json; else such a file beside it, or else detected.",
+        ),
+    ] = None,
+    start: Annotated[int, typer.Option(help="Driving frames to skip.", min=0)] = 0,
+    frames: Annotated[
+        int | None, typer.Option(help="Driving frames to use at most; all by default.", min=1)
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Frame rate; the driving's by default, 25 for official motion files.", min=1, max=1000
+        ),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Numbers of the networks: fp32, bf16 or fp16.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto (CUDA where there is some), cpu or cuda.")] = "auto",
+    detector: Annotated[
+        str,
+        typer.Option(help="Landmark detector: auto, bundled, task (aligns as the release does), or an id."),
+    ] = "auto",
+    no_watermark: Annotated[
+        bool, typer.Option("--no-watermark", help="Leave out the visible AI-generated mark.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video.")] = False,
+) -> None:
+    """Let a portrait follow the face of a video. Prints the path of the new video."""
+    from emojibench import animating
+    from reference_model.pipeline import Pipeline
+
+    animating.check_out(out, overwrite=overwrite)
+    try:
+        pipeline = Pipeline.from_preset(preset, device=device, dtype=dtype)
+    except ValueError as error:
+        raise UserError(f"animate: {error}") from error
+    animating.animate(
+        pipeline,
+        portrait,
+        driving,
+        out,
+        stage=_bar,
+        portrait_landmarks=portrait_landmarks,
+        start=start,
+        frames=frames,
+        fps=fps,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+        detector=detector,
+        watermark=not no_watermark,
+    )
+    typer.echo(str(out))
+
+
+@contextmanager
+def _bar(stage: str) -> "Iterator[Progress]":
+    """A bar on stderr with the time that is left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    with Bars(
+        TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True),
+    ) as bars:  # fmt: skip
+        task = bars.add_task(stage, total=None)
+
+        def show(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield show

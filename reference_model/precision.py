@@ -1,0 +1,41 @@
+"""Where the networks run, and with how many bits."""
+
+import torch
+from torch import nn
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device(name: str) -> torch.device:
+    """The device called `name`; `auto` is CUDA where there is some, else the CPU.
+
+    Raises:
+        ValueError: unknown name, or CUDA where PyTorch finds none.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        build = torch.version.cuda or "none: this PyTorch is built without it"
+        raise ValueError(
+            f"device: cuda was asked for, but PyTorch finds no CUDA device (CUDA {build}); use cpu"
+        )
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def dtype(name: str) -> torch.dtype:
+    """The type called `name`. Raises ValueError for an unknown one."""
+    if name not in DTYPES:
+        raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {name!r}")
+    return DTYPES[name]
+
+
+def cast(model: nn.Module, kind: torch.dtype) -> None:
+    """Cast, in place, the convolutions and linear layers of a model: nearly all of its weights.
+
+    Norms, learnt positions and noise schedules stay in fp32, where few bits would cost accuracy; `autocast` around
+    the calls lets the two meet.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            module.to(kind)
