@@ -71,6 +71,7 @@ class Predicted(Patch):
         self.layout, self.adds_input = layout, adds_input
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        """Record on full steps, predict on the others."""
         x = _input(args, kwargs)
         if self.store.running_full():
             result = self.forward(*args, **kwargs)
@@ -90,6 +91,7 @@ class Boundary(Patch):
         self.channels = channels
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        """Record part of the input on full steps, complete it on the others."""
         x = _input(args, kwargs)
         if self.store.running_full():
             # Cloned: a view would keep the skip connection alive as well.
@@ -107,6 +109,7 @@ class Skipped(Patch):
     caches = False
 
     def __call__(self, *args: object, **kwargs: object) -> object:
+        """Run on full steps only."""
         if self.store.running_full():
             return self.forward(*args, **kwargs)
         nothing = _input(args, kwargs)[:, :0]
