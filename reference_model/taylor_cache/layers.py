@@ -76,7 +76,7 @@ class Predicted(Patch):
         if self.store.running_full():
             result = self.forward(*args, **kwargs)
             output = result[0] if self.in_tuple else result
-            self.store.record(self.name, output - x if self.adds_input else output)
+            self.store.record(self.name, self.layout, output - x if self.adds_input else output)
             return result
         predicted = self.store.predict(self.name, self.layout, x)
         output = x + predicted if self.adds_input else predicted
@@ -95,7 +95,7 @@ class Boundary(Patch):
         x = _input(args, kwargs)
         if self.store.running_full():
             # Cloned: a view would keep the skip connection alive as well.
-            self.store.record(self.name, x[:, : self.channels].clone())
+            self.store.record(self.name, "map", x[:, : self.channels].clone())
             return self.forward(*args, **kwargs)
         whole = torch.cat([self.store.predict(self.name, "map", x), x], 1)
         if args:

@@ -141,7 +141,7 @@ class Store:
         """
         return self._current().full
 
-    def record(self, name: str, feature: Tensor) -> None:
+    def record(self, name: str, layout: Layout, feature: Tensor) -> None:
         """Take in a module's feature of a full step, all guidance rows, first axis row-major."""
         now = self._enter(name)
         for row, part in zip(now.rows, self._rows(name, feature), strict=True):
@@ -152,6 +152,8 @@ class Store:
                     "call `start` before another size"
                 )
             history.record(now.step, part)
+            if now.track.masks:  # find out now, not at a later step, if they do not fit
+                now.track.masks.on(layout, extent(part.shape, layout), part.device)
 
     def predict(self, name: str, layout: Layout, given: Tensor) -> Tensor:
         """A module's feature at a skipped step.
