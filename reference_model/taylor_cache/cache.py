@@ -107,13 +107,21 @@ class TaylorCache:
         """Leave the UNet as it was; does nothing if not attached.
 
         Raises:
-            RuntimeError: a window has steps to come; `reset` gives them up.
+            RuntimeError: a window has steps to come (`reset` gives them up), or something else has replaced a
+                cached module's forward meanwhile (what is still ours is put back first).
         """
         if self._store.running:
             raise RuntimeError("a run is in progress: finish all steps or call `reset` before `detach`")
-        for patch in self._patches:
-            patch.remove()
+        ours = [patch for patch in self._patches if patch.in_place]
+        strange = [patch.name for patch in self._patches if not patch.in_place]
         self._patches = []
+        for patch in ours:
+            patch.remove()
+        if strange:
+            raise RuntimeError(
+                f"forward of {', '.join(strange)} was replaced while the Taylor cache was attached: "
+                "whatever is put into a UNet later has to be taken out before"
+            )
 
     @contextmanager
     def attached(self, unet: nn.Module) -> Iterator[None]:

@@ -53,6 +53,11 @@ class Patch:
         """Take the forward's place."""
         self.module.forward = self  # type: ignore[assignment]
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the module still calls this."""
+        return self.module.__dict__.get("forward") is self
+
     def remove(self) -> None:
         """Put back what was there: usually nothing but the class's method."""
         if self._replaced is None:

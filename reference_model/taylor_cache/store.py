@@ -94,6 +94,7 @@ class Store:
             _accumulate(track, signal)
         full = self.schedule.is_full(step, skipped, track.drift)
         self._now = now = Now(step, full, tuple(rows), track)
+        ended = False
         try:
             yield full
             if now.seen != self.modules:
@@ -101,11 +102,11 @@ class Store:
                     f"step {step} ended, but only {len(now.seen)} of {len(self.modules)} cached modules ran: "
                     "call the UNet once inside `step`"
                 )
-        except BaseException:
-            del self._tracks[key]  # half recorded: of no use to later steps
-            raise
+            ended = True
         finally:
             self._now = None
+            if not ended:  # half recorded: of no use to later steps
+                del self._tracks[key]
         if full:
             track.full.append(step)
             track.drift = 0.0

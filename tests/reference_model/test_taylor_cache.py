@@ -1,5 +1,7 @@
 """The cache on small UNets and on the tiny animator, step by step as the samplers call it."""
 
+import copy
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,11 +11,13 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from reference_model import sampler
-from reference_model.networks import Animator, motion_modules
+from reference_model.networks import Animator, motion_modules, stills
 from reference_model.presets import Preset
 from reference_model.sampler import Guided, overlapping_windows, progressive
 from reference_model.schedule import ddim
@@ -25,6 +29,7 @@ from reference_model.taylor_cache import (
     explicit,
     uniform,
 )
+from reference_model.taylor_cache.predictors import PREDICTORS, History
 
 BOTH = ("unconditional", "conditional")
 SCOPES = [
@@ -232,6 +237,44 @@ def test_quantities_that_are_affine_in_the_step_are_predicted_exactly(image_unet
         expected = exact[1] + ahead / 3 * (exact[1] - exact[0])
         torch.testing.assert_close(outputs[1][3 + ahead], expected)
         assert (outputs[0][3 + ahead] - expected).abs().max() > 0  # group norm and SiLU lie in between
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(1, 4), max_size=3), st.integers(0, 3), st.integers(0, 3), st.data())
+def test_on_any_schedule_the_output_is_the_predictor_of_uncached_ones(
+    image_unet: nn.Module, gaps: list[int], tail: int, order: int, data: st.DataObject
+) -> None:
+    full = [0, *itertools.accumulate(gaps)]
+    steps = full[-1] + 1 + tail
+    boundary = data.draw(st.integers(0, steps))
+    predictor = data.draw(st.sampled_from(PREDICTORS))
+    schedule = explicit(steps, full)
+    cache = TaylorCache(
+        TaylorCacheConfig(schedule, order, boundary, "none", "head", predictor=predictor, quantity="output")
+    )
+    with cache.attached(image_unet):
+        cache.start(frames=3)
+        outputs = run(cache, image_unet, range(steps))
+        assert cache.full_steps(range(3)) == tuple(full)
+    history = History(order)
+    for step, output in enumerate(outputs):
+        if step in full:
+            history.record(step, call(image_unet, step))
+            assert torch.equal(output, call(image_unet, step))
+        else:
+            assert torch.equal(output, history.predict(step, predictor, boundary))
+
+
+@pytest.mark.parametrize(("scope", "quantity"), SCOPES)
+def test_no_step_reads_values_back(motion_unet: nn.Module, scope: str, quantity: str | None) -> None:
+    """Meta tensors have none: `.item()`, boolean indexing or a branch on a value would raise."""
+    unet = copy.deepcopy(motion_unet).to("meta")
+    cache = TaylorCache(config(scope, quantity, mask="expression", boundary=5))
+    with cache.attached(unet), torch.device("meta"):
+        cache.start(3, LandmarkMasks(torch.ones(3, 8, 8, device="cpu"), (8, 8)))
+        for step in range(6):
+            with cache.step(step, window=range(3), rows=BOTH):
+                unet(torch.empty(2, 4, 3, 8, 8), torch.empty(2), torch.empty(6, 5, 12))
 
 
 def test_masks_choose_where_features_are_extrapolated(unet: nn.Module) -> None:
@@ -450,6 +493,16 @@ def test_detaching_during_a_run_is_refused(attached: TaylorCache, motion_unet: n
     attached.reset()
     attached.detach()
     attached.attach(motion_unet)
+
+
+def test_a_forward_that_was_replaced_meanwhile_is_reported(motion_unet: nn.Module) -> None:
+    cache = TaylorCache(config("deep"))
+    cache.attach(motion_unet)
+    with stills(motion_unet):
+        pass
+    with pytest.raises(RuntimeError, match=r"forward of .*motion_modules.* was replaced"):
+        cache.detach()
+    assert not any(forwards(motion_unet).values())
 
 
 def test_the_network_must_run_exactly_once_in_a_step(attached: TaylorCache, motion_unet: nn.Module) -> None:
