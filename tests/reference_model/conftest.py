@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from diffusers import UNet2DConditionModel, UNetMotionModel
+from small_unets import build_image_unet, build_motion_unet
 from tiny_model import TINY, head
 
 from reference_model.presets import Preset
@@ -15,3 +17,13 @@ def moving_landmarks() -> np.ndarray:
     """(6, 478, 3) normalised landmarks that drift slowly."""
     points = head() / (200, 240, 200)
     return np.stack([points + np.array((0.01 * k, 0, 0)) for k in range(6)]).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def motion_unet() -> UNetMotionModel:
+    return build_motion_unet()
+
+
+@pytest.fixture(scope="session")
+def image_unet() -> UNet2DConditionModel:
+    return build_image_unet()

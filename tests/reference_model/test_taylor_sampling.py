@@ -1,0 +1,114 @@
+"""The cache on the tiny animator, step by step as the samplers call it."""
+
+from collections import Counter
+
+import pytest
+import torch
+from small_unets import BOTH, SCOPES, config
+from torch import Tensor, nn
+
+from reference_model import sampler
+from reference_model.networks import Animator, motion_modules
+from reference_model.presets import Preset
+from reference_model.sampler import Guided, overlapping_windows, progressive
+from reference_model.schedule import ddim
+from reference_model.taylor_cache import (
+    LandmarkMasks,
+    TaylorCache,
+)
+
+
+@pytest.fixture(scope="module")
+def animator(tiny: Preset) -> Animator:
+    torch.manual_seed(2)
+    model = Animator(tiny).eval().requires_grad_(False)
+    for module in motion_modules(model.denoiser):  # a trained model's are not zero
+        nn.init.normal_(module.proj_out.weight, std=0.1)
+    return model
+
+
+class Cached:
+    """The hook point: around `Guided.__call__`, which calls the denoiser once for a step of a window."""
+
+    def __init__(self, guided: Guided, cache: TaylorCache, frames: list[int]) -> None:
+        self.guided, self.cache, self.frames = guided, cache, frames
+
+    def __call__(self, noisy: Tensor, step: int) -> Tensor:
+        rows = BOTH if step < self.guided.guided else BOTH[1:]
+        with self.cache.step(step, window=self.frames, rows=rows, signal=noisy):
+            return self.guided(noisy, step)
+
+
+STEPS, CLIP = 6, 6
+
+
+def sample(
+    animator: Animator, tiny: Preset, strategy: str, cache: TaylorCache | None, guided: float
+) -> Tensor:
+    """Latents of a clip whose last steps run without the unconditional row."""
+    generator = torch.Generator().manual_seed(3)
+    side, channels = tiny.latent_size, tiny.latent_channels
+    portrait = torch.randn(1, channels, side, side, generator=generator)
+    maps = torch.rand(CLIP, 3, tiny.resolution, tiny.resolution, generator=generator)
+    noise = torch.randn(1, channels, CLIP, side, side, generator=generator)
+    animator.remember(animator.look(portrait, maps[:1]))
+    scheduler = ddim(STEPS)
+
+    def condition(frames: list[int], anchors: Tensor | None) -> sampler.Predict:
+        still = portrait[:, :, None].expand(-1, -1, len(frames), -1, -1)
+        places = animator.place(maps[frames][None], portrait, still, anchors)
+        predict = Guided(animator, places, scheduler.timesteps, 3.5, guided, 0.0)
+        return predict if cache is None else Cached(predict, cache, frames)
+
+    def progress(_done: int, _total: int) -> None:
+        pass
+
+    if strategy == "progressive":
+        return progressive(condition, noise, scheduler, length=4, progress=progress)
+    return overlapping_windows(condition, noise, scheduler, length=4, overlap=2, progress=progress)
+
+
+@pytest.mark.parametrize("strategy", ["progressive", "overlapping"])
+@pytest.mark.parametrize(("scope", "quantity"), SCOPES)
+def test_the_animator_samples_the_same_without_skips_and_less_work_with(
+    animator: Animator, tiny: Preset, strategy: str, scope: str, quantity: str | None
+) -> None:
+    plain = sample(animator, tiny, strategy, None, 0.5)
+    for interval in (1, 3):
+        cache = TaylorCache(config(scope, quantity, steps=STEPS, interval=interval, mask="expression"))
+        calls: Counter[bool] = Counter()
+        middle = animator.denoiser.mid_block.resnets[0].conv1
+        hook = middle.register_forward_hook(lambda *_, calls=calls: calls.update([True]))
+        with cache.attached(animator.denoiser):
+            cache.start(CLIP, LandmarkMasks(torch.ones(CLIP, 64, 64), (tiny.latent_size,) * 2))
+            result = sample(animator, tiny, strategy, cache, 0.5)
+        hook.remove()
+        assert torch.equal(result, plain) == (interval == 1)
+        assert result.isfinite().all()
+        windows = calls.total() / (STEPS if interval == 1 or scope in ("attention", "transformer") else 2)
+        assert windows == (3 if strategy == "progressive" else 2)
+
+
+def test_conditional_rows_go_on_with_their_own_history(animator: Animator, tiny: Preset) -> None:
+    """When the unconditional row stops between two full steps, the conditional row is as if it had been alone."""
+    cache = TaylorCache(config("head", steps=STEPS, order=1))
+    unet = animator.denoiser
+    noisy = torch.randn(2, tiny.latent_channels + tiny.widths[0], 3, tiny.latent_size, tiny.latent_size)
+    animator.forget()
+
+    def evaluate(step: int, rows: tuple[str, ...]) -> Tensor:
+        batch = noisy[-len(rows) :] * (1 + 0.1 * step)
+        with cache.step(step, window=range(3), rows=rows):
+            return unet(batch, torch.tensor(100 * step), None).sample
+
+    with cache.attached(unet):
+        cache.start(frames=3)
+        mixed = [evaluate(n, BOTH if n < 4 else BOTH[1:])[-1:] for n in range(STEPS)]
+        cache.reset()
+        for n in range(STEPS):
+            torch.testing.assert_close(mixed[n], evaluate(n, BOTH[1:]), atol=1e-5, rtol=1e-4)
+        cache.reset()
+        for n in range(4):
+            evaluate(n, BOTH[1:])
+        with pytest.raises(ValueError, match=r"'unconditional' was absent at the last full step \(3\)"):
+            evaluate(4, BOTH)
