@@ -19,7 +19,8 @@ from reference_model.networks import AddAfterConvolution, Portrait, motion_modul
 _DOWNSCALE = 8
 _CLIP_WIDTH, _CLIP_SIDE, _CLIP_PATCH = 1024, 224, 14
 _CONTEXT = 768
-_LATENT_SCALE = 0.18215
+LATENT_SCALE = 0.18215
+"""Factor from the autoencoder's latents to those that the denoiser knows."""
 
 
 @dataclass(frozen=True)
