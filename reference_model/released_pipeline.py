@@ -44,7 +44,7 @@ class ReleasedPipeline:
 
         Args:
             files: a path for each key of `released_weights.MODULES`.
-            device: `cuda`, `cuda:1`, ...; `cpu` works too, but takes hours for a clip and 14 GB.
+            device: `cuda`, `cuda:1`, ...; `cpu` is for checks, it is very slow.
 
         Raises:
             ValueError: no such device, or a file is missing, broken or not the one that it should be.
