@@ -81,7 +81,7 @@ class AddAfterConvolution(nn.Module):
 
 
 class _NormOnly(nn.Module):
-    """What remains of the appearance net's last transformer block: nobody reads beyond its first norm."""
+    """What remains of a reference net's last transformer block: nobody reads beyond its first norm."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -111,9 +111,8 @@ class AppearanceNet(nn.Module):
             attention_head_dim=preset.heads,  # diffusers' historical name: this is the number of heads
         )
         self.unet.conv_in = AddAfterConvolution(self.unet.conv_in)
-        last = self.unet.up_blocks[-1].attentions[-1]
-        last.transformer_blocks[-1] = _NormOnly(last.transformer_blocks[-1].norm1)
-        last.proj_out, self.unet.conv_norm_out, self.unet.conv_out = nn.Identity(), None, nn.Identity()
+        trim(self.unet)
+        self.unet.up_blocks[-1].attentions[-1].proj_out = nn.Identity()
 
     def forward(self, portrait: Tensor, landmarks: Tensor, tokens: Tensor) -> list[Tensor]:
         """Reference features.
@@ -126,15 +125,27 @@ class AppearanceNet(nn.Module):
         Returns:
             One (B, N_l, C_l) map for each spatial transformer block: the output of its first norm.
         """
-        features: list[Tensor] = []
-        hooks = [
-            block.norm1.register_forward_hook(lambda _module, _inputs, output: features.append(output))
-            for block in reference_attention.spatial_blocks(self.unet)
-        ]
-        self.unet(torch.cat([portrait, landmarks], 1), torch.zeros((), dtype=torch.long), tokens)
-        for hook in hooks:
-            hook.remove()
-        return features
+        return reference_features(self.unet, torch.cat([portrait, landmarks], 1), tokens)
+
+
+def trim(unet: UNet2DConditionModel) -> None:
+    """Cut off what a reference net has no use for: all that comes after its last feature."""
+    block = unet.up_blocks[-1].attentions[-1].transformer_blocks
+    block[-1] = _NormOnly(block[-1].norm1)
+    unet.conv_norm_out, unet.conv_out = None, nn.Identity()
+
+
+def reference_features(unet: UNet2DConditionModel, portrait: Tensor, tokens: Tensor) -> list[Tensor]:
+    """Run a reference net at timestep 0 on (B, C, h, w) and (B, Q, D); what it returns, see `AppearanceNet`."""
+    features: list[Tensor] = []
+    hooks = [
+        block.norm1.register_forward_hook(lambda _module, _inputs, output: features.append(output))
+        for block in reference_attention.spatial_blocks(unet)
+    ]
+    unet(portrait, torch.zeros((), dtype=torch.long), tokens)
+    for hook in hooks:
+        hook.remove()
+    return features
 
 
 def denoising_unet(preset: Preset) -> UNetMotionModel:

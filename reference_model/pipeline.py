@@ -104,14 +104,13 @@ class Pipeline:
         steps = self.preset.steps if steps is None else steps
         guidance = self.preset.guidance if guidance is None else guidance
         self.check(steps, guidance)
-        if portrait.ndim != 3 or portrait.shape[2] != 3 or portrait.dtype != np.uint8 or 0 in portrait.shape:
-            raise ValueError(f"portrait: expected uint8 (H, W, 3), got {portrait.dtype} {portrait.shape}")
+        check_portrait(portrait)
         if portrait_landmarks is not None and portrait_landmarks.shape != (478, 3):
             raise ValueError(f"portrait_landmarks: expected (478, 3), got {portrait_landmarks.shape}")
         target = landmarks.hold_nearest(target_landmarks)
         seconds: dict[str, float] = {}
         with self._ready():
-            with _timed(seconds, "condition"):
+            with timed(seconds, "condition"):
                 subject = Subject(portrait, portrait_landmarks, target, self.preset, self.device)
                 still = self.model.autoencoder.encode(subject.still)
                 animator = self.model.animator
@@ -131,7 +130,7 @@ class Pipeline:
                     self.preset.guidance_rescale,
                 )
 
-            with _timed(seconds, "denoise"):
+            with timed(seconds, "denoise"):
                 side, channels = self.preset.latent_size, self.preset.latent_channels
                 generator = torch.Generator().manual_seed(seed)
                 noise = clip_noise(
@@ -142,18 +141,15 @@ class Pipeline:
                     self.preset.temperature * noise.to(self.device),
                     scheduler,
                     length=self.preset.window,
-                    progress=progress or _silent,
+                    progress=progress or silent,
                 )
-            with _timed(seconds, "decode"):
+            with timed(seconds, "decode"):
                 frames = self._decode(latents[0].transpose(0, 1), subject, portrait.shape[1::-1])
         return Animated(frames, seconds)
 
     def check(self, steps: int, guidance: float) -> None:
         """Raise ValueError unless the number of steps and the guidance scale make sense."""
-        if not 1 <= steps <= 1000:
-            raise ValueError(f"steps: expected 1 to 1000, got {steps}")
-        if not 1 <= guidance <= 50:
-            raise ValueError(f"guidance: expected 1 (off) to 50, got {guidance}")
+        check_sampling(steps, guidance)
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
@@ -220,6 +216,20 @@ def condition_maps(points: NDArray[np.floating], preset: presets.Preset) -> Tens
     return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
 
 
+def check_sampling(steps: int, guidance: float) -> None:
+    """Raise ValueError unless the number of steps and the guidance scale make sense."""
+    if not 1 <= steps <= 1000:
+        raise ValueError(f"steps: expected 1 to 1000, got {steps}")
+    if not 1 <= guidance <= 50:
+        raise ValueError(f"guidance: expected 1 (off) to 50, got {guidance}")
+
+
+def check_portrait(portrait: Frames) -> None:
+    """Raise ValueError unless it is a colour picture."""
+    if portrait.ndim != 3 or portrait.shape[2] != 3 or portrait.dtype != np.uint8 or 0 in portrait.shape:
+        raise ValueError(f"portrait: expected uint8 (H, W, 3), got {portrait.dtype} {portrait.shape}")
+
+
 def to_tensor(frames: Frames) -> Tensor:
     """(N, H, W, 3) uint8 to (N, 3, H, W) in [-1, 1]."""
     return torch.tensor(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -232,7 +242,8 @@ def to_frames(pictures: Tensor) -> Frames:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the wall-clock seconds of the block under the stage's name."""
     start = time.perf_counter()
     yield
     if torch.cuda.is_initialized():  # its work is queued, not done
@@ -240,5 +251,5 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = time.perf_counter() - start
 
 
-def _silent(_done: int, _total: int) -> None:
-    pass
+def silent(_done: int, _total: int) -> None:
+    """Report no progress."""

@@ -60,9 +60,12 @@ class ReferenceSelfAttention:
 
 
 class ImagePromptAttention:
-    """Cross-attention to the image prompt; an unconditional row gets the output bias alone."""
+    """Cross-attention to the image prompt; an unconditional row attends to one blank token or to nothing."""
 
     memory: Memory | None = None
+    blank: Tensor | None = None
+    """(heads, 1, head_dim), value of the blank token: whatever the query, attention to one token is its value.
+    None: zero, so that an unconditional row gets the output bias alone."""
 
     def __call__(
         self,
@@ -75,15 +78,20 @@ class ImagePromptAttention:
         """(rows, N, C) to (rows, N, C); rows are sample-major, frames within."""
         rows, tokens, _width = hidden_states.shape
         if self.memory is None:
-            return _merge(
-                hidden_states.new_zeros(rows, attn.heads, tokens, attn.inner_dim // attn.heads), attn
-            )
+            return _merge(self._unconditional(hidden_states, attn), attn)
         alone, frames = self.memory.split(rows)
         # All frames of a sample query the same few tokens, so frames are just more queries.
         query = attn.to_q(hidden_states[alone:]).unflatten(0, (-1, frames)).flatten(1, 2)
         answer = F.scaled_dot_product_attention(_heads(query, attn), self.memory.key, self.memory.value)
         answer = answer.unflatten(2, (frames, tokens)).transpose(1, 2).flatten(0, 1)
-        return _merge(F.pad(answer, (0, 0, 0, 0, 0, 0, alone, 0)), attn)
+        return _merge(torch.cat([self._unconditional(hidden_states[:alone], attn), answer]), attn)
+
+    def _unconditional(self, hidden_states: Tensor, attn: Attention) -> Tensor:
+        """Answers to rows (R, N, C) that do not see the image prompt, (R, heads, N, d)."""
+        rows, tokens, _width = hidden_states.shape
+        if self.blank is None:
+            return hidden_states.new_zeros(rows, attn.heads, tokens, attn.inner_dim // attn.heads)
+        return self.blank.expand(rows, -1, tokens, -1)
 
 
 def install(unet: nn.Module) -> None:
@@ -104,6 +112,15 @@ def remember(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> None:
     for block, feature in zip(spatial_blocks(unet), features, strict=True):
         for attn, source in ((block.attn1, feature), (block.attn2, tokens)):
             attn.processor.memory = Memory(_heads(attn.to_k(source), attn), _heads(attn.to_v(source), attn))
+
+
+def blank(unet: nn.Module, token: Tensor) -> None:
+    """Let unconditional rows attend to this token (D,) in place of the image prompt, from now on.
+
+    Any number of copies of it would come to the same.
+    """
+    for block in spatial_blocks(unet):
+        block.attn2.processor.blank = _heads(block.attn2.to_v(token[None]), block.attn2)
 
 
 def hide(unet: nn.Module, unconditional: int) -> None:
@@ -127,8 +144,8 @@ def spatial_blocks(unet: nn.Module) -> Iterator[nn.Module]:
 
 
 def _heads(tokens: Tensor, attn: Attention) -> Tensor:
-    """(B, N, heads * d) to (B, heads, N, d)."""
-    return tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+    """(..., N, heads * d) to (..., heads, N, d)."""
+    return tokens.unflatten(-1, (attn.heads, -1)).transpose(-3, -2)
 
 
 def _merge(answer: Tensor, attn: Attention) -> Tensor:

@@ -15,9 +15,19 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from reference_model.networks import Animator
-
 Progress = Callable[[int, int], None]
+
+
+class Denoiser(Protocol):
+    """A network that remembers one portrait, such as `networks.Animator`."""
+
+    def hide(self, unconditional: int) -> None:
+        """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""
+        ...
+
+    def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
+        """Latents (B, C, L, h, w) at timestep () and places (B, D, L, h, w) to v, of the latents' shape."""
+        ...
 
 
 class Predict(Protocol):
@@ -37,7 +47,7 @@ class Condition(Protocol):
 
 
 class Guided:
-    """Classifier-free guidance over an animator that remembers one portrait.
+    """Classifier-free guidance over a denoiser that remembers one portrait.
 
     Rows are [unconditional, conditional]: the first pays the portrait no attention, both know the places. Steps
     that are not guided need no unconditional row.
@@ -45,7 +55,7 @@ class Guided:
 
     def __init__(
         self,
-        animator: Animator,
+        denoiser: Denoiser,
         places: Tensor,
         timesteps: Tensor,
         scale: float,
@@ -53,15 +63,15 @@ class Guided:
         rescale: float,
     ) -> None:
         """Take a window's (1, D, L, h, w) places and what `Preset` calls guidance, guided, guidance_rescale."""
-        self.animator, self.places, self.timesteps = animator, places, timesteps
+        self.denoiser, self.places, self.timesteps = denoiser, places, timesteps
         self.scale, self.rescale = scale, rescale
         self.guided = 0 if scale == 1 else math.ceil(guided * len(timesteps))
 
     def __call__(self, noisy: Tensor, step: int) -> Tensor:
         """See `Predict`."""
         rows = 2 if step < self.guided else 1
-        self.animator.hide(rows - 1)
-        v = self.animator.denoise(
+        self.denoiser.hide(rows - 1)
+        v = self.denoiser.denoise(
             noisy.expand(rows, -1, -1, -1, -1), self.timesteps[step], self.places.expand(rows, -1, -1, -1, -1)
         )
         if rows == 1:

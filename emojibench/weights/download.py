@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from emojibench.errors import UnavailableError
 from emojibench.weights import store
-from emojibench.weights.table import Archive, WeightFile
+from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 
 OFFLINE = "EMOJIBENCH_OFFLINE"
 _CONNECT_SECONDS = 3.0
@@ -34,9 +34,11 @@ def download(wanted: WeightFile | Archive) -> store.Found:
     An interrupted download leaves `<file>.part`, from which the next call continues.
 
     Raises:
-        UnavailableError: no network, the server refuses, the transfer breaks, or what came is not the
-            official file.
+        UnavailableError: no network, the server refuses, the transfer breaks, what came is not the official file,
+            or nobody could tell, because its digest is not published.
     """
+    if wanted.digest == UNPUBLISHED:
+        raise _missing(wanted, "nobody publishes its digest, so that a download could not be verified")
     host = urlsplit(wanted.url).netloc
     if os.environ.get(OFFLINE, "0") not in ("", "0"):
         raise _missing(wanted, f"{OFFLINE} is set")

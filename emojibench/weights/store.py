@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from emojibench.errors import UserError
-from emojibench.weights.table import Archive, WeightFile
+from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 
 FOLDERS = "EMOJIBENCH_WEIGHTS"
 CACHE = "EMOJIBENCH_CACHE"
@@ -66,9 +66,14 @@ def folders() -> list[Path]:
 def locate(wanted: WeightFile | Archive) -> Found | None:
     """The wanted file in `folders()` or in an installed package, found by digest; None where it is not.
 
+    A file whose digest is `UNPUBLISHED` is found by name.
+
     Raises:
         UserError: none has the digest, but a file carries the name with another content.
     """
+    if wanted.digest == UNPUBLISHED:
+        named = (path for folder in folders() for path in _walk(folder) if path.name == wanted.file)
+        return next((Found(path, _index.digests(path)) for path in named), None)
     namesakes = []
     for folder in folders():
         for path in _walk(folder):

@@ -1,7 +1,8 @@
-"""The files that metrics and detectors need: where each comes from, how it is checked, its licence.
+"""The files that metrics, detectors and methods need: where each comes from, how it is checked, its licence.
 
 Sources of the checks: file names of download.pytorch.org and IQA-PyTorch carry the first eight hex digits of
-their sha256; InsightFace publishes the digests of its model zoo; GitHub names every file by its git blob id.
+their sha256; InsightFace publishes the digests of its model zoo; GitHub names every file by its git blob id; the
+digests of the two Stable Diffusion parts are those that several public projects pin.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,14 @@ _TORCHVISION = "BSD-3-Clause (torchvision)"
 _LPIPS = "BSD-2-Clause (LPIPS)"
 _INSIGHTFACE = "InsightFace models: research only"
 _ZOO = "https://github.com/deepinsight/insightface/releases/download/v0.7"
+_FYE = "https://huggingface.co/YueMafighting/FollowYourEmoji/resolve/main/ckpts"
+_FYE_LICENCE = "none stated (Follow-Your-Emoji); treat as research only"
 _HEADS = "https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1"
+
+
+UNPUBLISHED = "unpublished"
+"""Stands for the digest of a file of which nobody publishes one. Such a file is found by its name, never downloaded,
+and whoever reads it checks every tensor's name and shape."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class WeightFile:
     """Official download; where `archive` or `slice_of` is set, of the file that it is taken from."""
     bytes: int
     digest: str
-    """`sha256:<hex>`, in full or its published first digits; `git:<blob id>` where nothing else is known."""
+    """`sha256:<hex>`, in full or its published first digits; `git:<blob id>` where nothing else is known;
+    `UNPUBLISHED` where nothing is."""
     licence: str
     used_by: tuple[str, ...]
     non_commercial: bool = False
@@ -203,5 +212,52 @@ TABLE: dict[str, WeightFile] = {
         digest="sha256:64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
         licence="Apache-2.0 (MediaPipe)",
         used_by=("the `.task` landmark detector",),
+    ),
+    "fye-unet": WeightFile(
+        file="unet.pth",
+        url=f"{_FYE}/unet.pth",
+        bytes=5_259_000_000,
+        bytes_exact=False,
+        digest=UNPUBLISHED,
+        licence=_FYE_LICENCE,
+        non_commercial=True,
+        used_by=("fye-released",),
+    ),
+    "fye-referencenet": WeightFile(
+        file="referencenet.pth",
+        url=f"{_FYE}/referencenet.pth",
+        bytes=3_432_000_000,
+        bytes_exact=False,
+        digest=UNPUBLISHED,
+        licence=_FYE_LICENCE,
+        non_commercial=True,
+        used_by=("fye-released",),
+    ),
+    "fye-lmk-guider": WeightFile(
+        file="lmk_guider.pth",
+        url=f"{_FYE}/lmk_guider.pth",
+        bytes=4_350_000,
+        bytes_exact=False,
+        digest=UNPUBLISHED,
+        licence=_FYE_LICENCE,
+        non_commercial=True,
+        used_by=("fye-released",),
+    ),
+    "sd-vae-ft-mse": WeightFile(
+        file="sd-vae-ft-mse.safetensors",
+        url="https://huggingface.co/stabilityai/sd-vae-ft-mse/resolve/main/diffusion_pytorch_model.safetensors",
+        bytes=334_643_276,
+        digest="sha256:a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+        licence="MIT (stabilityai/sd-vae-ft-mse)",
+        used_by=("fye-released",),
+    ),
+    "sd-image-variations-encoder": WeightFile(
+        file="sd-image-variations-encoder.bin",
+        url="https://huggingface.co/lambdalabs/sd-image-variations-diffusers/resolve/main/"
+        "image_encoder/pytorch_model.bin",
+        bytes=1_215_993_967,
+        digest="sha256:89d2aa29b5fdf64f3ad4f45fb4227ea98bc45156bbae673b85be1af7783dbabb",
+        licence="CreativeML Open RAIL-M (lambdalabs/sd-image-variations-diffusers)",
+        used_by=("fye-released",),
     ),
 }

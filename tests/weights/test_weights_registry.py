@@ -10,7 +10,7 @@ from weights_site import CONTENT, Site
 from emojibench import weights
 from emojibench.errors import UnavailableError, UserError
 from emojibench.weights import store
-from emojibench.weights.table import Archive, Slice, WeightFile
+from emojibench.weights.table import UNPUBLISHED, Archive, Slice, WeightFile
 
 SHARED = Path(__file__).parents[2] / "../shared/weights"
 
@@ -84,6 +84,22 @@ def test_git_blob_ids_and_published_prefixes_are_checks_too(
     assert weights.find("demo") == tmp_path / "x"
     expected = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
     assert weights.used()["demo"] == expected, "the full sha256 is recorded whatever the check was"
+
+
+def test_a_file_of_unpublished_digest_is_found_by_name_and_never_downloaded(
+    entry: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site
+) -> None:
+    monkeypatch.setitem(weights.TABLE, "demo", replace(entry, digest=UNPUBLISHED))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "renamed.pth").write_bytes(CONTENT)
+    monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(folder))
+    with pytest.raises(UnavailableError, match=r"demo\.pth: .* digest.* get it from http.*/demo\.pth"):
+        weights.find("demo")
+    assert site.requests == []
+    (folder / "demo.pth").write_bytes(b"short")
+    assert weights.find("demo") == folder / "demo.pth"
+    assert weights.used() == {"demo": hashlib.sha256(b"short").hexdigest()}
 
 
 def test_unknown_names_and_folders_are_user_errors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,19 +196,22 @@ def test_every_row_of_the_table_says_what_is_needed() -> None:
     keys = {
         "squeezenet1_1-features", "alexnet", "vgg16", "lpips-lin-alex", "lpips-lin-vgg", "lpips-lin-squeeze",
         "i3d-kinetics400", "scrfd-10g", "arcface-w600k-r50", "scrfd-500m", "mobilefacenet-arcface128",
-        "hyperiqa-koniq10k", "face-landmarker-task",
+        "hyperiqa-koniq10k", "face-landmarker-task", "sd-vae-ft-mse", "sd-image-variations-encoder",
     }  # fmt: skip
     assert keys <= set(weights.TABLE)
     assert len({entry.file for entry in weights.TABLE.values()}) == len(weights.TABLE)
+    unpublished = {name for name, entry in weights.TABLE.items() if entry.digest == UNPUBLISHED}
+    assert unpublished == {"fye-unet", "fye-referencenet", "fye-lmk-guider"}
     for name, entry in weights.TABLE.items():
-        kind, _, value = entry.digest.partition(":")
-        assert len(value) == 40 if kind == "git" else len(value) in (8, 64), name
-        assert int(value, 16) > 0
+        if name not in unpublished:
+            kind, _, value = entry.digest.partition(":")
+            assert len(value) == 40 if kind == "git" else len(value) in (8, 64), name
+            assert int(value, 16) > 0
         assert entry.url.startswith("https://")
         assert entry.licence
         assert entry.bytes > 0
     restricted = {name for name, entry in weights.TABLE.items() if entry.non_commercial}
-    assert restricted == {"scrfd-10g", "arcface-w600k-r50", "scrfd-500m", "hyperiqa-koniq10k"}
+    assert restricted == unpublished | {"scrfd-10g", "arcface-w600k-r50", "scrfd-500m", "hyperiqa-koniq10k"}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared weights are not beside the repository")

@@ -1,0 +1,178 @@
+"""One call from a portrait and landmarks to frames with the released checkpoints."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from reference_model import landmarks, released_weights
+from reference_model.pipeline import (
+    Animated,
+    Frames,
+    Progress,
+    check_portrait,
+    check_sampling,
+    silent,
+    timed,
+    to_frames,
+    to_tensor,
+)
+from reference_model.released import LATENT_SCALE, ReleasedModel
+from reference_model.sampler import Guided, Predict, overlapping_windows
+from reference_model.schedule import ddim
+
+_DECODED_TOGETHER = 4
+
+
+class ReleasedPipeline:
+    """Follow-Your-Emoji as released, on arrays."""
+
+    def __init__(self, model: ReleasedModel) -> None:
+        """Wrap a model that lies where it shall compute."""
+        self.model = model.eval().requires_grad_(False)
+        self.preset = model.preset
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, Path], device: str = "cuda") -> Self:
+        """Load the public files; half precision, as released, except on a CPU.
+
+        Args:
+            files: a path for each key of `released_weights.MODULES`.
+            device: `cuda`, `cuda:1`, ...; `cpu` is for checks, it is very slow.
+
+        Raises:
+            ValueError: no such device, or a file is missing, broken or not the one that it should be.
+        """
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError("device: expected a CUDA device, this machine has none; use one, or device cpu")
+        dtype = torch.float32 if device == "cpu" else torch.float16
+        return cls(released_weights.load(files, dtype=dtype).to(device))
+
+    def check(self, steps: int, guidance: float, overlap: int) -> None:
+        """Raise ValueError unless these make sense together with the preset."""
+        check_sampling(steps, guidance)
+        if not 0 <= overlap < self.preset.window:
+            raise ValueError(f"overlap: expected 0 to {self.preset.window - 1}, got {overlap}")
+
+    def animate(
+        self,
+        portrait: Frames,
+        target_landmarks: NDArray[np.floating],
+        *,
+        portrait_landmarks: NDArray[np.floating] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        overlap: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Animated:
+        """Animate a portrait.
+
+        Args:
+            portrait: (H, W, 3) uint8 RGB of any size; it is fitted into the preset's square, on black, and back.
+            target_landmarks: (T, 478, 3) where the face should be, as fractions of the portrait's width and
+                height. A frame of NaN holds the nearest frame that has a face.
+            portrait_landmarks: not used, these networks do not see them; here for the sake of `Pipeline.animate`.
+            steps: DDIM steps; the preset's by default.
+            guidance: scale of classifier-free guidance; the preset's by default.
+            overlap: frames that neighbouring windows share; the preset's by default.
+            seed: of the initial noise; same seed, same frames.
+            progress: called as progress(done, total).
+
+        Raises:
+            ValueError: wrong shapes or types, no frame with a face, an option out of range.
+        """
+        steps = self.preset.steps if steps is None else steps
+        guidance = self.preset.guidance if guidance is None else guidance
+        overlap = self.preset.overlap if overlap is None else overlap
+        self.check(steps, guidance, overlap)
+        check_portrait(portrait)
+        target = landmarks.hold_nearest(target_landmarks)
+        box = Letterbox(portrait.shape[1], portrait.shape[0], self.preset.resolution)
+        animator, scheduler, seconds = self.model.animator, ddim(steps), dict[str, float]()
+        with torch.inference_mode():
+            with timed(seconds, "condition"):
+                canvas = box.fit(portrait)
+                animator.remember(animator.look(self._encode(canvas), self._tokens(canvas)))
+
+            def condition(frames: list[int], _anchors: Tensor | None) -> Predict:
+                drawn = landmarks.draw(box.move(target[frames]), (self.preset.resolution,) * 2)
+                maps = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
+                return Guided(animator, animator.place(maps[None]), scheduler.timesteps, guidance, 1.0, 0.0)
+
+            with timed(seconds, "denoise"):
+                shape = (1, 4, len(target), self.preset.latent_size, self.preset.latent_size)
+                latents = overlapping_windows(
+                    condition,
+                    torch.randn(shape, generator=torch.Generator().manual_seed(seed)),
+                    scheduler,
+                    length=self.preset.window,
+                    overlap=overlap,
+                    progress=progress or silent,
+                )
+            with timed(seconds, "decode"):
+                parts = latents[0].transpose(0, 1).split(_DECODED_TOGETHER)
+                frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
+        return Animated(frames, seconds)
+
+    def _encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to latents (N, 4, h, w): the posterior's mean."""
+        weights = self.model.autoencoder
+        return weights.encode(pictures.to(weights.device, weights.dtype)).latent_dist.mean * LATENT_SCALE
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        """The way back, on the CPU."""
+        weights = self.model.autoencoder
+        pictures = weights.decode((latents / LATENT_SCALE).to(weights.device, weights.dtype)).sample
+        return pictures.float().cpu()
+
+    def _tokens(self, canvas: Tensor) -> Tensor:
+        """(1, 3, H, W) in [-1, 1] to CLIP's tokens (1, 257, 1024) before its last norm."""
+        side = self.model.image_encoder.config.image_size
+        small = _resize(canvas, side, side)
+        mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
+        weights = self.model.image_encoder
+        given = (((small + 1) / 2 - mean) / deviation).to(weights.device, weights.dtype)
+        return weights(pixel_values=given).last_hidden_state
+
+
+class Letterbox:
+    """A picture of any shape in the middle of a black square, as large as it fits."""
+
+    def __init__(self, width: int, height: int, side: int) -> None:
+        """Take the picture's size and the square's side, pixels."""
+        self.width, self.height, self.side = width, height, side
+        scale = side / max(width, height)
+        self.inner_width, self.inner_height = max(round(width * scale), 1), max(round(height * scale), 1)
+        self.left, self.top = (side - self.inner_width) // 2, (side - self.inner_height) // 2
+
+    def fit(self, picture: Frames) -> Tensor:
+        """(height, width, 3) uint8 to (1, 3, side, side) in [-1, 1]."""
+        inner = _resize(to_tensor(picture[None]), self.inner_height, self.inner_width)
+        right, bottom = self.side - self.inner_width - self.left, self.side - self.inner_height - self.top
+        return F.pad(inner, (self.left, right, self.top, bottom), value=-1)
+
+    def undo(self, pictures: Tensor) -> Tensor:
+        """(N, 3, side, side) in [-1, 1] to (N, 3, height, width)."""
+        rows = slice(self.top, self.top + self.inner_height)
+        inner = pictures[:, :, rows, self.left : self.left + self.inner_width]
+        return _resize(inner, self.height, self.width)
+
+    def move(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Landmarks (T, 478, 3) as fractions of the picture to fractions of the square."""
+        size = np.array((self.inner_width, self.inner_height, self.inner_width))
+        return (points * size + (self.left, self.top, 0)) / self.side
+
+
+def _resize(pictures: Tensor, height: int, width: int) -> Tensor:
+    """Bicubic with a filter as wide as the reduction asks for, as Pillow does; (N, 3, ...) in [-1, 1]."""
+    if pictures.shape[2:] == (height, width):
+        return pictures
+    resized = F.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
+    return resized.clamp(-1, 1)
