@@ -33,6 +33,8 @@ class Pictures:
     """(N, 3, H, W) in [-1, 1], the portrait moved to the frame."""
     still: Tensor
     """(N, 3, H, W) in [-1, 1], the portrait."""
+    maps: Tensor
+    """(N, 3, H, W) condition maps in [0, 1]."""
     weights: Tensor
     """(N, 1, H, W), larger where a small error shows."""
     noise: Tensor | None = None
@@ -216,13 +218,16 @@ class Batches:
         return replace(scenes, expression=next(masks), face=next(masks))
 
     def _pictures(self, pairs: Pairs, cuts: list[Cut]) -> Pictures:
-        """Cut out of each pair: the frame, the portrait moved to it, the portrait."""
+        """Cut out of each pair: the frame, the portrait moved to it, the portrait, the condition map."""
         rows = list(zip(pairs.sequences, pairs.references, pairs.frames, cuts, strict=True))
         target = np.stack([self.data.frames[s, f][cut] for s, _, f, cut in rows])
         moved = np.stack([self.data.moved[s, r, f][cut] for s, r, f, cut in rows])
         still = np.stack([self.data.frames[s, r][cut] for s, r, _, cut in rows])
         side = self.preset.resolution
-        masks = expression_mask(self.data.landmarks[pairs.sequences, pairs.frames], (side, side))
+        points = self.data.landmarks[pairs.sequences, pairs.frames]
+        maps = condition_maps(points, self.preset)
+        drawn = torch.stack([each[:, *cut] for each, cut in zip(maps, cuts, strict=True)])
+        masks = expression_mask(points, (side, side))
         important = np.stack([mask[cut] for mask, cut in zip(masks, cuts, strict=True)])
         weights = 1 + 2 * torch.from_numpy(important).float()[:, None]
-        return Pictures(to_tensor(target), to_tensor(moved), to_tensor(still), weights)
+        return Pictures(to_tensor(target), to_tensor(moved), to_tensor(still), drawn, weights)

@@ -28,7 +28,9 @@ class Objectives(nn.Module):
 
     def _autoencoder(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
         raw = self.model.autoencoder.raw(pictures.target) + pictures.noise
-        return _compare(self.model.autoencoder.picture(raw, pictures.moved, pictures.still), pictures)
+        return _compare(
+            self.model.autoencoder.picture(raw, pictures.moved, pictures.still, pictures.maps), pictures
+        )
 
     def _frames(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
         with stills(self.model.animator.denoiser):
@@ -55,9 +57,8 @@ class Objectives(nn.Module):
         with torch.no_grad(), stills(self.model.animator.denoiser):
             noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
             guess = signal * noisy - sigma * self._denoise(scenes, noisy)
-        return _compare(
-            self.model.autoencoder.decode(guess[:, :, 0], pictures.moved, pictures.still), pictures
-        )
+        decoder = self.model.autoencoder.decode
+        return _compare(decoder(guess[:, :, 0], pictures.moved, pictures.still, pictures.maps), pictures)
 
     def _signal_and_noise(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
         return schedule.signal_and_noise(self.model.animator.alphas_cumprod, scenes.t, 5)

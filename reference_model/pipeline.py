@@ -144,7 +144,7 @@ class Pipeline:
                     progress=progress or silent,
                 )
             with timed(seconds, "decode"):
-                frames = self._decode(latents[0].transpose(0, 1), subject, portrait.shape[1::-1])
+                frames = self._decode(latents[0].transpose(0, 1), subject, target, portrait.shape[1::-1])
         return Animated(frames, seconds)
 
     def check(self, steps: int, guidance: float) -> None:
@@ -167,12 +167,15 @@ class Pipeline:
     def _maps(self, points: NDArray[np.floating]) -> Tensor:
         return condition_maps(points, self.preset).to(self.device)
 
-    def _decode(self, latents: Tensor, subject: "Subject", size: tuple[int, int]) -> Frames:
-        """(T, C, h, w) latents to (T, height, width, 3) frames."""
+    def _decode(
+        self, latents: Tensor, subject: "Subject", target: NDArray[np.floating], size: tuple[int, int]
+    ) -> Frames:
+        """(T, C, h, w) latents and (T, 478, 3) landmarks to (T, height, width, 3) frames."""
         frames = np.empty((len(latents), size[1], size[0], 3), np.uint8)
         for chosen in np.array_split(np.arange(len(latents)), math.ceil(len(latents) / 8)):
             moved = subject.moved(chosen.tolist())
-            pictures = self.model.autoencoder.decode(latents[chosen], moved, subject.still.expand_as(moved))
+            still, maps = subject.still.expand_as(moved), self._maps(target[chosen])
+            pictures = self.model.autoencoder.decode(latents[chosen], moved, still, maps)
             for k, frame in zip(chosen, to_frames(pictures), strict=True):
                 frames[k] = frame if size == frame.shape[1::-1] else cv2.resize(frame, size)
         return frames

@@ -13,9 +13,9 @@ class Recipe:
     minutes: float
     """Wall-clock budget; the learning rate reaches zero at its end."""
     shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
-    """Of the budget: autoencoder, phase 1, phase 2, decoder."""
+    """Of the budget: autoencoder, phase 1, phase 2, decoder. A phase without a share is left out."""
     steps: tuple[int, int, int, int] | None = None
-    """Steps of the phases instead of a budget: reproducible to the bit on one machine."""
+    """Steps of the phases instead of a budget: reproducible to the bit on one machine. 0 leaves a phase out."""
     seed: int = 0
     learning_rate: float = 6e-4
     warm_up: int = 100

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,15 +14,29 @@ if TYPE_CHECKING:
     from reference_model.recipe import Recipe
     from reference_model.training_data import TrainingSet
 
+Number = TypeVar("Number", int, float)
+
 
 def train(
     preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
     minutes: Annotated[
         float, typer.Option(help="Wall-clock budget of the training itself.", min=0.01)
     ] = 60.0,
+    shares: Annotated[
+        str, typer.Option(help="Of the budget, what each phase gets: autoencoder,frames,clips,decoder.")
+    ] = "0.12,0.55,0.2,0.13",
     steps: Annotated[
         str, typer.Option(help="Steps of the four phases instead of a budget, as 2000,2000,800,1000.")
     ] = "",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights to start from; a phase whose share is 0 keeps what they say.", exists=True
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak of the learning rate.", min=1e-7, max=0.1)
+    ] = 6e-4,
     out: Annotated[Path, typer.Option(help="Folder for data, checkpoints, log and pictures.")] = Path(
         "training/mini"
     ),
@@ -62,7 +76,15 @@ def train(
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
     try:
         chosen = presets.get(preset)
-        recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, bf16=bf16, device=device)
+        recipe = Recipe(
+            minutes=minutes,
+            shares=_four("--shares", shares, float),
+            steps=_four("--steps", steps, int) if steps else None,
+            seed=seed,
+            learning_rate=learning_rate,
+            bf16=bf16,
+            device=device,
+        )
     except ValueError as error:
         raise UserError(f"--preset: {error}") from error
     if threads:
@@ -79,11 +101,18 @@ def train(
             "ask for more --identities or less --validation"
         )
     if not data_only:
-        _train(chosen, recipe, data, validation, out, fresh=fresh)
+        _train(chosen, recipe, data, validation, out, start, fresh=fresh)
 
 
 def _train(
-    preset: "Preset", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path, *, fresh: bool
+    preset: "Preset",
+    recipe: "Recipe",
+    data: "TrainingSet",
+    validation: int,
+    out: Path,
+    start: Path | None,
+    *,
+    fresh: bool,
 ) -> None:
     from reference_model import checkpoint
     from reference_model.training import Trainer, jsonl, tensorboard
@@ -100,7 +129,10 @@ def _train(
             write(record)
 
     try:
-        trainer = Trainer(checkpoint.Model(preset), data[:-validation], recipe, out, log)
+        model = checkpoint.Model(preset)
+        if start is not None:
+            checkpoint.load(model, start)
+        trainer = Trainer(model, data[:-validation], recipe, out, log)
         if not fresh and trainer.resume():
             typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
     except ValueError as error:
@@ -168,12 +200,14 @@ def _data(folder: Path, dataset: str, count: int, preset: "Preset") -> "Training
     return training.from_dataset(folder, load_dataset(dataset, size=preset.resolution))
 
 
-def _steps(text: str) -> tuple[int, int, int, int] | None:
-    """Numbers of steps from `2000,2000,800,1000`; None for an empty text."""
-    if not text:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"--steps: expected four positive numbers as in 2000,2000,800,1000, got {text!r}")
-    first, second, third, fourth = map(int, parts)
-    return first, second, third, fourth
+def _four(flag: str, text: str, kind: "type[Number]") -> "tuple[Number, Number, Number, Number]":
+    """Numbers for the four phases, none negative and not all 0."""
+    try:
+        first, second, third, fourth = (kind(part) for part in text.split(","))
+    except ValueError:
+        first = second = third = fourth = kind(-1)
+    numbers = first, second, third, fourth
+    if min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
+        example = "2000,2000,800,1000" if kind is int else "0.12,0.55,0.2,0.13"
+        raise UserError(f"{flag}: expected four numbers, none negative, as in {example}; got {text!r}")
+    return numbers

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
@@ -120,12 +122,31 @@ def test_training_leaves_weights_a_log_and_pictures(small: Preset, tmp_path: Pat
     assert (out / "validation/final.png").is_file()
 
 
+def test_a_phase_without_a_share_keeps_the_weights_it_starts_from(small: Preset, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    arguments = ["train", "--preset", small.name, "--identities", "4", "--validation", "1"]
+    started = CliRunner().invoke(app, [*arguments, "--steps", "2,2,2,2", "--out", str(first)])
+    assert started.exit_code == 0, started.stderr
+    before = first / f"{small.name}.safetensors"
+    going_on = [*arguments, "--steps", "0,0,0,2", "--start", str(before), "--out", str(second)]
+    result = CliRunner().invoke(app, going_on)
+    assert result.exit_code == 0, result.stderr
+    old, new = (load_file(out / f"{small.name}.safetensors") for out in (first, second))
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    assert "autoencoder.compose.0.weight" in changed
+    assert all(name.startswith("autoencoder.") for name in changed)
+    assert not any(name.startswith(("autoencoder.encoder", "autoencoder.project")) for name in changed)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'"),
-        (["--steps", "1,2"], "--steps: expected four positive numbers"),
-        (["--steps", "1,2,3,0"], "--steps: expected four positive numbers"),
+        (["--steps", "1,2"], "--steps: expected four numbers, none negative, as in 2000"),
+        (["--steps", "1,2,3,-4"], "--steps: expected four numbers"),
+        (["--steps", "1,2,3,4.5"], "--steps: expected four numbers"),
+        (["--shares", "0,0,0,0"], "--shares: expected four numbers, none negative, as in 0.12"),
+        (["--shares", "nan,1,1,1"], "--shares: expected four numbers"),
         (["--device", "tpu"], "--device: expected cpu or cuda, got 'tpu'"),
         (["--dataset", "/no/such/folder"], "unknown dataset '/no/such/folder'"),
     ],

@@ -172,28 +172,3 @@ def test_mini_fits_its_size_limit() -> None:
     with torch.device("meta"):
         parameters = sum(p.numel() for m in (Animator(MINI), Autoencoder(MINI)) for p in m.parameters())
     assert 2 * parameters < 24e6
-
-
-def test_the_patch_start_reconstructs_pictures_it_was_fitted_to(tiny: Preset) -> None:
-    torch.manual_seed(0)
-    # Pictures of four free numbers a patch: exactly as many as there are channels.
-    basis = torch.randn(4, 3 * 16 * 16)
-    patches = (torch.randn(32 * 16, 4) @ basis).view(32, 4, 4, 3, 16, 16)
-    pictures = patches.permute(0, 3, 1, 4, 2, 5).reshape(32, 3, 64, 64)
-    model = Autoencoder(tiny).requires_grad_(False)
-    model.start_from_patches(pictures)
-    raw = model.raw(pictures)
-    assert raw.square().mean().sqrt() == pytest.approx(1, abs=0.05)
-    # Nothing to copy from, and gates that say so.
-    model.compose[-2].bias.view(6, 16)[3] = 30
-    nothing = torch.zeros_like(pictures)
-    error = (model.picture(raw, nothing, nothing) - pictures).abs().mean() / pictures.abs().mean()
-    assert error < 0.1
-    model.normalise(raw)
-    torch.testing.assert_close(
-        model.encode(pictures).square().mean(), torch.tensor(1.0), atol=1e-3, rtol=1e-3
-    )
-    decoded = model.decode(model.encode(pictures), nothing, nothing)
-    torch.testing.assert_close(decoded, model.picture(raw, nothing, nothing), atol=1e-3, rtol=1e-3)
-    model.compose[-2].bias.view(6, 16)[:] = torch.tensor([0, 0, 0, 0, 30, 0])[:, None]
-    torch.testing.assert_close(model.picture(raw, pictures, nothing), pictures, atol=1e-3, rtol=1e-3)

@@ -64,7 +64,9 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
     run._run_phase(None)
     run._finish_phase()
     decoder = {".".join(n.split(".")[:2]) for n in changed()}
-    assert decoder == {f"autoencoder.{n}" for n in ("expand", "decoder", "sources", "compose")}
+    assert decoder == {
+        f"autoencoder.{n}" for n in ("expand", "decoder", "sources", "fuse", "flow", "compose")
+    }
 
 
 def test_a_killed_training_continues_to_the_same_weights(
