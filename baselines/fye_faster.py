@@ -1,19 +1,32 @@
 """`fye-faster`: the reference model of this repository, driven by the target landmarks."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
 from baselines._options import Kind, parse
 from emojibench.dataset.clip import Clip
 from emojibench.errors import UserError
 from emojibench.methods import Animation, Options, Progress
 from emojibench.targets import target_landmarks
 
-_VERSION = 1
+if TYPE_CHECKING:
+    from reference_model.acceleration import Accelerator
+
+_VERSION = 2
 """Raised when the code changes what the same weights and options generate."""
 
 
 class FyeFaster:
-    """FYE-Faster: latent diffusion with reference attention, landmark guidance and motion modules."""
+    """FYE-Faster: latent diffusion with reference attention, landmark guidance and motion modules.
+
+    Base class of the rivals of TIC, which sample the same model by other means.
+    """
 
     name = "fye-faster"
+    extra: ClassVar[Mapping[str, Kind]] = {}
+    """Options that a subclass adds."""
+    steps: ClassVar[int | None] = None
+    """Default number of steps; None: the preset's."""
 
     def __init__(self, options: Options) -> None:
         """Options: `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32).
@@ -26,6 +39,7 @@ class FyeFaster:
             "steps": int,
             "guidance": float,
             "dtype": ("fp32", "bf16", "fp16"),
+            **self.extra,
         }
         given = parse(options, kinds, method=self.name)
         # Only now, so that a misspelt option is refused without loading a network library.
@@ -35,15 +49,30 @@ class FyeFaster:
             dtype: str = given.get("dtype", "fp32")
             self._pipeline = Pipeline.from_preset(given.get("preset", "mini"), dtype=dtype)
             preset = self._pipeline.preset
-            self._steps: int = given.get("steps", preset.steps)
+            self._steps: int = given.get("steps", self.steps or preset.steps)
             self._guidance: float = given.get("guidance", preset.guidance)
             self._pipeline.check(self._steps, self._guidance)
+            self._accelerator = self.accelerator(given, self._steps)
         except ValueError as error:
             raise UserError(f"{self.name}: {error}") from error
         settings = f"{self._steps}-steps-guidance-{self._guidance:g}"
         if dtype != "fp32":
             settings += f"-{dtype}"
+        if self._accelerator is not None:
+            settings += f"-{self._accelerator.label}"
         self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
+
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator | None":
+        """What makes this method faster.
+
+        Args:
+            given: the options that were set, those of `extra` among them.
+            steps: of the solver.
+
+        Raises:
+            ValueError: options that do not fit.
+        """
+        return None
 
     def animate(self, clip: Clip, *, seed: int, progress: Progress) -> Animation:
         """Generate one frame for each target; frames without one hold the nearest.
@@ -59,6 +88,7 @@ class FyeFaster:
                 steps=self._steps,
                 guidance=self._guidance,
                 seed=seed,
+                accelerator=self._accelerator,
                 progress=progress,
             )
         except ValueError as error:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reference_model import checkpoint, landmarks, precision, presets
+from reference_model.acceleration import Accelerator, ClipInfo
 from reference_model.checkpoint import Model
 from reference_model.sampler import Guided, Predict, progressive
-from reference_model.schedule import clip_noise, ddim
+from reference_model.schedule import clip_noise
 from reference_model.warp import Warp
 
 Frames = NDArray[np.uint8]
@@ -82,6 +83,7 @@ class Pipeline:
         steps: int | None = None,
         guidance: float | None = None,
         seed: int = 0,
+        accelerator: Accelerator | None = None,
         progress: Progress | None = None,
     ) -> Animated:
         """Animate a portrait.
@@ -95,12 +97,14 @@ class Pipeline:
             steps: DDIM steps; the preset's by default.
             guidance: scale of classifier-free guidance; the preset's by default.
             seed: of the initial noise; same seed, same frames.
+            accelerator: changes how the latents are denoised; None: DDIM, all of the network at every step.
             progress: called as progress(done, total).
 
         Raises:
             ValueError: wrong shapes or types, no frame with a face, steps or guidance out of range.
             MemoryError: the GPU's memory is not enough.
         """
+        accelerator = accelerator or Accelerator()
         steps = self.preset.steps if steps is None else steps
         guidance = self.preset.guidance if guidance is None else guidance
         self.check(steps, guidance)
@@ -115,27 +119,24 @@ class Pipeline:
                 still = self.model.autoencoder.encode(subject.still)
                 animator = self.model.animator
                 animator.remember(animator.look(still, self._maps(subject.own)))
-            scheduler = ddim(steps)
+            scheduler = accelerator.scheduler(steps)
+            grid = (self.preset.latent_size,) * 2
+            clip = ClipInfo(len(target), grid, lambda frames: self._maps(target[frames]))
 
             def condition(frames: list[int], anchors: Tensor | None) -> Predict:
                 maps = self._maps(target[frames])
                 moved = self.model.autoencoder.encode(subject.moved(frames))
                 places = animator.place(maps[None], still, moved.transpose(0, 1)[None], anchors)
-                return Guided(
-                    animator,
-                    places,
-                    scheduler.timesteps,
-                    guidance,
-                    self.preset.guided,
-                    self.preset.guidance_rescale,
+                preset = self.preset
+                guided = Guided(
+                    animator, places, scheduler.timesteps, guidance, preset.guided, preset.guidance_rescale
                 )
+                return accelerator.around(guided, frames)
 
-            with timed(seconds, "denoise"):
-                side, channels = self.preset.latent_size, self.preset.latent_channels
+            with timed(seconds, "denoise"), accelerator.attached(animator.denoiser, clip):
                 generator = torch.Generator().manual_seed(seed)
-                noise = clip_noise(
-                    (1, channels, len(target), side, side), self.preset.shared_noise, generator
-                )
+                shape = (1, self.preset.latent_channels, len(target), *grid)
+                noise = clip_noise(shape, self.preset.shared_noise, generator)
                 latents = progressive(
                     condition,
                     self.preset.temperature * noise.to(self.device),

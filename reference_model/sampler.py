@@ -5,6 +5,7 @@ A sampler decides which frames are denoised together, and in which order; it kno
 whose predictions are blended smoothly, and, without overlap, plain concatenation of clips.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import SchedulerMixin
 from torch import Tensor
 
 Progress = Callable[[int, int], None]
@@ -117,14 +118,14 @@ def plan(frames: int, length: int) -> list[Window]:
 
 
 def progressive(
-    condition: Condition, noise: Tensor, scheduler: DDIMScheduler, *, length: int, progress: Progress
+    condition: Condition, noise: Tensor, scheduler: SchedulerMixin, *, length: int, progress: Progress
 ) -> Tensor:
     """Denoise the windows of `plan` one after the other.
 
     Args:
         condition: makes the guided prediction of a window.
         noise: (1, C, T, h, w).
-        scheduler: ready to sample (`schedule.ddim(steps)`).
+        scheduler: ready to sample (such as `schedule.ddim(steps)`); each window gets a copy.
         length: L, frames in a window.
         progress: called as progress(done, total) after each step of each window.
 
@@ -142,8 +143,9 @@ def progressive(
                 anchors[:, :-1, position] = clean[:, :, window.frames[position]]
                 anchors[:, -1, position] = 1
         predict = condition(window.frames, anchors)
-        for step, t in enumerate(scheduler.timesteps):
-            latents = scheduler.step(predict(latents, step), t, latents, eta=0.0).prev_sample
+        solver = copy.deepcopy(scheduler)  # solvers of higher order keep a history
+        for step, t in enumerate(solver.timesteps):
+            latents = solver.step(predict(latents, step), t, latents).prev_sample
             progress(i * steps + step + 1, len(windows) * steps)
         for position, frame in enumerate(window.frames):
             if position not in window.known:
@@ -174,7 +176,7 @@ def blend_weights(length: int) -> Tensor:
 def overlapping_windows(
     condition: Condition,
     noise: Tensor,
-    scheduler: DDIMScheduler,
+    scheduler: SchedulerMixin,
     *,
     length: int,
     overlap: int,
@@ -185,7 +187,7 @@ def overlapping_windows(
     Args:
         condition: makes the guided prediction of a window.
         noise: (1, C, T, h, w).
-        scheduler: ready to sample (`schedule.ddim(steps)`).
+        scheduler: ready to sample (such as `schedule.ddim(steps)`).
         length: L, frames in a window.
         overlap: frames that neighbours share; 0 concatenates clips that know nothing of each other.
         progress: called as progress(done, total) after each window of each step.
@@ -207,5 +209,5 @@ def overlapping_windows(
             inside = slice(span.start, span.stop)
             v[:, :, inside] += weight * predict(latents[:, :, inside], step)
             progress(step * len(windows) + j + 1, total)
-        latents = scheduler.step(v / mass, t, latents, eta=0.0).prev_sample
+        latents = scheduler.step(v / mass, t, latents).prev_sample
     return latents
