@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from reference_model import checkpoint, presets
+from reference_model.acceleration import TaylorCached
 from reference_model.checkpoint import Model
 from reference_model.pipeline import Pipeline
 from reference_model.presets import Preset
+from reference_model.taylor_cache import TaylorCacheConfig, uniform
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +127,18 @@ def test_unfit_weights_are_refused(tiny: Preset, tmp_path: Path) -> None:
 def test_a_misspelt_preset_is_corrected() -> None:
     with pytest.raises(ValueError, match="Did you mean 'mini'"):
         Pipeline.from_preset("minni")
+
+
+def test_an_accelerator_changes_one_clip_and_leaves_nothing_behind(
+    pipeline: Pipeline, moving_landmarks: np.ndarray
+) -> None:
+    base = pipeline.animate(picture(), moving_landmarks, steps=4).frames
+    for mask in ("none", "expression", "face"):
+        cached = TaylorCached(TaylorCacheConfig(uniform(4, 2), scope="head", mask=mask))
+        faster = pipeline.animate(picture(), moving_landmarks, steps=4, accelerator=cached)
+        assert not np.array_equal(base, faster.frames)
+        again = pipeline.animate(picture(), moving_landmarks, steps=4, accelerator=cached)
+        assert np.array_equal(faster.frames, again.frames)
+    assert np.array_equal(base, pipeline.animate(picture(), moving_landmarks, steps=4).frames)
+    with pytest.raises(ValueError, match="steps: the cache's schedule is made for 4, got 3"):
+        pipeline.animate(picture(), moving_landmarks, steps=3, accelerator=cached)

@@ -8,14 +8,12 @@ from small_unets import BOTH, SCOPES, config
 from torch import Tensor, nn
 
 from reference_model import sampler
+from reference_model.acceleration import ClipInfo, TaylorCached
 from reference_model.networks import Animator, motion_modules
 from reference_model.presets import Preset
 from reference_model.sampler import Guided, overlapping_windows, progressive
 from reference_model.schedule import ddim
-from reference_model.taylor_cache import (
-    LandmarkMasks,
-    TaylorCache,
-)
+from reference_model.taylor_cache import TaylorCache
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +25,11 @@ def animator(tiny: Preset) -> Animator:
     return model
 
 
-class Cached:
-    """The hook point: around `Guided.__call__`, which calls the denoiser once for a step of a window."""
-
-    def __init__(self, guided: Guided, cache: TaylorCache, frames: list[int]) -> None:
-        self.guided, self.cache, self.frames = guided, cache, frames
-
-    def __call__(self, noisy: Tensor, step: int) -> Tensor:
-        rows = BOTH if step < self.guided.guided else BOTH[1:]
-        with self.cache.step(step, window=self.frames, rows=rows, signal=noisy):
-            return self.guided(noisy, step)
-
-
 STEPS, CLIP = 6, 6
 
 
 def sample(
-    animator: Animator, tiny: Preset, strategy: str, cache: TaylorCache | None, guided: float
+    animator: Animator, tiny: Preset, strategy: str, cached: TaylorCached | None, guided: float
 ) -> Tensor:
     """Latents of a clip whose last steps run without the unconditional row."""
     generator = torch.Generator().manual_seed(3)
@@ -58,7 +44,7 @@ def sample(
         still = portrait[:, :, None].expand(-1, -1, len(frames), -1, -1)
         places = animator.place(maps[frames][None], portrait, still, anchors)
         predict = Guided(animator, places, scheduler.timesteps, 3.5, guided, 0.0)
-        return predict if cache is None else Cached(predict, cache, frames)
+        return predict if cached is None else cached.around(predict, frames)
 
     def progress(_done: int, _total: int) -> None:
         pass
@@ -75,13 +61,13 @@ def test_the_animator_samples_the_same_without_skips_and_less_work_with(
 ) -> None:
     plain = sample(animator, tiny, strategy, None, 0.5)
     for interval in (1, 3):
-        cache = TaylorCache(config(scope, quantity, steps=STEPS, interval=interval, mask="expression"))
+        cached = TaylorCached(config(scope, quantity, steps=STEPS, interval=interval, mask="expression"))
         calls: Counter[bool] = Counter()
         middle = animator.denoiser.mid_block.resnets[0].conv1
         hook = middle.register_forward_hook(lambda *_, calls=calls: calls.update([True]))
-        with cache.attached(animator.denoiser):
-            cache.start(CLIP, LandmarkMasks(torch.ones(CLIP, 64, 64), (tiny.latent_size,) * 2))
-            result = sample(animator, tiny, strategy, cache, 0.5)
+        clip = ClipInfo(CLIP, (tiny.latent_size,) * 2, lambda frames: torch.ones(len(frames), 3, 64, 64))
+        with cached.attached(animator.denoiser, clip):
+            result = sample(animator, tiny, strategy, cached, 0.5)
         hook.remove()
         assert torch.equal(result, plain) == (interval == 1)
         assert result.isfinite().all()
