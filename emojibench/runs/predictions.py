@@ -31,8 +31,8 @@ class Predictions:
             found.append(self.folder / clip_id)
         if not found:
             raise MediaError(
-                f"missing: expected {clip_id}{VIDEOS[0]} (or {', '.join(VIDEOS[1:])}) or {clip_id}/*.png "
-                f"in {self.folder}"
+                f"no video in {self.folder}: expected a file CLIP_ID{VIDEOS[0]} (or {', '.join(VIDEOS[1:])}) "
+                "or a folder CLIP_ID with *.png"
             )
         if len(found) > 1:
             raise MediaError(f"expected one video, found {' and '.join(map(str, found))}; remove all but one")
