@@ -31,7 +31,7 @@ def score(
     split: Split = "self",
     dataset: Annotated[
         str | None,
-        typer.Option(help="`mini`, `synth`, or a dataset folder. [mini; with --run, the run's own]"),
+        typer.Option(help="`mini` (the default), `synth`, or a dataset folder; with --run, the run's own."),
     ] = None,
     clips: Clips = None,
     metrics: Metrics = None,
