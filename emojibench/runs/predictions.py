@@ -83,7 +83,7 @@ class Predictions:
             example = ", ".join(there[:3]) or "nothing"
             raise UserError(
                 f"--predictions: {self.folder} holds no video of this dataset and split: expected names such "
-                f"as {clips[0]}{VIDEOS[0]}, found {example}"
+                f"as {clips[0]}{VIDEOS[0]}, found {example}; check --split and --dataset"
             )
 
 
