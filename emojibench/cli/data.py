@@ -109,7 +109,8 @@ def verify(
 def _facts(dataset: "Dataset") -> dict[str, object]:
     rows = dataset.entries
     domains = sorted({entry.domain for entry in rows})
-    made = {path for entry in rows for path in entry.files}
+    files = {path for entry in rows for path in entry.files}
+    ready = sum(map(dataset.files.ready, files))
     return {
         "name": dataset.name,
         "version": dataset.version,
@@ -121,7 +122,8 @@ def _facts(dataset: "Dataset") -> dict[str, object]:
         "clips": {split: len(dataset.clip_ids(split)) for split in dataset.splits},
         "domains": {domain: sum(entry.domain == domain for entry in rows) for domain in domains},
         "subjects": len({entry.subject for entry in rows}),
-        "files": f"{sum(map(dataset.files.ready, made))} of {len(made)} there, the others made when needed",
+        "files": f"{ready} of {len(files)} there"
+        + ("" if ready == len(files) else ", the others made when needed"),
     }
 
 

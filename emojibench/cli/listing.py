@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from emojibench.cli import tables
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -16,7 +18,7 @@ def methods(as_json: AsJson = False) -> None:
     for name in registry.names(registry.METHODS):
         factory = registry.load(registry.METHODS, name)
         rows.append({"method": name, "what": _first_line(factory), "from": factory.__module__})
-    _show(rows, as_json)
+    _show(rows, as_json, names=1)
 
 
 def metrics(as_json: AsJson = False) -> None:
@@ -36,21 +38,15 @@ def metrics(as_json: AsJson = False) -> None:
                     "source": traits.source,
                 }
             )
-    _show(rows, as_json)
+    _show(rows, as_json, names=2)
 
 
 def _first_line(thing: Any) -> str:
     return (thing.__doc__ or "").strip().partition("\n")[0]
 
 
-def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+def _show(rows: list[dict[str, Any]], as_json: bool, *, names: int) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*rows[0], box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
+    else:
+        tables.show(list(rows[0]), [list(map(str, row.values())) for row in rows], names=names)

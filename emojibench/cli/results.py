@@ -1,12 +1,12 @@
 """How `run` and `score` read their flags and print their results."""
 
 import json
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from emojibench.cli import tables
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def show(result: "RunResult", *, as_json: bool) -> None:
 
 
 def _table(summary: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     title = f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {summary['protocol']}"
@@ -75,9 +74,7 @@ def _table(summary: dict[str, Any]) -> None:
         arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[entry["better"]]
         clips = f"{entry['n_clips']}/{entry['expected']}"
         table.add_row(name + arrow, mean + mark.replace("[", r"\["), interval, clips, entry["unit"])
-    console = Console(file=sys.stdout, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 160  # a file or a pipe has no width to fit into
+    console = tables.console(soft_wrap=True)
     console.print(table)
     for reason, number in notes.items():
         console.print(f"[{number}] {reason}", markup=False, highlight=False)

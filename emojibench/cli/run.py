@@ -9,14 +9,16 @@ Split = Annotated[str, typer.Option(help="`self` (a subject drives itself) or `c
 Data = Annotated[str, typer.Option("--dataset", help="`mini`, `synth`, or a dataset folder.")]
 Clips = Annotated[
     str | None,
-    typer.Option(help="The first so many clips (a number), or clip ids separated by commas. [all]"),
+    typer.Option(help="The first so many clips (a number), or clip ids separated by commas; all by default."),
 ]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option(help="Metrics or columns; repeat or separate by commas. [all that are registered]"),
+    typer.Option(help="Metrics or columns; repeat or separate by commas; all by default."),
 ]
 Jobs = Annotated[int, typer.Option(help="Worker processes.")]
-Name = Annotated[str | None, typer.Option(help="Name of the run folder. [<method>-<split>-<dataset>]")]
+Name = Annotated[
+    str | None, typer.Option(help="Name of the run folder; <method>-<split>-<dataset> by default.")
+]
 Out = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 where a metric is unavailable.")]
 Timeout = Annotated[float, typer.Option(help="Seconds after which one clip counts as hung and fails.")]

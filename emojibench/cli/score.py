@@ -31,7 +31,7 @@ def score(
     split: Split = "self",
     dataset: Annotated[
         str | None,
-        typer.Option(help="`mini`, `synth`, or a dataset folder. [mini; with --run, the run's own]"),
+        typer.Option(help="`mini` (the default), `synth`, or a dataset folder; with --run, the run's own."),
     ] = None,
     clips: Clips = None,
     metrics: Metrics = None,
@@ -45,7 +45,8 @@ def score(
 ) -> None:
     """Score finished videos (--predictions DIR), or the animations of a run again (--run DIR).
 
-    With --run, split and clips are the run's own, and so are dataset and metrics unless given.
+    With --run, split, clips and, unless given, dataset are the run's own. --metrics adds columns to those that
+    a run has, or brings them up to date; without it all metrics are scored.
     """
     from emojibench.cli.results import chosen_clips, listed, show
     from emojibench.runs import api

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from emojibench.cli import tables
 from emojibench.errors import UnavailableError, UserError
 
 app = typer.Typer(no_args_is_help=True)
@@ -37,17 +38,13 @@ def list_files(
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "file", "size", "licence", box=None, pad_edge=False, header_style="bold")
-    table.add_column("where", overflow="fold")
+    lines = []
     for name, entry in weights.TABLE.items():
         licence = f"NON-COMMERCIAL: {entry.licence}" if entry.non_commercial else entry.licence
         size = f"{'' if entry.bytes_exact else '~'}{entry.bytes / 1e6:.2f} MB"
         path, problem = where[name]
-        table.add_row(name, entry.file, size, licence, path or problem or "missing")
-    Console().print(table)
+        lines.append((name, entry.file, size, licence, path or problem or "missing"))
+    tables.show(("name", "file", "size", "licence", "where"), lines, names=2)
 
 
 @app.command("fetch")

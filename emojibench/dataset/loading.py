@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from emojibench.dataset.dataset import Dataset, Files
-from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
+from emojibench.dataset.manifest import DATASET_FILE, ClipEntry, Manifest, read_manifest
 from emojibench.errors import DatasetError, UnavailableError, UserError
 from emojibench.registry import unknown
 
@@ -21,7 +21,9 @@ def load(ref: str | Path, *, size: int = 256, detector: str = "auto") -> Dataset
         return embedded(str(ref), size=size, detector=detector)
     folder = Path(ref)
     if not folder.is_dir():
-        raise UserError(f"{unknown('dataset', str(ref), EMBEDDED)} Or give the path of a dataset folder.")
+        beside = [str(file.parent) for file in folder.parent.glob(f"*/{DATASET_FILE}")]
+        known = unknown("dataset", str(folder), [*EMBEDDED, *beside])
+        raise UserError(f"{known} Or give the path of a dataset folder.")
     return _folder(folder, size=size, detector=detector)
 
 

@@ -41,7 +41,7 @@ def track_page(track: Track, published: PublishedTable) -> str:
     parts = [
         f"# Leaderboard: {spec.dataset}, protocol {spec.protocol.id}",
         f"Dataset `{spec.dataset}` version {spec.dataset_version}, "
-        f"{spec.protocol.frames} frames at {spec.protocol.size}x{spec.protocol.size}. {_counts(track)}",
+        f"up to {spec.protocol.frames} frames at {spec.protocol.size}x{spec.protocol.size}. {_counts(track)}",
         "## Measured: the paper's Table 1",
         measured_table(track, notes),
         _LEGEND,

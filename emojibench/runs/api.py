@@ -76,7 +76,8 @@ def run(
         split: `self` or `cross`.
         dataset: `mini`, `synth`, or a dataset folder.
         clips: the first so many clips, or clip ids; None means all.
-        metrics: names of metrics or of their columns; None means all that are registered.
+        metrics: names of metrics or of their columns; None means all that are registered. A run that is
+            continued keeps those it has beside them.
         options: the method's own settings, as text.
         jobs: worker processes. Only latency and memory depend on it.
         seed: every clip's seed is derived from it and the clip id.
@@ -155,7 +156,8 @@ def rescore(
 
     Args:
         run_folder: the run.
-        metrics: other metrics than the run's; None keeps them.
+        metrics: names of metrics or of their columns; those scored before stay beside them. None means all
+            that are registered.
         dataset: where the run's dataset lies now, if it moved.
         jobs, strict, timeout, quiet: as in `run`.
 
@@ -165,7 +167,7 @@ def rescore(
     path = Path(run_folder)
     old = RunFolder(path).spec()
     bench = _Bench.open(
-        dataset or old.dataset_ref, old.split, old.clips, metrics or old.metrics, jobs, timeout, quiet,
+        dataset or old.dataset_ref, old.split, old.clips, metrics, jobs, timeout, quiet,
         detector=old.protocol.detector,
     )  # fmt: skip
     new = old.model_copy(
@@ -177,8 +179,7 @@ def rescore(
         }
     )
     with RunFolder(path) as folder:
-        folder.bind(new)
-        return bench.score(folder, new, strict)
+        return bench.score(folder, folder.bind(new), strict)
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ class _Bench:
                     protocol=self.protocol,
                     **fields,
                 )
-                folder.bind(spec, overwrite=overwrite)
+                spec = folder.bind(spec, overwrite=overwrite)
                 todo = [clip for clip in spec.clips if not generate.finished(folder, clip, predictions)]
                 if todo:
                     self.dataset.prepare(todo, jobs=self.jobs)
@@ -275,7 +276,7 @@ class _Bench:
         failed: dict[str, str] = {}
         unavailable: dict[str, str] = {}
         for row in left.rows.values():
-            if row.metric not in summary["metrics"]:  # of metrics that were asked for earlier
+            if row.metric not in summary["metrics"]:  # of a metric that is no longer registered
                 continue
             if row.status == "failed":
                 failed.setdefault(row.clip_id, row.reason)

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
@@ -112,8 +113,11 @@ class RunFolder:
             where = ".".join(map(str, first["loc"])) or "file"
             raise UserError(f"{file}: {where}: {first['msg']}; was it written by another version?") from error
 
-    def bind(self, spec: RunSpec, *, overwrite: bool = False) -> None:
+    def bind(self, spec: RunSpec, *, overwrite: bool = False) -> RunSpec:
         """Make this the folder of `spec`, or continue one whose animations are the same.
+
+        Returns:
+            What the run is now: `spec`, with the metrics that were asked for earlier beside its own.
 
         Raises:
             UserError: it holds a run with other animations and `overwrite` is off.
@@ -121,17 +125,22 @@ class RunFolder:
         if overwrite:
             self._empty()
         elif (self.path / "spec.json").exists():
-            if differing := self.spec().conflicts(spec):
+            earlier = self.spec()
+            if differing := earlier.conflicts(spec):
                 lines = "".join(f"\n  {line}" for line in differing)
                 raise UserError(
                     f"{self.path} already holds another run; it differs in (there, here):{lines}\n"
                     "Keep both with --name OTHER, or replace it with --overwrite."
                 )
+            wanted = {*earlier.metrics, *spec.metrics}
+            metrics = tuple(name for name in registry.names(registry.METRICS) if name in wanted)
+            spec = spec.model_copy(update={"metrics": metrics})
         elif strangers := [p.name for p in self.path.iterdir() if p.name not in (".lock", ".scratch")]:
             raise UserError(
                 f"{self.path} is not a run folder but holds {strangers[0]!r}; choose another --name or --out"
             )
         self.write_json("spec.json", spec.model_dump(mode="json"))
+        return spec
 
     def _empty(self) -> None:
         known = (self.path / "spec.json").exists()

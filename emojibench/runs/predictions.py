@@ -31,8 +31,8 @@ class Predictions:
             found.append(self.folder / clip_id)
         if not found:
             raise MediaError(
-                f"missing: expected {clip_id}{VIDEOS[0]} (or {', '.join(VIDEOS[1:])}) or {clip_id}/*.png "
-                f"in {self.folder}"
+                f"no video in {self.folder}: expected a file CLIP_ID{VIDEOS[0]} (or {', '.join(VIDEOS[1:])}) "
+                "or a folder CLIP_ID with *.png"
             )
         if len(found) > 1:
             raise MediaError(f"expected one video, found {' and '.join(map(str, found))}; remove all but one")
@@ -83,7 +83,7 @@ class Predictions:
             example = ", ".join(there[:3]) or "nothing"
             raise UserError(
                 f"--predictions: {self.folder} holds no video of this dataset and split: expected names such "
-                f"as {clips[0]}{VIDEOS[0]}, found {example}"
+                f"as {clips[0]}{VIDEOS[0]}, found {example}; check --split and --dataset"
             )
 
 

@@ -125,15 +125,15 @@ class Scorer:
         given, missing = self._inputs(job, clip, frames, truth, arrays)
         values: list[Measured] = []
         for done, name in enumerate(job.metrics):
-            columns = self._factories[name].traits
+            lacking = _lacking(self._factories[name], len(frames), missing)
+            values += [Measured(traits, "undefined", reason=reason) for traits, reason in lacking.items()]
+            columns = [traits for traits in self._factories[name].traits if traits not in lacking]
             if name in self._unavailable:
-                values += [
-                    Measured(traits, "unavailable", reason=self._unavailable[name]) for traits in columns
-                ]
-            elif self._factories[name].kind == "set":
-                values += self._features(name, given, missing, job.kept, arrays)
-            else:
-                values += _measure(self._metrics[name], columns, given, missing)
+                values += _unavailable(columns, self._unavailable[name])
+            elif columns and self._factories[name].kind == "set":
+                values += self._features(name, columns, given, job.kept, arrays)
+            elif columns:
+                values += _measure(self._metrics[name], columns, given)
             tell((done + 1) / len(job.metrics))
         return Scored(values, arrays)
 
@@ -153,43 +153,29 @@ class Scorer:
         landmarks = job.kept.get("landmarks")
         if landmarks is None and self._detector is not None:
             landmarks = self._detector.detect_video(frames, fps=job.record.fps or clip.driving.fps).landmarks
-        if landmarks is None:
-            missing["generated_landmarks"] = "no landmark detector"
-        else:
+        if landmarks is not None:
             arrays["landmarks"] = landmarks
         return ClipArrays(frames, truth, clip.portrait, targets, landmarks), missing
 
     def _features(
-        self, name: str, given: ClipArrays, missing: Mapping[str, str], kept: Arrays, arrays: Arrays
+        self, name: str, columns: Sequence[Traits], given: ClipArrays, kept: Arrays, arrays: Arrays
     ) -> list[Measured]:
         """Features of a set metric; its columns hold no value until the whole set is there."""
-        columns = self._factories[name].traits
-        lacking = {traits.name: _lack(traits, len(given.generated), missing) for traits in columns}
-        if given.truth is None or all(lacking.values()):
-            return [
-                Measured(traits, "undefined", reason=lacking[traits.name] or "no ground truth")
-                for traits in columns
-            ]
         metric = self._metrics[name]
         try:
             generated = np.asarray(metric.features(given.generated), np.float64)
             truth = kept.get(f"{name}.truth")
+            assert given.truth is not None  # else all columns were undefined
             truth = np.asarray(metric.features(given.truth) if truth is None else truth, np.float64)
         except Exception as error:
             return _broken(columns, error)
         arrays |= {f"{name}.generated": generated, f"{name}.truth": truth}
-        return [
-            Measured(traits, "undefined", reason=lacking[traits.name])
-            if lacking[traits.name]
-            else Measured(traits, "ok", n=len(generated))
-            for traits in columns
-        ]
+        return [Measured(traits, "ok", n=len(generated)) for traits in columns]
 
     def _aggregate(self, job: AggregateJob) -> list[Measured]:
         columns = self._factories[job.metric].traits
         if job.metric in self._unavailable:
-            reason = self._unavailable[job.metric]
-            return [Measured(traits, "unavailable", reason=reason) for traits in columns]
+            return _unavailable(columns, self._unavailable[job.metric])
         try:
             figures = self._metrics[job.metric].aggregate(job.generated, job.truth)
         except Exception as error:
@@ -207,30 +193,30 @@ def _frames(job: ScoreJob) -> Frames:
     return frames
 
 
-def _measure(
-    metric: Any, columns: Sequence[Traits], given: ClipArrays, missing: Mapping[str, str]
-) -> list[Measured]:
-    """All columns of a per-clip metric; those whose inputs are absent are undefined."""
-    lacking = {traits.name: _lack(traits, len(given.generated), missing) for traits in columns}
-    figures: dict[str, Figure] = {}
-    if not all(lacking.values()):
-        try:
-            figures = metric.measure(given)
-        except Exception as error:
-            return _broken(columns, error)
-    return [
-        Measured(traits, "undefined", reason=lacking[traits.name])
-        if lacking[traits.name]
-        else _judge(traits, figures.get(traits.name))
-        for traits in columns
-    ]
+def _measure(metric: Any, columns: Sequence[Traits], given: ClipArrays) -> list[Measured]:
+    """Those columns of a per-clip metric whose inputs are there."""
+    try:
+        figures = metric.measure(given)
+    except Exception as error:
+        return _broken(columns, error)
+    return [_judge(traits, figures.get(traits.name)) for traits in columns]
 
 
-def _lack(traits: Traits, frames: int, missing: Mapping[str, str]) -> str:
-    """Why a column cannot be defined here; empty if it can."""
-    if frames < traits.minimum_frames:
-        return f"{frames} frames, at least {traits.minimum_frames} are needed"
-    return next((missing[need] for need in sorted(traits.needs) if need in missing), "")
+def _lacking(factory: Any, frames: int, missing: Mapping[str, str]) -> dict[Traits, str]:
+    """Columns that cannot be defined here, whatever weights there are, and why."""
+    always = {"truth"} if factory.kind == "set" else set()
+    lacking = {}
+    for traits in factory.traits:
+        absent = [missing[need] for need in sorted(traits.needs | always) if need in missing]
+        if frames < traits.minimum_frames:
+            lacking[traits] = f"{frames} frames, at least {traits.minimum_frames} are needed"
+        elif absent:
+            lacking[traits] = absent[0]
+    return lacking
+
+
+def _unavailable(columns: Sequence[Traits], reason: str) -> list[Measured]:
+    return [Measured(traits, "unavailable", reason=reason) for traits in columns]
 
 
 def _judge(traits: Traits, figure: Figure | None) -> Measured:
@@ -252,8 +238,7 @@ def _judge(traits: Traits, figure: Figure | None) -> Measured:
 def _broken(columns: Sequence[Traits], error: Exception) -> list[Measured]:
     """All columns of a metric that raised: unavailable weights are no failure."""
     if isinstance(error, UnavailableError):
-        reason = " ".join(str(error).split())
-        return [Measured(traits, "unavailable", reason=reason) for traits in columns]
+        return _unavailable(columns, " ".join(str(error).split()))
     import traceback
 
     traceback.print_exception(error)  # into the clip's log

@@ -160,11 +160,12 @@ def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: Progr
     unavailable = workers.info["unavailable"]
     jobs = []
     for job in left.jobs:
-        if set(job.metrics) <= set(unavailable):  # no need to decode frames for dashes
+        if _still_dashes(left, job, unavailable):
             dashes = [
                 Measured(traits, "unavailable", reason=unavailable[name])
                 for name in job.metrics
                 for traits in left.factories[name].traits
+                if left.rows[job.record.clip_id, traits.name].status == "unavailable"
             ]
             _append(folder, left, _rows(left, job, dashes))
             progress.done(job.record.clip_id)
@@ -186,6 +187,19 @@ def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: Progr
         if failures:
             folder.keep_log(outcome.task.log, f"score-{job.record.clip_id}")
         progress.done(job.record.clip_id, failures[0] if failures else "")
+
+
+def _still_dashes(left: Plan, job: ScoreJob, unavailable: Mapping[str, str]) -> bool:
+    """Was it found earlier that only weights are missing, and are they missing still? Then no frame is read."""
+    if not set(job.metrics) <= set(unavailable):
+        return False
+    for name in job.metrics:
+        key = left.key(job.record, name, left.factories[name].traits)
+        for traits in left.factories[name].traits:
+            row = left.rows.get((job.record.clip_id, traits.name))
+            if row is None or row.inputs != key or row.status not in ("unavailable", "undefined"):
+                return False
+    return True
 
 
 def _rows(left: Plan, job: ScoreJob, values: list[Measured]) -> list[Row]:

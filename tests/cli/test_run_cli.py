@@ -90,11 +90,27 @@ def test_stdout_is_data_and_strict_exits_with_3(
     table = capfd.readouterr().out
     assert "fake_missing ↓" in table
     assert "] weights.bin is not here and cannot be fetched\n" in table
-    assert (
-        emojibench(monkeypatch, "score", "--run", str(bench.out / "fake-self-fake"), "--metrics", "fake_l1")
-        == 0
-    )
-    assert "fake_missing" not in capfd.readouterr().out
+
+
+def test_scoring_some_metrics_keeps_the_others_and_scoring_plainly_takes_all(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def columns(command: str, *flags: str) -> dict[str, Any]:
+        emojibench(monkeypatch, command, *flags, "--json")
+        metrics = json.loads(capfd.readouterr().out)["metrics"]
+        return {name: entry for name, entry in metrics.items() if name.startswith("fake_")}
+
+    again = ("--run", str(bench.out / "r"))
+    run = ("--method", "fake", "--clips", "2", "--out", str(bench.out), "--name", "r")
+    first = columns("run", *run, "--metrics", "fake_face,fake_set")
+    assert set(first) == {"fake_face", "fake_set"}
+    more = columns("score", *again, "--metrics", "fake_l1")
+    assert set(more) == {*first, "fake_l1", "fake_long"}
+    assert {name: more[name] for name in first} == first
+    assert columns("run", *run, "--metrics", "fake_face") == more
+    every = columns("score", *again)
+    assert {"fake_missing", "fake_raising", "fake_range"} <= set(every)
+    assert {name: every[name] for name in more} == more
 
 
 def test_a_failed_clip_exits_with_3_and_says_why(
@@ -118,3 +134,18 @@ def test_a_failed_clip_exits_with_3_and_says_why(
     assert "1 of 2: RuntimeError: the network exploded" in printed.out
     assert emojibench(monkeypatch, "run", "--method", "fake", *flags, "--seed", "1") == 2
     assert "seed: 0, 1" in capfd.readouterr().err
+
+
+def test_a_method_that_raises_miscounts_or_hangs_spoils_one_clip_each(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fates = ("--set", "a=raise", "--set", "b=short", "--set", "c=hang")
+    flags = ("--metrics", "fake_l1", "--timeout", "5", "--out", str(bench.out), "--name", "r")
+    assert emojibench(monkeypatch, "run", "--method", "fake", *fates, *flags, "--json") == 3
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["metrics"]["fake_l1"]["n_clips"] == 1
+    assert "failed: a: RuntimeError: the network exploded\n" in printed.err
+    assert "failed: b: ValueError: expected 5 frames, one for each driving frame, got 4\n" in printed.err
+    assert "failed: c: no result within 5 s (--timeout)\n" in printed.err
+    assert "failed: d" not in printed.err
+    assert "Traceback" not in printed.err

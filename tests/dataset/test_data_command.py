@@ -29,6 +29,9 @@ def test_build_then_verify_then_break(emojibench, tmp_path, user_files):
     )
     assert done.returncode == 0, done.stderr
     assert "4 cross clips" in done.stdout
+    misspelt = emojibench("info", tmp_path / "mien")
+    assert misspelt.returncode == 2
+    assert f"Did you mean '{out}'?" in misspelt.stderr
     assert "no face found" in done.stdout
 
     assert emojibench("verify", out).returncode == 0

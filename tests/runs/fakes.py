@@ -181,7 +181,11 @@ class FakeSet:
 
 
 class FakeMissing(FakeL1):
-    traits = (_traits("fake_missing"), _traits("fake_missing_too"))
+    traits = (
+        _traits("fake_missing"),
+        _traits("fake_missing_too"),
+        _traits("fake_missing_long", minimum_frames=100),
+    )
 
     def __init__(self, find_weights: Any) -> None:
         raise UnavailableError("weights.bin is not here\nand cannot be fetched")

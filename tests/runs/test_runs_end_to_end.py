@@ -71,6 +71,8 @@ def test_a_run_leaves_everything_that_the_layout_promises(bench: Any) -> None:
     assert set(missing.status) == {"unavailable"}
     assert set(missing.reason) == {"weights.bin is not here and cannot be fetched"}
     assert len(missing) == 4
+    long = summary["metrics"]["fake_missing_long"]  # weights would not help
+    assert (long["status"], long["reason"]) == ("undefined", "4 frames, at least 100 are needed")
     latency = rows[rows.metric == "latency_s"]
     assert 1 <= (latency.note == "warm-up").sum() <= 2  # one a worker
     assert summary["metrics"]["latency_draw_s"]["median"] == pytest.approx(0.001)
@@ -79,7 +81,9 @@ def test_a_run_leaves_everything_that_the_layout_promises(bench: Any) -> None:
     assert provenance["earlier"][0]["stage"] == "animate"
     assert provenance["protocol"] == summary["protocol"]
     metrics = ("fake_l1", "fake_face", "fake_set", "fake_missing")
+    before = (folder / "rows.jsonl").read_bytes()
     assert bench.run("fake", metrics=metrics, strict=True).exit_code == 3
+    assert (folder / "rows.jsonl").read_bytes() == before
 
 
 def test_the_number_of_jobs_and_the_order_change_no_value(bench: Any) -> None:

@@ -29,7 +29,7 @@ def test_finished_videos_are_scored_and_what_is_wrong_with_them_is_said(bench: A
     assert result.exit_code == 3
     assert set(result.failed) == {"c", "d"}
     assert "c.mkv: expected 5 frames, one for each driving frame, got 4" in result.failed["c"]
-    assert result.failed["d"].startswith("missing: expected d.mkv")
+    assert result.failed["d"].startswith(f"no video in {videos}: expected a file CLIP_ID.mkv")
     rows = result.rows().set_index(["clip_id", "metric"])
     assert rows.loc[("a", "fake_l1"), "value"] == 0
     assert rows.loc[("b", "fake_l1"), "note"] == "resized from 64x64 (area)"
