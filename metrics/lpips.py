@@ -92,20 +92,28 @@ class LpipsNetwork:
         return values.double().numpy()
 
     def _batch(self, a: Frames, b: Frames) -> "Tensor":
-        """The package's forward pass for both sides at once, one layer's features in memory at a time."""
         import torch
 
         # Channels stay last in memory: the permutation alone makes that layout.
         frames = torch.from_numpy(np.concatenate([a, b])).to(self._device).permute(0, 3, 1, 2)
-        features = self._network.scaling_layer(frames.float() / 127.5 - 1)
-        total = torch.zeros(len(a), device=self._device)
+        return self.between(*(frames.float() / 127.5 - 1).split(len(a)))
+
+    def between(self, a: "Tensor", b: "Tensor") -> "Tensor":
+        """(N,) distances of pictures (N, 3, H, W) in [-1, 1]; differentiable, so that it can be trained for.
+
+        The package's forward pass for both sides at once, one layer's features in memory at a time.
+        """
+        import torch
+
+        features = self._network.scaling_layer(torch.cat([a, b]))
+        total = torch.zeros(len(a), device=features.device)
         for part, head in zip(self._network.net.children(), self._network.lins, strict=True):
             features = part(features)
             unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
-            difference = (unit[: len(a)] - unit[len(a) :]).square_()
+            difference = (unit[: len(a)] - unit[len(a) :]).square()
             # The head is a 1x1 convolution onto one channel: a weighted sum over channels.
             weighted = difference.movedim(1, -1) @ head.model[-1].weight.flatten()
-            total += weighted.mean(dim=(1, 2))
+            total = total + weighted.mean(dim=(1, 2))
         return total
 
 

@@ -1,5 +1,7 @@
 """What each phase of training minimises."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -8,14 +10,17 @@ from reference_model.batches import Pictures, Scenes
 from reference_model.checkpoint import Model
 from reference_model.networks import stills
 
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+"""(N,) distances of pictures (N, 3, H, W) in [-1, 1], differentiable."""
+
 
 class Objectives(nn.Module):
     """Losses of a model as one module, so that data-parallel wrappers see every forward pass."""
 
-    def __init__(self, model: Model, ffg: float) -> None:
-        """Take a model and the weight of the FFG term."""
+    def __init__(self, model: Model, ffg: float, perceptual: Perceptual | None, share: float) -> None:
+        """Take a model, the weight of the FFG term, and a perceptual distance with its weight."""
         super().__init__()
-        self.model, self.ffg = model, ffg
+        self.model, self.ffg, self.perceptual, self.share = model, ffg, perceptual, share
 
     def forward(self, phase: str, *batch: Pictures | Scenes) -> tuple[Tensor, Tensor]:
         """Loss to minimise and a plain figure to report, both scalars.
@@ -58,7 +63,11 @@ class Objectives(nn.Module):
             noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
             guess = signal * noisy - sigma * self._denoise(scenes, noisy)
         decoder = self.model.autoencoder.decode
-        return _compare(decoder(guess[:, :, 0], pictures.moved, pictures.still, pictures.maps), pictures)
+        predicted = decoder(guess[:, :, 0], pictures.moved, pictures.still, pictures.maps).float()
+        total, plain = _compare(predicted, pictures)
+        if self.perceptual is not None:
+            total = total + self.share * self.perceptual(predicted, pictures.target).mean()
+        return total, plain
 
     def _signal_and_noise(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
         return schedule.signal_and_noise(self.model.animator.alphas_cumprod, scenes.t, 5)

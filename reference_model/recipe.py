@@ -35,6 +35,8 @@ class Recipe:
     """Last phase: frames in a batch."""
     ffg: float = 1.0
     """Weight of the FFG term; 0 leaves it out."""
+    perceptual: float = 0.0
+    """Last phase: weight of the perceptual distance that the trainer was given."""
     bf16: bool = False
     """Mixed precision."""
     device: str = "cpu"

@@ -21,7 +21,7 @@ from reference_model import checkpoint
 from reference_model.batches import Batches, to_device
 from reference_model.checkpoint import Model
 from reference_model.networks import motion_modules
-from reference_model.objectives import Objectives
+from reference_model.objectives import Objectives, Perceptual
 from reference_model.pipeline import to_tensor
 from reference_model.recipe import PHASES, Recipe
 from reference_model.training_data import TrainingSet
@@ -36,8 +36,18 @@ class Trainer:
     draw different batches; they need `Recipe.steps`, since their clocks may differ.
     """
 
-    def __init__(self, model: Model, data: TrainingSet, recipe: Recipe, out: Path, log: Log) -> None:
+    def __init__(
+        self,
+        model: Model,
+        data: TrainingSet,
+        recipe: Recipe,
+        out: Path,
+        log: Log,
+        perceptual: Perceptual | None = None,
+    ) -> None:
         """Train `model` in place; checkpoints go to `out`, records of progress to `log`.
+
+        Without a perceptual distance the decoder learns from pixels alone, and draws softly what it is unsure of.
 
         Raises:
             ValueError: a device that is not there; several processes without a number of steps.
@@ -52,6 +62,7 @@ class Trainer:
                 "steps: several processes cannot share a budget of minutes; give numbers of steps"
             )
         self.model, self.data, self.recipe, self.out, self.log = model, data, recipe, out, log
+        self.perceptual = perceptual
         model.to(self.accelerator.device)
         self.batches = Batches(data, model.preset, recipe, recipe.seed + self.accelerator.process_index)
         self.phase, self.step, self.spent = 0, 0, 0.0
@@ -92,7 +103,7 @@ class Trainer:
             [p for _, p in self.trained], lr=rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
         )
         self.objectives, self.optimizer = self.accelerator.prepare(
-            Objectives(self.model, self.recipe.ffg), optimizer
+            Objectives(self.model, self.recipe.ffg, self.perceptual, self.recipe.perceptual), optimizer
         )
 
     def _run_phase(self, validate: Callable[[dict[str, Tensor], str], None] | None) -> None:

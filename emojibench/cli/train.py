@@ -10,6 +10,7 @@ import typer
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
+    from reference_model.objectives import Perceptual
     from reference_model.presets import Preset
     from reference_model.recipe import Recipe
     from reference_model.training_data import TrainingSet
@@ -46,6 +47,14 @@ def train(
     identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
     validation: Annotated[int, typer.Option(help="Further identities to look at while training.", min=1)] = 6,
     seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
+    perceptual: Annotated[
+        float,
+        typer.Option(
+            help="Weight of LPIPS (SqueezeNet, from the weights registry) in the decoder's phase.",
+            min=0,
+            max=100,
+        ),
+    ] = 0.0,
     bf16: Annotated[
         bool, typer.Option("--bf16", help="Mixed precision; faster on GPUs and on CPUs with AVX512-BF16.")
     ] = False,
@@ -82,6 +91,7 @@ def train(
             steps=_four("--steps", steps, int) if steps else None,
             seed=seed,
             learning_rate=learning_rate,
+            perceptual=perceptual,
             bf16=bf16,
             device=device,
         )
@@ -132,7 +142,7 @@ def _train(
         model = checkpoint.Model(preset)
         if start is not None:
             checkpoint.load(model, start)
-        trainer = Trainer(model, data[:-validation], recipe, out, log)
+        trainer = Trainer(model, data[:-validation], recipe, out, log, _distance(recipe))
         if not fresh and trainer.resume():
             typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
     except ValueError as error:
@@ -143,6 +153,18 @@ def _train(
     checkpoint.save(path, weights, preset)
     look(weights, "final")
     typer.echo(str(path))
+
+
+def _distance(recipe: "Recipe") -> "Perceptual | None":
+    """The perceptual distance, on the device of the training; None where the recipe gives it no weight."""
+    if recipe.perceptual == 0:
+        return None
+    from emojibench import weights
+    from metrics.lpips import WEIGHTS, LpipsNetwork
+    from metrics.networks import load_tensors
+
+    backbone, heads = (load_tensors(weights.find(name)) for name in WEIGHTS["squeeze"])
+    return LpipsNetwork("squeeze", backbone, heads).between
 
 
 def _rehearse(preset: "Preset", recipe: "Recipe", data: "TrainingSet", out: Path) -> None:

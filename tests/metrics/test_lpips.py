@@ -77,6 +77,17 @@ def test_axioms(network):
     assert network.distances(a, b) == pytest.approx(alone, rel=1e-5)
 
 
+def test_it_can_be_trained_for(network):
+    target = torch.from_numpy(picture(1, 64, 64) / 127.5 - 1).permute(2, 0, 1)[None].float()
+    guess = (
+        target + 0.2 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    ).requires_grad_()
+    distance = network.between(guess, target)
+    distance.sum().backward()
+    with torch.no_grad():
+        assert network.between(guess - 0.1 * guess.grad / guess.grad.std(), target) < distance
+
+
 def test_monotone_in_noise(network):
     a = picture(5, 64, 64)
     noise = np.random.default_rng(0).standard_normal(a.shape)

@@ -128,6 +128,31 @@ def test_more_steps_fit_better_and_are_logged(tiny: Preset, data: TrainingSet, t
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
+def test_a_perceptual_distance_counts_in_the_last_phase_alone(
+    tiny: Preset, data: TrainingSet, tmp_path: Path
+) -> None:
+    seen: list[tuple[torch.Size, bool]] = []
+
+    def distance(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append((predicted.shape, predicted.requires_grad))
+        return (predicted - target).square().mean((1, 2, 3))
+
+    losses = {}
+    for weight in (0.0, 10.0):
+        recipe = Recipe(minutes=0, steps=(0, 0, 0, 1), decoded=2, perceptual=weight)
+        torch.manual_seed(0)
+        run = Trainer(Model(tiny), data, recipe, tmp_path, lambda _record: None, distance)
+        with torch.no_grad():
+            run.batches.keep_latents(run.model.autoencoder.encode)
+        run.phase = 3
+        run._start_phase()
+        batch = run.batches.draw("decoder", 0)
+        losses[weight] = run.objectives("decoder", *batch)
+    assert seen == [(torch.Size((2, 3, 64, 64)), True)] * 2
+    assert losses[10.0][0] > losses[0.0][0]
+    assert losses[10.0][1] == losses[0.0][1]
+
+
 def test_a_device_that_is_not_there_is_named(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
