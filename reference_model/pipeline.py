@@ -16,7 +16,8 @@ from torch import Tensor
 
 from reference_model import checkpoint, landmarks, precision, presets
 from reference_model.checkpoint import Model
-from reference_model.sampler import Guided, Predict, progressive
+from reference_model.long_clips import SAMPLERS
+from reference_model.sampler import Guided, Predict
 from reference_model.schedule import clip_noise, ddim
 from reference_model.warp import Warp
 
@@ -69,7 +70,7 @@ class Pipeline:
         """
         preset = presets.get(name)
         path = weights or checkpoint.packaged(preset)
-        model = Model(preset)
+        model = Model(checkpoint.as_trained(preset, path))
         checkpoint.load(model, path)
         return cls(model, checkpoint.digest(path), device=device, dtype=dtype)
 
@@ -81,6 +82,7 @@ class Pipeline:
         portrait_landmarks: NDArray[np.floating] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        sampler: str = "progressive",
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Animated:
@@ -94,6 +96,7 @@ class Pipeline:
                 make up.
             steps: DDIM steps; the preset's by default.
             guidance: scale of classifier-free guidance; the preset's by default.
+            sampler: how clips longer than a window are made, a key of `long_clips.SAMPLERS`.
             seed: of the initial noise; same seed, same frames.
             progress: called as progress(done, total).
 
@@ -136,7 +139,7 @@ class Pipeline:
                 noise = clip_noise(
                     (1, channels, len(target), side, side), self.preset.shared_noise, generator
                 )
-                latents = progressive(
+                latents = SAMPLERS[sampler](
                     condition,
                     self.preset.temperature * noise.to(self.device),
                     scheduler,

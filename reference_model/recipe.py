@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 PHASES = ("autoencoder", "frames", "clips", "decoder")
 """In the order of training; `frames` and `clips` are phases 1 and 2 of the paper."""
+MASKS = ("expression", "face")
+"""Of the FFG loss: M_e and M_f."""
 
 
 @dataclass(frozen=True)
@@ -13,9 +15,9 @@ class Recipe:
     minutes: float
     """Wall-clock budget; the learning rate reaches zero at its end."""
     shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
-    """Of the budget: autoencoder, phase 1, phase 2, decoder."""
+    """Of the budget: autoencoder, phase 1, phase 2, decoder. A phase without a share is left out."""
     steps: tuple[int, int, int, int] | None = None
-    """Steps of the phases instead of a budget: reproducible to the bit on one machine."""
+    """Steps of the phases instead of a budget: reproducible to the bit on one machine. 0 leaves a phase out."""
     seed: int = 0
     learning_rate: float = 6e-4
     warm_up: int = 100
@@ -34,7 +36,9 @@ class Recipe:
     decoded: int = 8
     """Last phase: frames in a batch."""
     ffg: float = 1.0
-    """Weight of the FFG term; 0 leaves it out."""
+    """Weight of the FFG term."""
+    ffg_masks: tuple[str, ...] = MASKS
+    """Which of `MASKS` the FFG term has; without any, L_LDM is minimised alone."""
     bf16: bool = False
     """Mixed precision."""
     device: str = "cpu"
