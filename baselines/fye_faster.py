@@ -1,6 +1,7 @@
 """`fye-faster`: the reference model of this repository, driven by the target landmarks."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from baselines._options import Kind, parse
@@ -29,7 +30,11 @@ class FyeFaster:
     """Default number of steps; None: the preset's."""
 
     def __init__(self, options: Options) -> None:
-        """Options: `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32).
+        """Take the options.
+
+        `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32); `weights`:
+        a file made by `emojibench train` or `ablate`, in place of the packaged one; `sampler`: how clips longer than
+        a window are made (progressive); `alignment` (true): false follows the driving face's own landmarks in `cross`.
 
         Raises:
             UserError: an unknown option or preset, a value out of range, missing weights.
@@ -40,6 +45,9 @@ class FyeFaster:
             "guidance": float,
             "dtype": ("fp32", "bf16", "fp16"),
             **self.extra,
+            "weights": Path,
+            "sampler": ("progressive", "overlap", "concatenate"),
+            "alignment": bool,
         }
         given = parse(options, kinds, method=self.name)
         # Only now, so that a misspelt option is refused without loading a network library.
@@ -47,7 +55,9 @@ class FyeFaster:
 
         try:
             dtype: str = given.get("dtype", "fp32")
-            self._pipeline = Pipeline.from_preset(given.get("preset", "mini"), dtype=dtype)
+            self._pipeline = Pipeline.from_preset(
+                given.get("preset", "mini"), given.get("weights"), dtype=dtype
+            )
             preset = self._pipeline.preset
             self._steps: int = given.get("steps", self.steps or preset.steps)
             self._guidance: float = given.get("guidance", preset.guidance)
@@ -58,6 +68,12 @@ class FyeFaster:
         settings = f"{self._steps}-steps-guidance-{self._guidance:g}"
         if dtype != "fp32":
             settings += f"-{dtype}"
+        self._sampler: str = given.get("sampler", "progressive")
+        if self._sampler != "progressive":
+            settings += f"-{self._sampler}"
+        self._aligned: bool = given.get("alignment", True)
+        if not self._aligned:
+            settings += "-unaligned"
         if self._accelerator is not None:
             settings += f"-{self._accelerator.label}"
         self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
@@ -83,10 +99,11 @@ class FyeFaster:
         try:
             result = self._pipeline.animate(
                 clip.portrait,
-                target_landmarks(clip),
+                target_landmarks(clip) if self._aligned else clip.driving.landmarks,
                 portrait_landmarks=clip.portrait_landmarks,
                 steps=self._steps,
                 guidance=self._guidance,
+                sampler=self._sampler,
                 seed=seed,
                 accelerator=self._accelerator,
                 progress=progress,

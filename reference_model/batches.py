@@ -22,6 +22,8 @@ from reference_model.training_data import Cut, Indices, Pairs, TrainingSet
 
 B = TypeVar("B", "Pictures", "Scenes")
 
+_MASKS = {"expression": expression_mask, "face": face_mask}
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -66,9 +68,19 @@ class Scenes:
     anchors: Tensor | None = None
     """(B, C + 1, F, h, w), see `Animator.place`."""
     expression: Tensor | None = None
-    """M_e, (B F, 4 h, 4 w); None leaves the FFG loss out."""
+    """M_e, (B F, 4 h, 4 w); None leaves it out of the FFG loss."""
     face: Tensor | None = None
     """M_f, the same shape."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """A whole `TrainingSet`, encoded; float16 on the CPU."""
+
+    frames: Tensor
+    """(S, F, C, h, w)."""
+    moved: Tensor
+    """(S, R, F, C, h, w)."""
 
 
 def to_device(batch: B, device: torch.device) -> B:
@@ -88,7 +100,8 @@ class Batches:
         self.data, self.preset, self.recipe = data, preset, recipe
         self.rng = np.random.default_rng(seed)
         self.torch_rng = torch.Generator().manual_seed(seed)
-        self._frames = self._moved = torch.empty(0)
+        self.latents: Latents | None = None
+        """What all phases but the first need: from `keep_latents`, or of other batches of the same data."""
 
     def keep_latents(self, encode: Callable[[Tensor], Tensor]) -> None:
         """Encode all frames and moved portraits once; kept as float16.
@@ -104,13 +117,10 @@ class Batches:
                 0, pictures.shape[:-3]
             )
 
-        self._frames = torch.stack([encoded(sequence) for sequence in self.data.frames])
-        self._moved = torch.stack([encoded(sequence) for sequence in self.data.moved])
-
-    @property
-    def has_latents(self) -> bool:
-        """Whether `keep_latents` was called."""
-        return len(self._frames) > 0
+        self.latents = Latents(
+            torch.stack([encoded(sequence) for sequence in self.data.frames]),
+            torch.stack([encoded(sequence) for sequence in self.data.moved]),
+        )
 
     def draw(self, phase: str, step: int) -> "tuple[Pictures | Scenes, ...]":
         """The batch of a step of one of `recipe.PHASES`, as `Objectives` takes it."""
@@ -191,31 +201,30 @@ class Batches:
         least: int = 0,
     ) -> Scenes:
         """Frames (B, F) of sequences (B,) with portraits (B,); of these, those in `seen` are read, but `hidden`."""
+        assert self.latents is not None, "keep_latents comes first"
         rows = (
             np.repeat(sequences[:, None], frames.shape[1], 1),
             np.repeat(references[:, None], frames.shape[1], 1),
         )
         points = self.data.landmarks[rows[0], frames].reshape(-1, 478, 3)
-        clean = self._frames[rows[0], frames].float().transpose(1, 2)
+        clean = self.latents.frames[rows[0], frames].float().transpose(1, 2)
         looked = (sequences[seen][hidden:], references[seen][hidden:])
         scenes = Scenes(
             clean=clean,
             noise=schedule.clip_noise(tuple(clean.shape), self.preset.shared_noise, self.torch_rng),
             t=torch.randint(least, 1000, (len(clean),), generator=self.torch_rng),
             maps=condition_maps(points, self.preset).unflatten(0, frames.shape),
-            portrait=self._frames[sequences, references].float(),
-            moved=self._moved[rows[0], rows[1], frames].float().transpose(1, 2),
-            seen=self._frames[looked].float(),
+            portrait=self.latents.frames[sequences, references].float(),
+            moved=self.latents.moved[rows[0], rows[1], frames].float().transpose(1, 2),
+            seen=self.latents.frames[looked].float(),
             seen_maps=condition_maps(self.data.landmarks[looked], self.preset)
             if len(looked[0])
             else torch.empty(0),
             hidden=hidden,
         )
-        if self.recipe.ffg == 0:
-            return scenes
         size = (self.preset.latent_size * 4,) * 2
-        masks = (torch.from_numpy(mask(points, size)) for mask in (expression_mask, face_mask))
-        return replace(scenes, expression=next(masks), face=next(masks))
+        masks = {name: torch.from_numpy(_MASKS[name](points, size)) for name in self.recipe.ffg_masks}
+        return replace(scenes, **masks)
 
     def _pictures(self, pairs: Pairs, cuts: list[Cut]) -> Pictures:
         """Cut out of each pair: the frame, the portrait moved to it, the portrait, the condition map."""

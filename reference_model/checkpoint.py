@@ -1,8 +1,11 @@
-"""Weights on disk: safetensors with the preset's name inside."""
+"""Weights on disk: safetensors with the preset's name inside, and the landmarks that they were trained on."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -35,30 +38,78 @@ def save(path: Path, state: Mapping[str, Tensor], preset: Preset, dtype: torch.d
     """Write a `Model` state dict; the file appears whole or not at all."""
     partial = path.with_suffix(".partial")
     tensors = {name: value.detach().to(dtype).contiguous() for name, value in state.items()}
-    save_file(tensors, partial, metadata={"preset": preset.name})
+    about = {"preset": preset.name, "landmarks": ",".join(preset.landmark_groups)}
+    save_file(tensors, partial, metadata=about)
     partial.replace(path)
+
+
+def as_trained(preset: Preset, path: Path) -> Preset:
+    """The preset with the landmarks that the weights in a file were trained on, where the file names them.
+
+    Raises:
+        ValueError: no such file, not safetensors, another preset's.
+    """
+    with _opened(path, preset) as file:
+        return replace(preset, landmark_groups=_landmarks(file, preset))
 
 
 def load(model: Model, path: Path) -> None:
     """Read weights into `model`, all keys and shapes checked.
 
     Raises:
-        ValueError: no such file, not safetensors, another preset's, missing or extra or misshapen tensors.
+        ValueError: no such file, not safetensors, another preset's, trained on other landmarks; missing or extra
+            or misshapen tensors.
     """
+    preset = model.preset
+    with _opened(path, preset) as file:
+        groups = _landmarks(file, preset)
+        if groups != preset.landmark_groups:
+            raise ValueError(
+                f"{path}: trained on landmarks {','.join(groups)}, expected {','.join(preset.landmark_groups)}"
+            )
+        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    _fill(model, state, path, preset)
+
+
+def load_autoencoder(model: Model, path: Path) -> None:
+    """Read the autoencoder alone from the weights of a whole `Model`.
+
+    Raises:
+        ValueError: as `load`, but any landmarks will do.
+    """
+    prefix = "autoencoder."
+    with _opened(path, model.preset) as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        state = {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+    _fill(model.autoencoder, state, path, model.preset)
+
+
+@contextmanager
+def _opened(path: Path, preset: Preset) -> Iterator[Any]:
+    """The file's reader, once it is known to be the preset's."""
     if not path.is_file():
         raise ValueError(f"{path}: no such weights file; train the preset or reinstall the package")
     try:
         with safe_open(path, "pt") as file:
             made_for = (file.metadata() or {}).get("preset")
-            if made_for != model.preset.name:
-                raise ValueError(f"{path}: weights of preset {made_for!r}, expected {model.preset.name!r}")
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            if made_for != preset.name:
+                raise ValueError(f"{path}: weights of preset {made_for!r}, expected {preset.name!r}")
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
+
+
+def _landmarks(file: Any, preset: Preset) -> tuple[str, ...]:
+    """Groups of landmarks that the weights know; files without a note know the preset's."""
+    noted = (file.metadata() or {}).get("landmarks")
+    return tuple(noted.split(",")) if noted else preset.landmark_groups
+
+
+def _fill(module: nn.Module, state: Mapping[str, Tensor], path: Path, preset: Preset) -> None:
     try:
-        model.load_state_dict(state)
+        module.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit preset {model.preset.name!r}: {error}") from error
+        raise ValueError(f"{path}: does not fit preset {preset.name!r}: {error}") from error
 
 
 def digest(path: Path) -> str:

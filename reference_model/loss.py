@@ -1,23 +1,24 @@
 """Training loss: L_LDM plus the facial fine-grained loss (paper Eq. 1 to 3)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 
-def ffg_weights(expression: Tensor, face: Tensor, size: tuple[int, int]) -> Tensor:
-    """(M_e + M_f)^2 on the latent grid.
+def ffg_weights(masks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """(M_e + M_f)^2 on the latent grid, or M_e^2 or M_f^2 if only one of the two is given.
 
     Args:
-        expression: M_e, (N, H, W), 0 or 1.
-        face: M_f, (N, H, W), 0 or 1.
+        masks: one or both of M_e and M_f, (N, H, W) each, 0 or 1.
         size: (h, w) of the latent grid; masks are averaged over each cell.
 
     Returns:
-        (N, 1, h, w), between 0 and 4.
+        (N, 1, h, w), between 0 and the squared number of masks.
     """
-    masks = (expression.float() + face.float())[:, None]
-    return F.adaptive_avg_pool2d(masks, size).square()
+    total = torch.stack([mask.float() for mask in masks]).sum(0)
+    return F.adaptive_avg_pool2d(total[:, None], size).square()
 
 
 def diffusion_loss(

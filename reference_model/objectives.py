@@ -45,9 +45,8 @@ class Objectives(nn.Module):
         signal, sigma = self._signal_and_noise(scenes)
         noisy, v = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
         predicted = self._denoise(scenes, noisy)
-        weights = None
-        if scenes.expression is not None and scenes.face is not None:
-            weights = loss.ffg_weights(scenes.expression, scenes.face, scenes.clean.shape[-2:])
+        masks = [mask for mask in (scenes.expression, scenes.face) if mask is not None]
+        weights = loss.ffg_weights(masks, scenes.clean.shape[-2:]) if masks else None
         return loss.diffusion_loss(
             predicted.transpose(1, 2).flatten(0, 1),
             v.transpose(1, 2).flatten(0, 1),

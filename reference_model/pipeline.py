@@ -17,7 +17,8 @@ from torch import Tensor
 from reference_model import checkpoint, landmarks, precision, presets
 from reference_model.acceleration import Accelerator, ClipInfo
 from reference_model.checkpoint import Model
-from reference_model.sampler import Guided, Predict, progressive
+from reference_model.long_clips import SAMPLERS
+from reference_model.sampler import Guided, Predict
 from reference_model.schedule import clip_noise
 from reference_model.warp import Warp
 
@@ -70,7 +71,7 @@ class Pipeline:
         """
         preset = presets.get(name)
         path = weights or checkpoint.packaged(preset)
-        model = Model(preset)
+        model = Model(checkpoint.as_trained(preset, path))
         checkpoint.load(model, path)
         return cls(model, checkpoint.digest(path), device=device, dtype=dtype)
 
@@ -82,6 +83,7 @@ class Pipeline:
         portrait_landmarks: NDArray[np.floating] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        sampler: str = "progressive",
         seed: int = 0,
         accelerator: Accelerator | None = None,
         progress: Progress | None = None,
@@ -96,6 +98,7 @@ class Pipeline:
                 make up.
             steps: DDIM steps; the preset's by default.
             guidance: scale of classifier-free guidance; the preset's by default.
+            sampler: how clips longer than a window are made, a key of `long_clips.SAMPLERS`.
             seed: of the initial noise; same seed, same frames.
             accelerator: changes how the latents are denoised; None: DDIM, all of the network at every step.
             progress: called as progress(done, total).
@@ -137,7 +140,7 @@ class Pipeline:
                 generator = torch.Generator().manual_seed(seed)
                 shape = (1, self.preset.latent_channels, len(target), *grid)
                 noise = clip_noise(shape, self.preset.shared_noise, generator)
-                latents = progressive(
+                latents = SAMPLERS[sampler](
                     condition,
                     self.preset.temperature * noise.to(self.device),
                     scheduler,

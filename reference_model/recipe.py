@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 PHASES = ("autoencoder", "frames", "clips", "decoder")
 """In the order of training; `frames` and `clips` are phases 1 and 2 of the paper."""
+MASKS = ("expression", "face")
+"""Of the FFG loss: M_e and M_f."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Recipe:
     decoded: int = 8
     """Last phase: frames in a batch."""
     ffg: float = 1.0
-    """Weight of the FFG term; 0 leaves it out."""
+    """Weight of the FFG term."""
+    ffg_masks: tuple[str, ...] = MASKS
+    """Which of `MASKS` the FFG term has; without any, L_LDM is minimised alone."""
     perceptual: float = 0.0
     """Last phase: weight of the perceptual distance that the trainer was given."""
     bf16: bool = False

@@ -79,11 +79,10 @@ class Trainer:
         torch.set_flush_denormal(True)  # tiny moments of the optimizer would slow every step down
         try:
             while self.phase < len(PHASES):
-                if self._share() > 0:
+                if self._budget > 0:
                     self._run_phase(validate)
                     self._finish_phase()
-                else:
-                    self._next_phase()
+                self._next_phase()
         finally:
             torch.set_flush_denormal(False)
         return self.average
@@ -111,7 +110,7 @@ class Trainer:
             some = self.data.some_frames(self.batches.rng, 256)
             self.model.autoencoder.start_from_patches(to_tensor(some).to(self.accelerator.device))
             self._follow(0.0)
-        if self.phase > 0 and not self.batches.has_latents:
+        if self.phase > 0 and self.batches.latents is None:
             self._encode_all()
         phase = PHASES[self.phase]
         clock = saved = logged = time.monotonic()
@@ -148,28 +147,28 @@ class Trainer:
         if self.phase == 0:
             self._normalise_latents()
         self._record(finished=1)
-        self._next_phase()
-        self.save()
 
     def _next_phase(self) -> None:
         self.phase, self.step, self.spent = self.phase + 1, 0, 0.0
         if self.phase < len(PHASES):
             self._start_phase()
+        self.save()
 
     def _record(self, **values: float) -> None:
         minutes = round(self.spent / 60, 2)
         if self.accelerator.is_main_process:
             self.log({"phase": PHASES[self.phase], "step": self.step, "minutes": minutes, **values})
 
-    def _share(self) -> float:
-        """What this phase gets, in steps or seconds; nothing: it is left out."""
+    @property
+    def _budget(self) -> float:
+        """Steps or seconds of this phase; 0 leaves it out."""
         if self.recipe.steps is not None:
             return self.recipe.steps[self.phase]
         return 60 * self.recipe.minutes * self.recipe.shares[self.phase]
 
     def _progress(self) -> float:
         """Share of this phase that is done."""
-        return (self.spent if self.recipe.steps is None else self.step) / self._share()
+        return (self.spent if self.recipe.steps is None else self.step) / self._budget
 
     def _rate(self, progress: float) -> float:
         """Learning rate as a share of its peak: linear warm-up, then half a cosine."""

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from emojibench.cli import animate, data, gate, listing, report, run, score, train, weights
+from emojibench.cli import ablate, animate, data, gate, listing, report, run, score, train, weights
 from emojibench.errors import UnavailableError, UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("report")(report.report)
 app.command("gate")(gate.gate)
 app.command("animate")(animate.animate)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.add_typer(data.app, name="data", help="Look at, build and verify datasets.")

@@ -68,6 +68,7 @@ def run(
     timeout: float = TIMEOUT,
     overwrite: bool = False,
     quiet: bool = False,
+    frames: int | None = None,
 ) -> RunResult:
     """Animate a split with a method, score it, write the run folder; continue where an earlier call stopped.
 
@@ -87,6 +88,7 @@ def run(
         timeout: seconds after which one clip counts as hung and fails.
         overwrite: replace a run of the same name instead of continuing it.
         quiet: no progress on stderr.
+        frames: cut clips to so many frames; None means the protocol's. Another number is another protocol.
 
     Raises:
         UserError: something the caller can mend; what was finished before stays in the run folder.
@@ -94,11 +96,25 @@ def run(
     if method not in registry.names(registry.METHODS):
         raise UserError(registry.unknown("method", method, registry.names(registry.METHODS)))
     options = dict(options or {})
-    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
+    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, frames=frames)
     setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
     partial_spec = {"source": "method", "method": method, "options": options, "seed": seed}
     return bench.execute(out, name, setup, f"method {method!r}", partial_spec, strict, overwrite)
+
+
+def check(
+    *,
+    split: str,
+    dataset: str | Path,
+    clips: int | Sequence[str] | None,
+    metrics: Iterable[str] | None,
+    jobs: int,
+    timeout: float,
+    frames: int | None,
+) -> None:
+    """Raise the `UserError` that `run` would raise for these arguments, without running anything."""
+    _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet=True, frames=frames)
 
 
 def score(
@@ -207,15 +223,18 @@ class _Bench:
         timeout: float,
         quiet: bool,
         detector: str = "auto",
+        frames: int | None = None,
     ) -> "_Bench":
         """Check everything that can be checked before a worker starts."""
         if jobs < 1:
             raise UserError(f"--jobs: expected a number of processes of at least 1, got {jobs}")
         if timeout <= 0:
             raise UserError(f"--timeout: expected seconds above 0, got {timeout:g}")
+        if frames is not None and frames < 2:
+            raise UserError(f"--frames: expected at least 2, got {frames}")
         chosen = scoring.checked_metrics(metrics)
         dataset = load_dataset(ref, size=Protocol.model_fields["size"].default, detector=detector)
-        protocol = protocols.default(dataset.detector)
+        protocol = protocols.default(dataset.detector, **({} if frames is None else {"frames": frames}))
         clip_ids = _chosen_clips(dataset, split, clips)
         return cls(ref, dataset, protocol, split, clip_ids, chosen, jobs, timeout, quiet)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,8 @@ def clip(frames: int = 2, *, face: bool = True) -> Clip:
         ({"step": "4"}, "Did you mean 'steps'"),
         ({"steps": "many"}, "expected a whole number, got 'many'"),
         ({"preset": "minni"}, "Did you mean 'mini'"),
+        ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
+        ({"sampler": "overlapping"}, "expected one of progressive, overlap, concatenate, got 'overlapping'"),
         ({"dtype": "fp8"}, "expected one of fp32, bf16, fp16, got 'fp8'"),
     ],
 )
@@ -57,6 +61,18 @@ def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
     assert isinstance(method, Method)
     assert len({method.revision, *(other.revision for other in others)}) == 3
     assert FyeFaster({"steps": "2", "dtype": "fp32"}).revision == method.revision
+
+
+@needs_weights
+def test_samplers_and_unaligned_landmarks_are_options() -> None:
+    chosen = ({}, {"sampler": "overlap"}, {"sampler": "concatenate"}, {"alignment": "false"})
+    methods = [FyeFaster({"steps": "1", **options}) for options in chosen]
+    assert len({method.revision for method in methods}) == len(methods)
+    crossed = replace(clip(frames=17), split="cross")
+    progressive, *others = (m.animate(crossed, seed=1, progress=lambda *_: None).frames for m in methods)
+    for frames in others:
+        assert frames.shape == progressive.shape
+        assert not np.array_equal(frames, progressive)
 
 
 @needs_weights

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,21 @@ def test_unfit_weights_are_refused(tiny: Preset, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(ValueError, match="not a whole safetensors file"):
         checkpoint.load(model, path)
+
+
+def test_landmarks_travel_with_the_weights_that_know_them(
+    tiny: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(presets.PRESETS, tiny.name, tiny)
+    variant = replace(tiny, landmark_groups=("contour", "eyes"))
+    path = tmp_path / "weights.safetensors"
+    checkpoint.save(path, Model(variant).state_dict(), variant)
+    assert Pipeline.from_preset(tiny.name, path).preset == variant
+    with pytest.raises(ValueError, match="trained on landmarks contour,eyes, expected eyes,brows"):
+        checkpoint.load(Model(tiny), path)
+    model = Model(tiny)
+    checkpoint.load_autoencoder(model, path)  # sees no landmarks
+    assert torch.equal(model.autoencoder.scale, torch.ones(()))
 
 
 def test_a_misspelt_preset_is_corrected() -> None:

@@ -59,8 +59,9 @@ def test_ffg_weights_add_the_masks_before_squaring() -> None:
     expression, face = torch.zeros(2, 1, 4, 4)
     face[:, :, :2] = 1
     expression[:, :2, :2] = 1
-    weights = loss.ffg_weights(expression, face, (2, 2))
+    weights = loss.ffg_weights([expression, face], (2, 2))
     assert weights[0, 0].tolist() == [[4, 0], [1, 0]]
+    assert loss.ffg_weights([expression], (2, 2))[0, 0].tolist() == [[1, 0], [0, 0]]
 
 
 def test_ffg_is_the_masked_error_of_the_clean_latents() -> None:

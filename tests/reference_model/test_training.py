@@ -44,9 +44,11 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
 
     run._run_phase(None)
     run._finish_phase()
+    run._next_phase()
     assert {n.partition(".")[0] for n in changed()} == {"autoencoder"}
     run._run_phase(None)
     run._finish_phase()
+    run._next_phase()
     frames = changed()
     assert not any("motion_modules" in n or n.startswith("autoencoder") for n in frames)
     assert {n.split(".")[1] for n in frames} == {
@@ -58,11 +60,13 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
     }
     run._run_phase(None)
     run._finish_phase()
+    run._next_phase()
     clips = changed()
     assert all("motion_modules" in n or n.startswith("animator.anchors.") for n in clips)
     assert {n.split(".")[1] for n in clips} == {"denoiser", "anchors"}
     run._run_phase(None)
     run._finish_phase()
+    run._next_phase()
     decoder = {".".join(n.split(".")[:2]) for n in changed()}
     assert decoder == {
         f"autoencoder.{n}" for n in ("expand", "decoder", "sources", "fuse", "flow", "compose")
@@ -101,6 +105,42 @@ def test_a_killed_training_continues_to_the_same_weights(
         torch.testing.assert_close(result[name], value, msg=name)
 
 
+def test_phases_without_a_budget_are_left_out_and_latents_can_be_shared(
+    tiny: Preset, data: TrainingSet, tmp_path: Path
+) -> None:
+    first = trainer(tiny, data, tmp_path / "first", (0, 2, 1, 0))
+    before = {n: v.clone() for n, v in first.model.autoencoder.state_dict().items()}
+    records: list[dict[str, float | int | str]] = []
+    first.log = records.append
+    first.run()
+    assert [r["phase"] for r in records if "finished" in r] == ["frames", "clips"]
+    for name, value in first.model.autoencoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    second = trainer(tiny, data, tmp_path / "second", (0, 2, 1, 0))
+    second.batches.latents = first.batches.latents
+    second.batches.keep_latents = None  # type: ignore[assignment, method-assign]
+    for name, value in second.run().items():
+        torch.testing.assert_close(value, first.average[name], msg=name)
+
+
+@pytest.mark.parametrize("masks", [("expression",), ("face",), ()])
+def test_each_part_of_the_ffg_loss_can_be_left_out(
+    tiny: Preset, data: TrainingSet, tmp_path: Path, masks: tuple[str, ...]
+) -> None:
+    def first_loss(masks: tuple[str, ...]) -> tuple[float, float]:
+        run = trainer(tiny, data, tmp_path, (0, 1, 0, 0))
+        run._encode_all()
+        run.batches.recipe = replace(run.recipe, ffg_masks=masks)
+        objective, plain = run.objectives("frames", *run.batches.draw("frames", 0))
+        return objective.item(), plain.item()
+
+    objective, plain = first_loss(masks)
+    whole, same = first_loss(("expression", "face"))
+    assert plain == same
+    assert objective < whole
+    assert (objective == plain) == (not masks)
+
+
 def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     assert not trainer(tiny, data, tmp_path, (1, 1, 1, 1)).resume()
 
@@ -123,6 +163,7 @@ def test_more_steps_fit_better_and_are_logged(tiny: Preset, data: TrainingSet, t
         batch = run.batches.draw("autoencoder", 0)
         run._run_phase(None)
         run._finish_phase()
+        run._next_phase()
         after[steps] = run.objectives("autoencoder", *batch)[0].item()
     assert after[40] < after[1]
     assert list((tmp_path / "tensorboard").glob("events.*"))

@@ -1,0 +1,192 @@
+"""Training and measuring the rows of an ablation; what is finished is kept, so that a killed one continues.
+
+A folder holds it all: `rows/<row>` (settings, log, checkpoints, weights) and `runs/<row>` (an ordinary run folder).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emojibench.ablation.matrix import MAIN, Row
+from emojibench.errors import UserError
+
+if TYPE_CHECKING:
+    from emojibench.runs.api import RunResult
+    from reference_model.batches import Latents
+    from reference_model.presets import Preset
+    from reference_model.recipe import Recipe
+    from reference_model.training_data import TrainingSet
+
+METHOD = "fye-faster"
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How every row is measured; names as in `emojibench.run`."""
+
+    split: str
+    dataset: str
+    clips: int | Sequence[str] | None
+    frames: int | None
+    metrics: Sequence[str] | None
+    jobs: int
+    timeout: float
+    seed: int
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the method for all rows; those of a row come on top."""
+
+
+class Training:
+    """Trains rows on the same data with the same budget, from the same weights, with one frozen autoencoder."""
+
+    def __init__(
+        self,
+        out: Path,
+        preset: "Preset",
+        recipe: "Recipe",
+        main: Path | None,
+        identities: int,
+        data: "Callable[[], TrainingSet]",
+    ) -> None:
+        """Take what all rows share.
+
+        Args:
+            out: folder of the ablation.
+            preset: what is trained.
+            recipe: how.
+            main: the main weights; None: those of the package.
+            identities: how many sequences were asked of `data`.
+            data: makes or opens the training data; called when a row is to be trained.
+
+        Raises:
+            UserError: the main weights are missing or not the preset's.
+        """
+        import torch
+
+        from reference_model import checkpoint
+        from reference_model.checkpoint import Model
+
+        self.out, self.preset, self.recipe, self.main = out, preset, recipe, main
+        self._identities, self._data = identities, data
+        # Rows differ in what their networks are shown, so they can all start from the same weights.
+        torch.manual_seed(recipe.seed)
+        start = Model(preset)
+        source = main or checkpoint.packaged(preset)
+        try:
+            checkpoint.load_autoencoder(start, source)
+        except ValueError as error:
+            raise UserError(f"--main: {error}") from error
+        self._start, self._autoencoder = start.state_dict(), checkpoint.digest(source)
+        self._latents: Latents | None = None
+
+    def folder(self, name: str) -> Path:
+        """Where the row of this name is trained."""
+        return self.out / "rows" / name
+
+    def weights(self, name: str) -> Path:
+        """Where the trained weights of the row of this name lie, or will lie."""
+        return self.folder(name) / f"{self.preset.name}.safetensors"
+
+    def train(self, row: Row) -> None:
+        """Train a row; continue where an earlier call stopped. The first row encodes the data for all.
+
+        Raises:
+            UserError: the folder holds a row trained otherwise, or the device is not there.
+        """
+        from reference_model import checkpoint
+        from reference_model.checkpoint import Model
+        from reference_model.training import Trainer, jsonl
+
+        folder = self.folder(row.name)
+        preset = replace(self.preset, landmark_groups=row.landmarks or self.preset.landmark_groups)
+        recipe = replace(self.recipe, ffg_masks=row.ffg)
+        self._bind(folder, preset, recipe)
+        if self.weights(row.name).is_file():
+            return
+        model = Model(preset)
+        model.load_state_dict(self._start)
+        try:
+            trainer = Trainer(model, self._data(), recipe, folder, jsonl(folder / "log.jsonl"))
+            trainer.batches.latents = self._latents
+            trainer.resume()
+        except ValueError as error:
+            raise UserError(f"{folder}: {error}") from error
+        checkpoint.save(self.weights(row.name), trainer.run(), preset)
+        self._latents = trainer.batches.latents
+
+    def _bind(self, folder: Path, preset: "Preset", recipe: "Recipe") -> None:
+        """Make this the folder of a training with these settings, or see that it is."""
+        settings = {
+            "preset": preset.name,
+            "landmarks": list(preset.landmark_groups),
+            "ffg": list(recipe.ffg_masks),
+            "minutes": None if recipe.steps else recipe.minutes,
+            "steps": list(recipe.steps) if recipe.steps else None,
+            "seed": recipe.seed,
+            "bf16": recipe.bf16,
+            "device": recipe.device,
+            "identities": self._identities,
+            "autoencoder": self._autoencoder,
+        }
+        file = folder / "settings.json"
+        if not file.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(settings, indent=2) + "\n")
+            return
+        there = json.loads(file.read_text())
+        for key, value in settings.items():
+            if there.get(key) != value:
+                raise UserError(
+                    f"{folder}: holds a row trained with {key} {there.get(key)}, asked for {value}; "
+                    "choose another --out, or start over with --fresh"
+                )
+
+
+def options(row: Row, training: Training, how: Measuring) -> dict[str, str]:
+    """The method's options for a row, once it is trained."""
+    weights = training.main if row.weights == MAIN else training.weights(row.weights or row.name)
+    chosen = {"preset": training.preset.name, **how.options, **row.options}
+    return chosen if weights is None else chosen | {"weights": str(weights)}
+
+
+def check(rows: Sequence[Row], training: Training, how: Measuring) -> None:
+    """Find out before hours of training whether the rows could be measured.
+
+    Raises:
+        UserError: a dataset, clip, metric or option that is not there, or a value out of range.
+    """
+    from emojibench import registry
+    from emojibench.runs import api
+
+    api.check(
+        split=how.split, dataset=how.dataset, clips=how.clips, metrics=how.metrics, jobs=how.jobs,
+        timeout=how.timeout, frames=how.frames,
+    )  # fmt: skip
+    method = registry.load(registry.METHODS, METHOD)
+    given = [options(row.model_copy(update={"weights": MAIN}), training, how) for row in rows]
+    for distinct in {tuple(sorted(one.items())) for one in given}:
+        method(dict(distinct))
+
+
+def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) -> "RunResult":
+    """Run a row's weights over the clips and score them; continues as `emojibench.run`.
+
+    Raises:
+        UserError: as `emojibench.run`.
+    """
+    from emojibench.runs.api import run
+
+    return run(
+        METHOD, split=how.split, dataset=how.dataset, clips=how.clips, frames=how.frames, metrics=how.metrics,
+        options=options(row, training, how), jobs=how.jobs, timeout=how.timeout, seed=how.seed,
+        name=row.name, out=training.out / "runs", overwrite=overwrite,
+    )  # fmt: skip
+
+
+def effort(folder: Path) -> dict[str, tuple[int, float]]:
+    """Steps and minutes of each phase that a row's log calls finished; empty where there is no log."""
+    log = folder / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    return {r["phase"]: (r["step"], r["minutes"]) for r in records if "finished" in r}

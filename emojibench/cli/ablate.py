@@ -1,0 +1,156 @@
+"""`emojibench ablate`: train and measure the rows of the paper's Table 4 at equal compute."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emojibench.errors import UserError
+
+if TYPE_CHECKING:
+    from emojibench.ablation.matrix import Row
+    from emojibench.ablation.running import Training
+
+
+def ablate(
+    minutes: Annotated[float, typer.Option(help="Training budget of each row, wall clock.", min=0.01)] = 30.0,
+    steps: Annotated[
+        str, typer.Option(help="Steps of single frames and of clips instead of a budget, as 2000,800.")
+    ] = "",
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(help="Rows to run, with those they refer to; repeat or separate by commas. [all]"),
+    ] = None,
+    matrix: Annotated[
+        Path | None, typer.Option(help="YAML file of rows. [the paper's, emojibench/ablation/matrix.yaml]")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for training data, checkpoints, weights and runs.")
+    ] = Path("ablation"),
+    table: Annotated[
+        Path | None, typer.Option(help="The page; a JSON of all figures goes beside it. [OUT/ablation.md]")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
+    main: Annotated[
+        Path | None,
+        typer.Option(help="Main weights: all rows share their autoencoder, some all of it. [the package's]"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Training data, made if it is not there. [OUT/data]")
+    ] = None,
+    identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Train in mixed precision.")] = False,
+    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to PyTorch.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all trainings and animations.")] = 0,
+    split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "cross",
+    dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
+    clips: Annotated[
+        str, typer.Option(help="The first so many clips, or clip ids separated by commas.")
+    ] = "20",
+    frames: Annotated[
+        int | None, typer.Option(help="Cut clips to so many frames. [the protocol's 64]")
+    ] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Option(help="Metrics or columns; repeat or separate by commas. [all]")
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Option of fye-faster for all rows; repeatable."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Worker processes of the measuring.")] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds after which one clip counts as hung.")] = 1800,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train and measure the chosen rows anew instead of continuing.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Measure the chosen rows anew; trained weights are kept.")
+    ] = False,
+) -> None:
+    """Train each row with the same budget from the same start, measure all on the same clips, print the table.
+
+    The same command continues what was interrupted: finished rows are kept, a row in the middle goes on from its
+    last checkpoint. Exit code 3 where a clip failed.
+    """
+    import shutil
+
+    import torch
+
+    from emojibench.ablation import matrix as matrices
+    from emojibench.ablation import running
+    from emojibench.cli.results import chosen_clips, key_values, listed
+    from emojibench.training import synthetic
+    from reference_model import presets
+    from reference_model.recipe import Recipe
+
+    known = matrices.read(matrix or matrices.PAPER)
+    chosen = [row for row in matrices.choose(known, listed(rows)) if not row.missing]
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"--device: expected cpu or cuda, got {device!r}")
+    recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, bf16=bf16, device=device)
+    _, phase1, phase2, _ = recipe.shares
+    recipe = replace(recipe, shares=(0, phase1 / (phase1 + phase2), phase2 / (phase1 + phase2), 0))
+    try:
+        size = presets.get(preset)
+    except ValueError as error:
+        raise UserError(f"--preset: {error}") from error
+    if threads:
+        torch.set_num_threads(threads)
+    training = running.Training(
+        out,
+        size,
+        recipe,
+        main,
+        identities,
+        lambda: synthetic(data or out / "data", identities, size.resolution),
+    )
+    how = running.Measuring(
+        split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
+    )
+    running.check(chosen, training, how)
+    if fresh:
+        for row in chosen:
+            shutil.rmtree(training.folder(row.name), ignore_errors=True)
+
+    page, failed = "", False
+    for row in chosen:
+        if row.trained:
+            typer.echo(f"training {row.name}", err=True)
+            training.train(row)
+        typer.echo(f"measuring {row.name}", err=True)
+        result = running.measure(row, training, how, overwrite=fresh or overwrite)
+        failed |= result.exit_code != 0
+        page = _write(known, training, result.folder, table or out / "ablation.md")
+    typer.echo(page, nl=False)
+    if failed:
+        raise typer.Exit(3)
+
+
+def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: Path) -> str:
+    """Write the page: all rows, and the runs of those that were measured as the latest run was."""
+    from emojibench.ablation.running import effort
+    from emojibench.reporting.ablation import AblationRow, write_ablation
+    from emojibench.reporting.load import load_run
+
+    like = load_run(latest)
+    lines = []
+    for row in known:
+        run, reason = None, row.missing or "not run yet"
+        if (folder := training.out / "runs" / row.name).joinpath("summary.json").is_file():
+            run = load_run(folder)
+            if (run.track, run.spec.split, run.spec.clips) != (like.track, like.spec.split, like.spec.clips):
+                run, reason = None, "measured on other clips or under another protocol; run it again"
+        trained = effort(training.folder(row.name)) if row.trained else None
+        lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained))
+    return write_ablation(lines, file)
+
+
+def _steps(text: str) -> tuple[int, int, int, int] | None:
+    """Numbers of steps from `2000,800`, none for the phases that are left out; None for an empty text."""
+    if not text:
+        return None
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--steps: expected two positive numbers as in 2000,800, got {text!r}")
+    return 0, int(parts[0]), int(parts[1]), 0

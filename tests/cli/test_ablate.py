@@ -1,0 +1,184 @@
+"""`emojibench ablate` as a user starts it, with budgets of one step."""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import metrics.flops  # noqa: F401  before the fakes can stand in for it
+from baselines.fye_faster import FyeFaster
+from emojibench import training
+from emojibench.ablation import matrix, running
+from emojibench.cli import main
+from emojibench.errors import UserError
+from reference_model import recipe
+from reference_model.batches import Batches, Scenes
+from reference_model.checkpoint import packaged
+from reference_model.presets import MINI
+from reference_model.training_data import TrainingSet
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
+
+from fake_bench import bench, registered
+
+__all__ = ["bench", "registered"]
+
+
+def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["emojibench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise to train on, in small batches."""
+
+    def synthetic(_folder: Path, count: int, size: int) -> TrainingSet:
+        rng = np.random.default_rng(0)
+        frames = rng.integers(0, 256, (count, 3, size, size, 3), np.uint8)
+        landmarks = rng.uniform(0.3, 0.7, (count, 3, 478, 3)).astype(np.float32)
+        return TrainingSet(frames, landmarks, frames[:, None], ((0, 1, 2),), ((0, 2),))
+
+    monkeypatch.setattr(training, "synthetic", synthetic)
+    small = partial(recipe.Recipe, portraits=2, targets=1, clips=1)
+    monkeypatch.setattr(recipe, "Recipe", small)
+
+
+class KilledError(BaseException):
+    pass
+
+
+@pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
+@pytest.mark.usefixtures("made_up")
+def test_a_killed_ablation_continues_and_ends_with_a_table(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Rows are trained for real; they are measured with a method that costs nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(running, "METHOD", "fake")
+    command = ["ablate", "--steps", "1,1", "--identities", "2", "--rows", "without-pupils,without-alignment"]
+    command += ["--clips", "4", "--frames", "3", "--metrics", "fake_l1", "--table", "pages/table4.md"]
+    whole = Batches.clips
+    calls = 0
+
+    def dies_in_the_second_row(self: Batches, step: int) -> Scenes:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KilledError
+        return whole(self, step)
+
+    with monkeypatch.context() as killing:
+        killing.setattr(Batches, "clips", dies_in_the_second_row)
+        with pytest.raises(KilledError):
+            emojibench(monkeypatch, *command)
+    page = Path("pages/table4.md").read_text()
+    assert "| Full method " in page  # what is finished is readable at any time
+    full = Path("ablation/rows/full/mini.safetensors")
+    trained = full.stat().st_mtime_ns
+    assert not Path("ablation/rows/without-pupils/mini.safetensors").exists()
+    capfd.readouterr()
+
+    assert emojibench(monkeypatch, *command) == 0
+    printed = capfd.readouterr()
+    assert printed.out == Path("pages/table4.md").read_text()
+    assert full.stat().st_mtime_ns == trained
+    log = [json.loads(r) for r in Path("ablation/rows/without-pupils/log.jsonl").read_text().splitlines()]
+    assert [r["phase"] for r in log if "finished" in r] == [
+        "frames",
+        "clips",
+    ]  # phase 1 was not trained again
+    assert "Published: Table 4" in printed.out
+    assert "1 + 1 steps" in printed.out
+    assert "the cache is not an option of fye-faster yet" in printed.out
+
+    figures = json.loads(Path("pages/table4.json").read_text())
+    rows = {row["name"]: row for row in figures["rows"]}
+    assert list(rows) == [row.name for row in matrix.read()]
+    assert figures["protocol"]["frames"] == 3
+    assert rows["face-mask"]["missing"] == "not run yet"
+    gap = rows["without-pupils"]["differences"]["fake_l1"]
+    assert (gap["clips"], gap["mean"]) == (4, 0)  # the fake method makes the same of all weights
+
+    revisions = set()
+    for row in ("full", "without-pupils"):
+        options = json.loads(Path(f"ablation/runs/{row}/spec.json").read_text())["options"]
+        method = FyeFaster(options)
+        assert method._pipeline.preset.landmark_groups[:2] == ("eyes", "brows")
+        assert ("pupils" in method._pipeline.preset.landmark_groups) == (row == "full")
+        revisions.add(method.revision)
+    unaligned = json.loads(Path("ablation/runs/without-alignment/spec.json").read_text())["options"]
+    assert unaligned == {"preset": "mini", "weights": str(full), "alignment": "false"}
+    assert len(revisions) == 2
+
+    changed = ["2,1" if argument == "1,1" else argument for argument in command]
+    assert emojibench(monkeypatch, *changed) == 2
+    assert "trained with steps [0, 1, 1, 0], asked for [0, 2, 1, 0]" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "with-contur"], "--rows: unknown row 'with-contur'. Did you mean 'with-contour'?"),
+        (["--matrix", "nowhere.yaml"], "nowhere.yaml: expected a YAML file of rows"),
+        (["--steps", "1,2,3,4"], "--steps: expected two positive numbers as in 2000,800, got '1,2,3,4'"),
+        (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'?"),
+        (["--main", "nowhere.safetensors"], "--main: nowhere.safetensors: no such weights file"),
+        (["--clips", "5000"], "--clips: expected a number from 1 to 500"),
+        (["--frames", "1"], "--frames: expected at least 2, got 1"),
+        (["--set", "stepz=3"], "Did you mean 'steps'"),
+        (["--metrics", "ssimm"], "unknown metric 'ssimm'. Did you mean 'ssim'?"),
+    ],
+)
+def test_what_cannot_work_is_said_before_any_training(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert emojibench(monkeypatch, "ablate", *arguments) == 2
+    assert message in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "expected a YAML file of rows"),
+        ("[]", "expected a mapping of names to rows, got list"),
+        ("a: full", "row 'a': expected a mapping with at least a title, got str"),
+        ("a: {title: A, landmark: [eyes]}", "row 'a': unknown key 'landmark'. Did you mean 'landmarks'?"),
+        (
+            "a: {title: A, landmarks: [eye]}",
+            "landmarks.0: unknown group of landmarks 'eye'. Did you mean 'eyes'?",
+        ),
+        ("a: {title: A, ffg: [nose]}", "row 'a': ffg.0: Input should be 'expression' or 'face'"),
+        ("a: {ffg: []}", "row 'a': title: Field required"),
+        ("a: {title: A, weights: b}", "row 'a': weights: unknown trained row 'b'. Known: main."),
+        ("a: {title: A, against: b}", "row 'a': against: unknown row 'b'"),
+        ("a: {title: A}\nb: {title: B, weights: a, ffg: []}", "row 'b': landmarks and ffg need a training"),
+        ("a b: {title: A}", "expected letters, digits"),
+    ],
+)
+def test_mistakes_in_a_matrix_are_named(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        matrix.read(file)
+    assert str(file) in str(error.value)
+    assert message in str(error.value)
+
+
+def test_chosen_rows_bring_what_they_refer_to() -> None:
+    rows = matrix.read()
+    names = [row.name for row in matrix.choose(rows, ["overlap", "without-alignment"])]
+    assert names == ["full", "without-alignment", "progressive", "overlap"]
+    assert sum(row.trained for row in rows) == 7
