@@ -1,8 +1,24 @@
 """The diffusion process: DDIM with zero terminal SNR, trailing timesteps and v-prediction, as released."""
 
+from types import MappingProxyType
+
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
+
+RELEASED = MappingProxyType(
+    {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "steps_offset": 1,
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+        "prediction_type": "v_prediction",
+    }
+)
+"""Arguments that any of diffusers' schedulers needs to follow the released noise schedule."""
 
 
 def ddim(steps: int | None = None) -> DDIMScheduler:
@@ -11,18 +27,7 @@ def ddim(steps: int | None = None) -> DDIMScheduler:
     Lin et al., "Common diffusion noise schedules and sample steps are flawed", 2023: at the last timestep
     nothing of the data is left, so z_0 = -v there.
     """
-    scheduler = DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=True,
-        steps_offset=1,
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        prediction_type="v_prediction",
-    )
+    scheduler = DDIMScheduler(**RELEASED, clip_sample=False, set_alpha_to_one=True)
     if steps is not None:
         scheduler.set_timesteps(steps)
     return scheduler

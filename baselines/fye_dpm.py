@@ -1,0 +1,22 @@
+"""`fye+dpm`: the reference model sampled by DPM-Solver++(2M)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from baselines.fye_faster import FyeFaster
+
+if TYPE_CHECKING:
+    from reference_model.acceleration import Accelerator
+
+
+class FyeDpm(FyeFaster):
+    """FYE-Faster with 15 steps (`steps`) of DPM-Solver++(2M)."""
+
+    name = "fye+dpm"
+    steps = 15
+
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
+        """See `FyeFaster`."""
+        from baselines.accelerators.solvers import DpmSolver
+
+        return DpmSolver()

@@ -1,0 +1,10 @@
+"""`fye+half`: the reference model with half the DDIM steps, the plainest rival of any cache."""
+
+from baselines.fye_faster import FyeFaster
+
+
+class FyeHalf(FyeFaster):
+    """FYE-Faster with 15 DDIM steps (`steps`) instead of 30."""
+
+    name = "fye+half"
+    steps = 15

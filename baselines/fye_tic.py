@@ -1,0 +1,50 @@
+"""`fye+tic`: the reference model with the Taylor-Interpolated Cache (paper section 4.4)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from baselines._cache_schedule import SCHEDULE_OPTIONS, schedule
+from baselines._options import Kind
+from baselines.fye_faster import FyeFaster
+
+if TYPE_CHECKING:
+    from reference_model.acceleration import Accelerator
+
+
+class FyeTic(FyeFaster):
+    """FYE-Faster with the Taylor-Interpolated Cache: most steps are extrapolated, by default 20 of 30.
+
+    Options: those of `_cache_schedule.schedule`, and by their names those of `TaylorCacheConfig`.
+    """
+
+    name = "fye+tic"
+    features: ClassVar[Mapping[str, Kind]] = {
+        "order": int,
+        "boundary": int,
+        "mask": str,
+        "scope": str,
+        "cut": int,
+        "predictor": str,
+        "quantity": str,
+    }
+    """Options that are parameters of `TaylorCacheConfig`."""
+    fixed: ClassVar[Mapping[str, Any]] = {"scope": "head"}
+    """What replaces the defaults of `TaylorCacheConfig`. Caching attention alone, as the paper's text lists, saves
+    too little for the paper's speedup (docs/acceleration.md); on `mini` only `head` reaches it."""
+    extra: ClassVar[Mapping[str, Kind]] = {**SCHEDULE_OPTIONS, **features}
+
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
+        """See `FyeFaster`."""
+        from reference_model.acceleration import TaylorCached
+        from reference_model.taylor_cache import TaylorCacheConfig
+
+        chosen = {name: value for name, value in given.items() if name in self.features}
+        return TaylorCached(TaylorCacheConfig(self.schedule(given, steps), **{**self.fixed, **chosen}))
+
+    def schedule(self, given: Mapping[str, Any], steps: int) -> Any:
+        """Which steps run in full; subclasses may have other schedules.
+
+        Raises:
+            ValueError: options that do not fit.
+        """
+        return schedule(given, steps)

@@ -1,0 +1,26 @@
+"""`fye+tome`: similar tokens merged around spatial self-attention (ToMe-SD)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from baselines._options import Kind
+from baselines.fye_faster import FyeFaster
+
+if TYPE_CHECKING:
+    from reference_model.acceleration import Accelerator
+
+
+class FyeToMe(FyeFaster):
+    """FYE-Faster with token merging.
+
+    Options: `ratio` of tokens merged (0.5, at most 0.75); `downsample` of the coarsest grid concerned (1, 2, 4, 8).
+    """
+
+    name = "fye+tome"
+    extra: ClassVar[Mapping[str, Kind]] = {"ratio": float, "downsample": int}
+
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
+        """See `FyeFaster`."""
+        from baselines.accelerators.merging import TokenMerged
+
+        return TokenMerged(given.get("ratio", 0.5), given.get("downsample", 1))

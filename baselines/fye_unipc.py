@@ -1,0 +1,22 @@
+"""`fye+unipc`: the reference model sampled by UniPC."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from baselines.fye_faster import FyeFaster
+
+if TYPE_CHECKING:
+    from reference_model.acceleration import Accelerator
+
+
+class FyeUniPc(FyeFaster):
+    """FYE-Faster with 15 steps (`steps`) of UniPC of second order."""
+
+    name = "fye+unipc"
+    steps = 15
+
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
+        """See `FyeFaster`."""
+        from baselines.accelerators.solvers import UniPc
+
+        return UniPc()

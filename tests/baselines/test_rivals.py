@@ -1,0 +1,182 @@
+"""Every rival on the tiny animator, from its options to frames."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_fye_faster import clip
+from tiny_model import TINY
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.fye_deepcache import FyeDeepCache, centered
+from baselines.fye_faster import FyeFaster
+from baselines.fye_pab import FyePab
+from baselines.fye_prune import FyePrune
+from baselines.fye_reuse import FyeReuse
+from baselines.fye_tic import FyeTic
+from baselines.fye_tome import FyeToMe
+from emojibench.errors import UserError
+from emojibench.methods import Method
+from reference_model.acceleration import ClipInfo
+from reference_model.checkpoint import Model
+from reference_model.networks import motion_modules
+from reference_model.pipeline import Pipeline
+
+STEPS = "4"
+Options = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    torch.manual_seed(0)
+    model = Model(replace(TINY, guided=0.5))
+    for module in motion_modules(model.animator.denoiser):  # a trained model's are not zero
+        nn.init.normal_(module.proj_out.weight, std=0.1)
+    return model
+
+
+@pytest.fixture(autouse=True)
+def tiny_pipeline(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pipeline, "from_preset", lambda _name, dtype: Pipeline(model, dtype=dtype))
+
+
+def animate(method: FyeFaster) -> np.ndarray:
+    """Frames of a clip of three windows."""
+    return method.animate(clip(6), seed=1, progress=lambda done, total: None).frames
+
+
+def counted(method: FyeFaster) -> tuple[np.ndarray, int]:
+    """The same, and counted FLOPs."""
+    with FlopCounterMode(display=False) as counter:
+        frames = animate(method)
+    return frames, counter.get_total_flops()
+
+
+@pytest.fixture(scope="module")
+def plain(model: Model) -> tuple[np.ndarray, int]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pipeline, "from_preset", lambda _name, dtype: Pipeline(model, dtype=dtype))
+        return counted(FyeFaster({"steps": STEPS}))
+
+
+def state(model: Model) -> list[tuple[object, int, int]]:
+    return [
+        (m.__dict__.get("forward"), len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()
+    ]
+
+
+CASES: list[tuple[type[FyeFaster], Options, Options]] = [
+    (FyeTic, {"interval": "1"}, {}),
+    (FyeTic, {"schedule": "0,1,2,3"}, {"schedule": "0,1,2", "mask": "face", "predictor": "newton"}),
+    (FyeTic, {"first": "4", "schedule": "warm-up"}, {"schedule": "warm-up", "first": "2", "scope": "deep"}),
+    (FyeTic, {"schedule": "adaptive", "threshold": "1e-9"}, {"schedule": "adaptive", "threshold": "9"}),
+    (FyeReuse, {"interval": "1"}, {}),
+    (FyeDeepCache, {"interval": "1"}, {"cut": "2"}),
+    (FyeDeepCache, {"interval": "1", "cut": "1"}, {"schedule": "non-uniform", "interval": "2"}),
+    (FyePab, {"spatial": "1", "cross": "1", "temporal": "1"}, {}),
+    (FyePab, {"low": "999", "high": "1000"}, {"temporal": "1"}),
+    (FyeToMe, {"ratio": "0"}, {}),
+    (FyeToMe, {"ratio": "0", "downsample": "8"}, {"ratio": "0.75", "downsample": "8"}),
+    (FyePrune, {"ratio": "0"}, {"ratio": "0.75"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "idle", "active"), CASES)
+def test_idle_settings_change_nothing_and_active_ones_cost_less_and_leave_no_trace(
+    model: Model, plain: tuple[np.ndarray, int], kind: type[FyeFaster], idle: Options, active: Options
+) -> None:
+    before = state(model)
+    assert np.array_equal(animate(kind({"steps": STEPS, **idle})), plain[0])
+    method = kind({"steps": STEPS, **active})
+    assert isinstance(method, Method)
+    frames, cost = counted(method)
+    assert not np.array_equal(frames, plain[0])
+    assert cost < plain[1]
+    assert state(model) == before
+    assert np.array_equal(animate(FyeFaster({"steps": STEPS})), plain[0])
+
+
+def test_a_second_clip_is_made_like_the_first() -> None:
+    for kind in (FyeTic, FyePab, FyeToMe, FyePrune):
+        method = kind({"steps": "2"})
+        assert np.array_equal(animate(method), animate(method))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", [FyeTic, FyeDeepCache, FyePab, FyeToMe, FyePrune])
+def test_half_precision_inputs(model: Model, kind: type[FyeFaster], dtype: torch.dtype) -> None:
+    method = kind({"steps": "2"})
+    method._pipeline.dtype = dtype  # mixed precision; the weights stay as they are for the other tests
+    assert animate(method).shape == (6, 256, 256, 3)
+
+
+def test_all_settings_are_part_of_the_revision() -> None:
+    methods = [kind({"steps": STEPS, **active}) for kind, _, active in CASES]
+    assert len({(method.name, method.revision) for method in methods}) == len(methods)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (FyeTic, {"interval": "0"}, "fye\\+tic: interval: expected N from 1 to 4 .*, got 0"),
+        (FyeTic, {"order": "9"}, "order: expected O from 0 to 4, got 9"),
+        (FyeTic, {"scope": "all"}, "scope: expected one of attention, .*, got 'all'"),
+        (FyeTic, {"schedule": "1,2"}, "step 0 must be a full step"),
+        (FyeTic, {"schedule": "often"}, "expected uniform, warm-up, adaptive or full steps .*, got 'often'"),
+        (FyeTic, {"cap": "2"}, "cap: schedule uniform takes none, got 2"),
+        (FyeTic, {"schedule": "0,3", "interval": "3"}, "interval: schedule 0,3 takes none, got 3"),
+        (FyeTic, {"schedule": "adaptive"}, "threshold: schedule adaptive needs one"),
+        (FyeReuse, {"order": "1"}, "unknown option of fye\\+reuse 'order'"),
+        (FyeDeepCache, {"cut": "3"}, "cut: expected 0 to 2, got 3"),
+        (FyeDeepCache, {"power": "2"}, "power: schedule uniform takes none, got 2.0"),
+        (
+            FyeDeepCache,
+            {"schedule": "non-uniform", "center": "4"},
+            "center: expected a step from 1 to 3, got 4",
+        ),
+        (FyePab, {"cross": "0"}, "cross: expected a range of 1 .* to 1000 steps, got 0"),
+        (FyePab, {"low": "900"}, "expected 0 <= low < high <= 1000, got 900 and 800"),
+        (FyeToMe, {"ratio": "0.8"}, "ratio: expected 0 .* to 0.75, got 0.8"),
+        (FyeToMe, {"downsample": "3"}, "downsample: expected one of 1, 2, 4, 8, got 3"),
+        (FyePrune, {"noise": "-1"}, "noise: expected 0 to 1000, got -1"),
+    ],
+)
+def test_bad_options_are_user_errors(kind: type[FyeFaster], options: Options, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        kind({"steps": STEPS, **options})
+
+
+@pytest.mark.parametrize("kind", [FyeTic, FyeDeepCache, FyePab, FyeToMe, FyePrune])
+def test_a_network_without_the_modules_is_refused_by_what_was_looked_for(kind: type[FyeFaster]) -> None:
+    accelerator = kind({"steps": STEPS})._accelerator
+    assert accelerator is not None
+    accelerator.scheduler(int(STEPS))
+    clip_info = ClipInfo(1, (4, 4), lambda frames: torch.zeros(len(frames), 3, 64, 64))
+    wanted = r"(?s)(looked for .*|expected a diffusers UNet.*)Linear"
+    with pytest.raises(ValueError, match=wanted), accelerator.attached(nn.Linear(1, 1), clip_info):
+        pass
+
+
+def test_the_non_uniform_schedule_is_that_of_the_published_code() -> None:
+    assert centered(50, 5, 15, 1.4) == [0, 5, 9, 13, 17, 21, 26, 31, 37, 43]
+    assert centered(30, 3, 9, 1.2) == [0, 3, 6, 9, 10, 13, 16, 19, 23, 26]
+    with pytest.raises(ValueError, match="coincide"):
+        centered(30, 1, 9, 1.4)
+
+
+def entry_points() -> dict[str, str]:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    return tomllib.loads(text)["project"]["entry-points"]["emojibench.methods"]
+
+
+@pytest.mark.parametrize("name", [name for name in entry_points() if name.startswith("fye+")])
+def test_each_rival_is_registered_under_its_name(name: str) -> None:
+    module, _, attribute = entry_points()[name].partition(":")
+    method: Callable[[Options], Method] = getattr(import_module(module), attribute)
+    assert method({}).name == name
