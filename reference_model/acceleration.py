@@ -1,7 +1,7 @@
 """What may change how a clip is denoised: another solver, or a network that does not run in full at every step."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +9,10 @@ import torch.nn.functional as F  # noqa: N812
 from diffusers import SchedulerMixin
 from torch import Tensor, nn
 
+from reference_model.forecast import ROWS, Forecast, Forecaster, GuidanceShare, Rows, SharedGuidance
 from reference_model.sampler import Guided, Predict
-from reference_model.schedule import ddim
+from reference_model.solvers import SOLVERS, Solver, solver
 from reference_model.taylor_cache import Adaptive, LandmarkMasks, TaylorCache, TaylorCacheConfig, regions
-
-BOTH_ROWS = ("unconditional", "conditional")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Accelerator:
 
     def scheduler(self, steps: int) -> SchedulerMixin:
         """A solver, ready to sample `steps` steps from v-predictions on the released noise schedule."""
-        return ddim(steps)
+        return solver("ddim", steps)
 
     @contextmanager
     def attached(self, denoiser: nn.Module, clip: ClipInfo) -> Iterator[None]:
@@ -48,6 +47,21 @@ class Accelerator:
     def around(self, guided: Guided, frames: list[int]) -> Predict:
         """Around the guided prediction of one window of the clip, which consists of these frames."""
         return guided
+
+    def cached_bytes(self) -> int | None:
+        """What is kept from step to step at this moment, on whatever device; None where that is not known."""
+        return 0
+
+
+def over(rows: Rows, guided: Guided) -> Predict:
+    """`Guided.__call__` over rows that are made by other means than `Guided.rows`."""
+
+    def predict(noisy: Tensor, step: int) -> Tensor:
+        if step >= guided.guided:
+            return rows(noisy, step, 1)[0]
+        return guided.mix(*rows(noisy, step, 2))
+
+    return predict
 
 
 class TaylorCached(Accelerator):
@@ -65,10 +79,7 @@ class TaylorCached(Accelerator):
         Raises:
             ValueError: another number of steps than the cache's schedule has.
         """
-        if steps != self.config.schedule.steps:
-            raise ValueError(
-                f"steps: the cache's schedule is made for {self.config.schedule.steps}, got {steps}"
-            )
+        _check_steps(self.config.schedule.steps, steps)
         return super().scheduler(steps)
 
     @contextmanager
@@ -80,13 +91,20 @@ class TaylorCached(Accelerator):
 
     def around(self, guided: Guided, frames: list[int]) -> Predict:
         """See `Accelerator`."""
+        return over(self.rows(guided, frames), guided)
 
-        def predict(noisy: Tensor, step: int) -> Tensor:
-            rows = BOTH_ROWS if step < guided.guided else BOTH_ROWS[1:]
-            with self.cache.step(step, window=frames, rows=rows, signal=noisy):
-                return guided(noisy, step)
+    def rows(self, guided: Guided, frames: list[int]) -> Rows:
+        """The rows of one window before guidance, through the cache."""
 
-        return predict
+        def rows(noisy: Tensor, step: int, count: int) -> tuple[Tensor, ...]:
+            with self.cache.step(step, window=frames, rows=ROWS[-count:], signal=noisy):
+                return guided.rows(noisy, step, count)
+
+        return rows
+
+    def cached_bytes(self) -> int:
+        """See `Accelerator`."""
+        return self.cache.bytes
 
     def _masks(self, clip: ClipInfo) -> LandmarkMasks | None:
         region = self.config.mask
@@ -98,6 +116,98 @@ class TaylorCached(Accelerator):
             for frame in range(clip.frames)
         ]
         return LandmarkMasks(torch.cat(masks), clip.latent_size)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A solver, and what is predicted instead of computed."""
+
+    steps: int
+    """T, of the solver."""
+    solver: Solver = "ddim"
+    cache: TaylorCacheConfig | Forecast | None = None
+    """Features inside the UNet, or its output, at the steps that the schedule skips; None: nothing is skipped."""
+    guidance: GuidanceShare | None = None
+    """None: all guided steps run or predict both rows."""
+
+    def __post_init__(self) -> None:
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}")
+        if self.cache is not None:
+            _check_steps(self.cache.schedule.steps, self.steps)
+        if self.guidance is None or self.cache is None:
+            return
+        schedule = self.cache.schedule
+        if isinstance(schedule, Adaptive) or not set(self.guidance.steps) <= set(schedule.full):
+            raise ValueError(
+                "guidance: the unconditional row can only run at full steps of a fixed schedule, got "
+                f"{self.guidance.steps}"
+            )
+
+    @property
+    def label(self) -> str:
+        """Names all settings."""
+        parts = [f"{self.solver}{self.steps}"]
+        if isinstance(self.cache, TaylorCacheConfig):
+            parts.append(_label(self.cache))
+        elif self.cache is not None:
+            full = ".".join(map(str, self.cache.schedule.full))
+            what = "v" if self.cache.residual is None else f"q{self.cache.residual:g}"
+            parts.append(f"{what}-{self.cache.predictor}-o{self.cache.order}-full{full}")
+        if self.guidance is not None:
+            share = self.guidance
+            what = "v" if share.residual is None else f"q{share.residual:g}"
+            parts.append(f"share{'.'.join(map(str, share.steps))}-{what}-o{share.order}")
+        return "-".join(parts)
+
+
+class Composed(Accelerator):
+    """Solver, cache and shared guidance of a recipe together."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.label = recipe.label
+        inner = recipe.cache
+        self._features = TaylorCached(inner) if isinstance(inner, TaylorCacheConfig) else None
+        self._windows: list[Forecaster | SharedGuidance] = []
+
+    def scheduler(self, steps: int) -> SchedulerMixin:
+        """See `Accelerator`.
+
+        Raises:
+            ValueError: another number of steps than the recipe's.
+        """
+        _check_steps(self.recipe.steps, steps)
+        return solver(self.recipe.solver, steps)
+
+    @contextmanager
+    def attached(self, denoiser: nn.Module, clip: ClipInfo) -> Iterator[None]:
+        """See `Accelerator`."""
+        with self._features.attached(denoiser, clip) if self._features else nullcontext():
+            yield
+        self._windows.clear()
+
+    def around(self, guided: Guided, frames: list[int]) -> Predict:
+        """See `Accelerator`."""
+        rows: Rows = self._features.rows(guided, frames) if self._features else guided.rows
+        if isinstance(self.recipe.cache, Forecast):
+            rows = forecaster = Forecaster(self.recipe.cache, rows, guided.timesteps)
+            self._windows.append(forecaster)
+        if self.recipe.guidance is None:
+            return over(rows, guided)
+        shared = SharedGuidance(self.recipe.guidance, guided, rows)
+        self._windows.append(shared)
+        return shared
+
+    def cached_bytes(self) -> int:
+        """See `Accelerator`."""
+        features = self._features.cached_bytes() if self._features else 0
+        return features + sum(window.bytes for window in self._windows)
+
+
+def _check_steps(wanted: int, given: int) -> None:
+    if wanted != given:
+        raise ValueError(f"steps: this accelerator is made for {wanted}, got {given}")
 
 
 def _label(config: TaylorCacheConfig) -> str:

@@ -70,14 +70,28 @@ class Guided:
 
     def __call__(self, noisy: Tensor, step: int) -> Tensor:
         """See `Predict`."""
-        rows = 2 if step < self.guided else 1
-        self.denoiser.hide(rows - 1)
+        if step >= self.guided:
+            return self.rows(noisy, step, 1)[0]
+        return self.mix(*self.rows(noisy, step, 2))
+
+    def rows(self, noisy: Tensor, step: int, count: int) -> tuple[Tensor, ...]:
+        """Predictions before guidance, each of the latents' shape (1, C, L, h, w).
+
+        Args:
+            noisy: latents.
+            step: the scheduler's.
+            count: 1 for the conditional row alone, 2 for [unconditional, conditional].
+        """
+        self.denoiser.hide(count - 1)
         v = self.denoiser.denoise(
-            noisy.expand(rows, -1, -1, -1, -1), self.timesteps[step], self.places.expand(rows, -1, -1, -1, -1)
+            noisy.expand(count, -1, -1, -1, -1),
+            self.timesteps[step],
+            self.places.expand(count, -1, -1, -1, -1),
         )
-        if rows == 1:
-            return v
-        unconditional, conditional = v.chunk(2)
+        return v.chunk(count)
+
+    def mix(self, unconditional: Tensor, conditional: Tensor) -> Tensor:
+        """The guided prediction of two rows, all of one shape."""
         guided = unconditional + self.scale * (conditional - unconditional)
         if self.rescale == 0:
             return guided

@@ -185,3 +185,8 @@ class TaylorCache:
     def full_steps(self, window: Sequence[int]) -> tuple[int, ...]:
         """Steps of a window that ran in full so far."""
         return self._store.full_steps(window)
+
+    @property
+    def bytes(self) -> int:
+        """What the features in store take, on whatever device."""
+        return self._store.bytes

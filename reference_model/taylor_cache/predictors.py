@@ -73,6 +73,11 @@ class History:
         """The order that predictions have: one less than the number of full steps so far, up to the limit."""
         return len(self._differences) - 1
 
+    @property
+    def bytes(self) -> int:
+        """Of all tensors kept."""
+        return sum(kept.numel() * kept.element_size() for kept in self._differences)
+
     def record(self, step: int, feature: Tensor) -> None:
         """Take in the feature of a full step, later than all before."""
         differences = [feature.detach()]

@@ -59,6 +59,12 @@ class Store:
         steps = self.schedule.steps
         return self._now is not None or any(t.next_step < steps for t in self._tracks.values())
 
+    @property
+    def bytes(self) -> int:
+        """Of all features kept."""
+        tracks = self._tracks.values()
+        return sum(history.bytes for track in tracks for history in track.histories.values())
+
     def start(self, frames: int, masks: LandmarkMasks | None) -> None:
         """Forget everything; the coming windows belong to a clip of this many frames."""
         self.reset()

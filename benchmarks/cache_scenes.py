@@ -1,0 +1,142 @@
+"""Training clips as the denoiser sees them, and its uncached way through each: what `search_cache.py` measures on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emojibench.acceleration.trace import Traced
+from emojibench.faces.detector import open_detector
+from emojibench.synth.render import render
+from emojibench.synth.sequences import portrait_state, training_sequences
+from metrics.flops import count_flops
+from reference_model.acceleration import Accelerator, ClipInfo, over
+from reference_model.forecast import Quantity
+from reference_model.networks import Portrait
+from reference_model.pipeline import Pipeline, Subject, condition_maps
+from reference_model.sampler import Guided, Predict, progressive
+from reference_model.schedule import clip_noise
+
+Steps = list[tuple[Tensor, ...]]
+"""Of each step, what the network guessed of the clean latents, row by row (1, C, L, h, w): q of `Quantity` at the
+preset's residual. Guided steps have [unconditional, conditional], the others the latter alone."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One window of a training clip."""
+
+    name: str
+    portrait: Portrait
+    places: Tensor
+    """(1, D, L, h, w)."""
+    maps: Tensor
+    """(L, 3, H, W) in [0, 1]."""
+    noise: Tensor
+    """(1, C, L, h, w)."""
+    outside: int
+    """FLOPs of everything but denoising: condition and decoding of the window."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One sampled window."""
+
+    latents: Tensor
+    """(1, C, L, h, w)."""
+    flops: int
+    """Counted while denoising."""
+    cached_bytes: int
+    """The most that was kept from step to step."""
+
+
+class Recorder(Accelerator):
+    """Changes nothing and keeps the guesses."""
+
+    def __init__(self, residual: float) -> None:
+        self.residual = residual
+        self.steps: Steps = []
+
+    def around(self, guided: Guided, frames: list[int]) -> Predict:
+        """See `Accelerator`."""
+        quantity = Quantity(self.residual, guided.timesteps)
+
+        def rows(noisy: Tensor, step: int, count: int) -> tuple[Tensor, ...]:
+            made = guided.rows(noisy, step, count)
+            self.steps.append(tuple(quantity.of(v, noisy, step) for v in made))
+            return made
+
+        return over(rows, guided)
+
+
+def scenes(pipeline: Pipeline, count: int, frames: int, folder: Path) -> Iterator[Scene]:
+    """The first frames of training sequences, less those without a face in each; kept in `folder` once made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for sequence in training_sequences(count):
+        file = folder / f"{pipeline.digest}-{sequence.sequence_id}-{frames}.pt"
+        if not file.exists():
+            states = [portrait_state(sequence), *(sequence.motion.at(k) for k in range(frames))]
+            pictures = [render(sequence.identity, state, pipeline.preset.resolution) for state in states]
+            with open_detector() as detector:
+                found = [detector.detect(picture) for picture in pictures]
+            points = np.stack([p for p in found if p is not None]).astype(np.float32)
+            if len(points) < len(pictures):
+                print(
+                    f"{sequence.sequence_id}: left out, {len(pictures) - len(points)} frames without a face"
+                )
+                continue
+            torch.save(_scene(pipeline, sequence.sequence_id, pictures[0], points), file)
+        yield torch.load(file, weights_only=False)
+
+
+def _scene(pipeline: Pipeline, name: str, portrait: np.ndarray, points: np.ndarray) -> Scene:
+    """Condition as `Pipeline.animate` does; points (1 + L, 478, 3), the portrait's first. Decodes to be counted."""
+    model, preset = pipeline.model, pipeline.preset
+    with torch.inference_mode(), count_flops() as counter:
+        subject = Subject(portrait, points[0], points[1:], preset, torch.device("cpu"))
+        still = model.autoencoder.encode(subject.still)
+        known = model.animator.look(still, condition_maps(subject.own, preset))
+        model.animator.remember(known)
+        maps = condition_maps(points[1:], preset)
+        moved = subject.moved(list(range(len(maps))))
+        latents = model.autoencoder.encode(moved)
+        places = model.animator.place(maps[None], still, latents.transpose(0, 1)[None])
+        model.autoencoder.decode(latents, moved, subject.still.expand_as(moved), maps)
+    shape = (1, *latents.transpose(0, 1).shape)
+    noise = preset.temperature * clip_noise(shape, preset.shared_noise, torch.Generator().manual_seed(0))
+    return Scene(name, known, places, maps, noise, counter.total)
+
+
+def sample(pipeline: Pipeline, scene: Scene, accelerator: Accelerator, steps: int) -> Result:
+    """Denoise a scene."""
+    preset, animator = pipeline.preset, pipeline.model.animator
+    scheduler, traced = accelerator.scheduler(steps), Traced(accelerator)
+    frames = scene.noise.shape[2]
+
+    def condition(chosen: list[int], _anchors: Tensor | None) -> Predict:
+        timesteps = scheduler.timesteps
+        guided = Guided(
+            animator, scene.places, timesteps, preset.guidance, preset.guided, preset.guidance_rescale
+        )
+        return traced.around(guided, chosen)
+
+    clip = ClipInfo(frames, tuple(scene.noise.shape[-2:]), lambda chosen: scene.maps[chosen])
+    with torch.inference_mode():
+        animator.remember(scene.portrait)
+        with traced.attached(animator.denoiser, clip):
+            latents = progressive(
+                condition, scene.noise, scheduler, length=frames, progress=lambda _done, _total: None
+            )
+    return Result(latents, traced.flops, traced.peak_bytes or 0)
+
+
+def uncached(pipeline: Pipeline, scene: Scene, steps: int, folder: Path) -> tuple[Result, Steps]:
+    """The plain DDIM way of a scene; kept in `folder` once made."""
+    file = folder / f"{pipeline.digest}-{scene.name}-{scene.noise.shape[2]}-ddim{steps}.pt"
+    if not file.exists():
+        recorder = Recorder(pipeline.preset.residual)
+        torch.save((sample(pipeline, scene, recorder, steps), recorder.steps), file)
+    return torch.load(file, weights_only=False)

@@ -1,0 +1,1 @@
+"""What `emojibench accel` does: a matrix of accelerators over the same clips, as tables and figures."""

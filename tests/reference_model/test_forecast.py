@@ -1,0 +1,184 @@
+"""Whole steps predicted outside the network, other solvers, and recipes of all of them."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from reference_model.acceleration import ClipInfo, Composed, Recipe
+from reference_model.forecast import Forecast, Forecaster, GuidanceShare, Quantity, SharedGuidance
+from reference_model.networks import Animator
+from reference_model.presets import Preset
+from reference_model.sampler import Guided, progressive
+from reference_model.schedule import ddim
+from reference_model.solvers import SOLVERS, solver
+from reference_model.taylor_cache import Adaptive, TaylorCacheConfig, explicit, uniform
+
+STEPS = 6
+SHAPE = (1, 2, 3, 4, 4)
+
+
+def noisy(step: int) -> Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(step))
+
+
+class Polynomial:
+    """Rows whose clean latents (v, guess) are a polynomial of the step, whatever the noisy latents are."""
+
+    def __init__(self, residual: float | None, degree: int) -> None:
+        self.degree, self.calls = degree, []
+        self.quantity = Quantity(residual, ddim(STEPS).timesteps)
+
+    def value(self, step: int, row: int) -> Tensor:
+        return torch.full(SHAPE, float(row + 1 + (row + 1) * step**self.degree / 10))
+
+    def __call__(self, latents: Tensor, step: int, count: int) -> tuple[Tensor, ...]:
+        self.calls.append((step, count))
+        wanted = [self.value(step, row) for row in (0, 1)[-count:]]
+        return tuple(self.quantity.to_v(q, latents, step) for q in wanted)
+
+
+@pytest.mark.parametrize("residual", [None, 0.0, 0.1, 1.0])
+@pytest.mark.parametrize("degree", [0, 1, 2])
+def test_polynomials_of_the_order_are_exact(residual: float | None, degree: int) -> None:
+    rows = Polynomial(residual, degree)
+    full = tuple(range(degree + 1))
+    config = Forecast(explicit(STEPS, full), degree, "newton", residual)
+    forecast = Forecaster(config, rows, ddim(STEPS).timesteps)
+    for step in range(STEPS):
+        got = forecast(noisy(step), step, 2)
+        wanted = Polynomial(residual, degree)(noisy(step), step, 2)
+        for a, b in zip(got, wanted, strict=True):
+            assert torch.allclose(a, b, atol=1e-4)
+    assert rows.calls == [(step, 2) for step in full]
+    assert forecast.bytes == 0  # nothing outlives the last step
+
+
+class Rows(Guided):
+    """Guidance at the first four steps over rows that are given."""
+
+    def __init__(self, rows: Polynomial) -> None:
+        self.rows, self.timesteps, self.guided = rows, ddim(STEPS).timesteps, 4
+        self.scale, self.rescale = 3.5, 0.0
+
+
+@pytest.mark.parametrize("residual", [None, 0.0, 0.1])
+def test_the_guidance_difference_is_extrapolated(residual: float | None) -> None:
+    rows = Polynomial(residual, 1)
+    guided = Rows(rows)
+    shared = SharedGuidance(GuidanceShare((0, 1), 1, residual), guided, guided.rows)
+    for step in range(STEPS):
+        assert torch.allclose(shared(noisy(step), step), guided(noisy(step), step), atol=1e-4)
+    ours = rows.calls[::2]
+    assert ours == [(0, 2), (1, 2), (2, 1), (3, 1), (4, 1), (5, 1)]
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_reach_the_data_whose_v_they_are_given(name: str) -> None:
+    scheduler = solver(name, 10)
+    data, latents = torch.full(SHAPE, 0.5), noisy(0)
+    clean = Quantity(0.0, scheduler.timesteps)
+    for step, t in enumerate(scheduler.timesteps):
+        latents = scheduler.step(clean.to_v(data, latents, step), t, latents).prev_sample
+    assert torch.allclose(latents, data, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def animator(tiny: Preset) -> Animator:
+    torch.manual_seed(2)
+    return Animator(tiny).eval().requires_grad_(False)
+
+
+def sample(animator: Animator, tiny: Preset, recipe: Recipe) -> tuple[Tensor, int]:
+    """Latents of a clip of two stages, and how many rows the network computed in full."""
+    side, channels, frames = tiny.latent_size, tiny.latent_channels, 6
+    generator = torch.Generator().manual_seed(3)
+    portrait = torch.randn(1, channels, side, side, generator=generator)
+    maps = torch.rand(frames, 3, tiny.resolution, tiny.resolution, generator=generator)
+    noise = torch.randn(1, channels, frames, side, side, generator=generator)
+    animator.remember(animator.look(portrait, maps[:1]))
+    accelerator = Composed(recipe)
+    scheduler = accelerator.scheduler(recipe.steps)
+
+    def condition(chosen: list[int], anchors: Tensor | None) -> object:
+        still = portrait[:, :, None].expand(-1, -1, len(chosen), -1, -1)
+        places = animator.place(maps[chosen][None], portrait, still, anchors)
+        return accelerator.around(Guided(animator, places, scheduler.timesteps, 3.5, 0.5, 0.0), chosen)
+
+    rows = []
+    middle = animator.denoiser.mid_block.resnets[0]
+    hook = middle.register_forward_hook(lambda _m, _i, out: rows.append(len(out) if out.numel() else 0))
+    clip = ClipInfo(frames, (side, side), lambda chosen: maps[chosen])
+    with accelerator.attached(animator.denoiser, clip):
+        result = progressive(condition, noise, scheduler, length=4, progress=lambda _d, _t: None)
+        assert accelerator.cached_bytes() == 0
+    hook.remove()
+    assert result.isfinite().all()
+    return result, sum(rows)
+
+
+ALL = explicit(STEPS, range(STEPS))
+SOME = explicit(STEPS, (0, 1, 4))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    "cache",
+    [
+        Forecast(ALL, residual=None),
+        Forecast(ALL),
+        TaylorCacheConfig(ALL, scope="head"),
+    ],
+)
+def test_a_recipe_without_skips_changes_nothing(
+    animator: Animator, tiny: Preset, name: str, cache: Forecast | TaylorCacheConfig
+) -> None:
+    plain, _ = sample(animator, tiny, Recipe(STEPS, name))
+    same, _ = sample(animator, tiny, Recipe(STEPS, name, cache))
+    assert torch.equal(plain, same)
+
+
+@pytest.mark.parametrize("cache", [Forecast(SOME), TaylorCacheConfig(SOME, scope="head", mask="none")])
+def test_a_recipe_computes_what_it_says(
+    animator: Animator, tiny: Preset, cache: Forecast | TaylorCacheConfig
+) -> None:
+    _, whole = sample(animator, tiny, Recipe(STEPS))
+    _, skipping = sample(animator, tiny, Recipe(STEPS, "ddim", cache))
+    _, sharing = sample(animator, tiny, Recipe(STEPS, "ddim", cache, GuidanceShare((0,))))
+    # Each row costs the same: 3 of 6 steps are guided; of the full ones, first both of 0 and 1, then 0 alone.
+    assert (whole * 5, whole * 4) == (skipping * 9, sharing * 9)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Forecast(SOME, order=5), "order: expected O from 0 to 4, got 5"),
+        (lambda: Forecast(SOME, residual=2), "residual: expected 0 to 1, or None for v, got 2"),
+        (lambda: Forecast(SOME, predictor="spline"), "predictor: expected one of eq4"),
+        (lambda: GuidanceShare((1, 2)), "guidance: expected ascending steps"),
+        (lambda: GuidanceShare((0, 2, 2)), "guidance: expected ascending steps"),
+        (lambda: Recipe(STEPS, "euler"), "solver: expected one of ddim, dpm"),
+        (lambda: Recipe(7, "ddim", Forecast(SOME)), "steps: this accelerator is made for 6, got 7"),
+        (lambda: Recipe(STEPS, "ddim", Forecast(SOME), GuidanceShare((0, 2))), "only run at full steps"),
+        (
+            lambda: Recipe(STEPS, "ddim", TaylorCacheConfig(Adaptive(STEPS, 0.1, 2)), GuidanceShare((0,))),
+            "of a fixed schedule",
+        ),
+        (lambda: Composed(Recipe(STEPS)).scheduler(5), "steps: this accelerator is made for 6, got 5"),
+    ],
+)
+def test_bad_recipes_are_refused(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_labels_tell_recipes_apart() -> None:
+    recipes = [
+        Recipe(STEPS),
+        Recipe(STEPS, "unipc"),
+        Recipe(STEPS, cache=Forecast(SOME)),
+        Recipe(STEPS, cache=Forecast(SOME, residual=None)),
+        Recipe(STEPS, cache=Forecast(SOME, order=1)),
+        Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3))),
+        Recipe(STEPS, cache=Forecast(SOME), guidance=GuidanceShare((0, 1))),
+    ]
+    assert len({Composed(recipe).label for recipe in recipes}) == len(recipes)
