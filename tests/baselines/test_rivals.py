@@ -43,7 +43,7 @@ def model() -> Model:
 
 @pytest.fixture(autouse=True)
 def tiny_pipeline(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pipeline, "from_preset", lambda _name, dtype: Pipeline(model, dtype=dtype))
+    monkeypatch.setattr(Pipeline, "from_preset", lambda _name, _weights, dtype: Pipeline(model, dtype=dtype))
 
 
 def animate(method: FyeFaster) -> np.ndarray:
@@ -61,7 +61,7 @@ def counted(method: FyeFaster) -> tuple[np.ndarray, int]:
 @pytest.fixture(scope="module")
 def plain(model: Model) -> tuple[np.ndarray, int]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Pipeline, "from_preset", lambda _name, dtype: Pipeline(model, dtype=dtype))
+        patch.setattr(Pipeline, "from_preset", lambda _name, _weights, dtype: Pipeline(model, dtype=dtype))
         return counted(FyeFaster({"steps": STEPS}))
 
 
