@@ -40,28 +40,38 @@ class LandmarkEncoder(nn.Module):
         return self.layers(maps) + self.position
 
 
-class ImagePrompt(nn.Module):
-    """A Q-Former (paper section 4): learnt queries read patch tokens of the portrait."""
+class QFormer(nn.Module):
+    """Learnt queries that read the tokens of a picture (paper section 4)."""
 
-    def __init__(self, preset: Preset) -> None:
+    def __init__(self, queries: int, dim: int, layers: int, *, source_dim: int, head_dim: int) -> None:
         super().__init__()
-        dim, side = preset.context_dim, preset.latent_size // 2
-        self.patches = nn.Conv2d(preset.latent_channels, dim, 2, stride=2)
-        self.position = nn.Parameter(0.02 * torch.randn(side * side, dim))
-        self.queries = nn.Parameter(torch.randn(preset.queries, dim) / dim**0.5)
+        self.queries = nn.Parameter(torch.randn(queries, dim) / dim**0.5)
         self.layers = nn.ModuleList(
-            BasicTransformerBlock(dim, dim // 32, 32, cross_attention_dim=dim)
-            for _ in range(preset.qformer_layers)
+            BasicTransformerBlock(dim, dim // head_dim, head_dim, cross_attention_dim=source_dim)
+            for _ in range(layers)
         )
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, portrait: Tensor) -> Tensor:
-        """Latents (B, C, h, w) of the portrait to (B, queries, context_dim)."""
-        tokens = self.patches(portrait).flatten(2).transpose(1, 2) + self.position
-        queries = self.queries.expand(len(portrait), -1, -1)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, source_dim) to (B, queries, dim)."""
+        queries = self.queries.expand(len(tokens), -1, -1)
         for layer in self.layers:
             queries = layer(queries, encoder_hidden_states=tokens)
         return self.norm(queries)
+
+
+class ImagePrompt(QFormer):
+    """A Q-Former on patches of the portrait's latents, in place of CLIP's tokens."""
+
+    def __init__(self, preset: Preset) -> None:
+        dim, side = preset.context_dim, preset.latent_size // 2
+        super().__init__(preset.queries, dim, preset.qformer_layers, source_dim=dim, head_dim=32)
+        self.patches = nn.Conv2d(preset.latent_channels, dim, 2, stride=2)
+        self.position = nn.Parameter(0.02 * torch.randn(side * side, dim))
+
+    def forward(self, portrait: Tensor) -> Tensor:
+        """Latents (B, C, h, w) of the portrait to (B, queries, context_dim)."""
+        return super().forward(self.patches(portrait).flatten(2).transpose(1, 2) + self.position)
 
 
 class AddAfterConvolution(nn.Module):

@@ -17,8 +17,9 @@ from reference_model import reference_attention
 from reference_model.networks import AddAfterConvolution, Portrait, motion_modules, reference_features, trim
 
 _DOWNSCALE = 8
-_CLIP_WIDTH, _CLIP_SIDE, _CLIP_PATCH = 1024, 224, 14
-_CONTEXT = 768
+CLIP_WIDTH, _CLIP_SIDE, _CLIP_PATCH = 1024, 224, 14
+CONTEXT = 768
+"""Width of the image-prompt tokens."""
 LATENT_SCALE = 0.18215
 """Factor from the autoencoder's latents to those that the denoiser knows."""
 
@@ -89,18 +90,18 @@ class ReleasedAnimator(nn.Module):
         super().__init__()
         # Diffusers' defaults are Stable Diffusion 1.5 and AnimateDiff v2.
         self.denoiser = UNetMotionModel(
-            sample_size=preset.latent_size, block_out_channels=preset.widths, cross_attention_dim=_CONTEXT
+            sample_size=preset.latent_size, block_out_channels=preset.widths, cross_attention_dim=CONTEXT
         )
         self.denoiser.conv_in = AddAfterConvolution(self.denoiser.conv_in)
-        self.denoiser.encoder_hid_proj = nn.Linear(_CLIP_WIDTH, _CONTEXT)
+        self.denoiser.encoder_hid_proj = nn.Linear(CLIP_WIDTH, CONTEXT)
         for module in motion_modules(self.denoiser):
             module.norm = FrameNorm(module.norm.num_groups, module.norm.num_channels, module.norm.eps)
         reference_attention.install(self.denoiser)
         self.reference_net = UNet2DConditionModel(
             sample_size=preset.latent_size,
             block_out_channels=preset.widths,
-            cross_attention_dim=_CONTEXT,
-            encoder_hid_dim=_CLIP_WIDTH,
+            cross_attention_dim=CONTEXT,
+            encoder_hid_dim=CLIP_WIDTH,
             encoder_hid_dim_type="text_proj",  # diffusers' name for a linear layer on the tokens
         )
         trim(self.reference_net)
@@ -157,10 +158,12 @@ class ReleasedAnimator(nn.Module):
 class ReleasedModel(nn.Module):
     """Everything the five public files hold: the animator, the autoencoder and CLIP's image encoder."""
 
+    animator_type = ReleasedAnimator
+
     def __init__(self, preset: ReleasedPreset) -> None:
         super().__init__()
         self.preset = preset
-        self.animator = ReleasedAnimator(preset)
+        self.animator = self.animator_type(preset)
         depth = len(preset.autoencoder_widths)
         self.autoencoder = AutoencoderKL(
             block_out_channels=preset.autoencoder_widths,
@@ -170,11 +173,11 @@ class ReleasedModel(nn.Module):
         )
         self.image_encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
-                hidden_size=_CLIP_WIDTH,
-                intermediate_size=4 * _CLIP_WIDTH,
-                projection_dim=_CONTEXT,
+                hidden_size=CLIP_WIDTH,
+                intermediate_size=4 * CLIP_WIDTH,
+                projection_dim=CONTEXT,
                 num_hidden_layers=preset.clip_layers,
-                num_attention_heads=_CLIP_WIDTH // 64,
+                num_attention_heads=CLIP_WIDTH // 64,
                 image_size=_CLIP_SIDE,
                 patch_size=_CLIP_PATCH,
             )

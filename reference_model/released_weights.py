@@ -7,7 +7,7 @@ used, none may be missing, all shapes must agree.
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -77,24 +77,39 @@ def load(
     return model.eval().requires_grad_(False)
 
 
-def fill(module: nn.Module, key: str, path: Path, dtype: torch.dtype = torch.float32) -> None:
+def fill(
+    module: nn.Module,
+    key: str,
+    path: Path,
+    dtype: torch.dtype = torch.float32,
+    *,
+    part: Callable[[str], bool] = lambda _name: True,
+    spare: bool = False,
+) -> None:
     """Read one file into the module that it belongs to.
 
     Args:
         module: part of a `ReleasedModel`; its parameters are replaced, and may be on the meta device.
-        key: which of `MODULES` it is, for the message.
+        key: which file it is, such as one of `MODULES`, for the message.
         path: the file.
         dtype: floating type that the module gets.
+        part: tells by their names which of the module's tensors the file holds; all by default.
+        spare: whether the file may hold tensors that the module has no use for.
 
     Raises:
         ValueError: as `load`.
     """
     found = _today(_read(path))
-    ours = {name: public_names(name) for name in module.state_dict()}
-    expected = {public: module.state_dict()[name].shape for name, names in ours.items() for public in names}
+    state = {name: value for name, value in module.state_dict().items() if part(name)}
+    ours = {name: public_names(name) for name in state}
+    expected = {public: state[name].shape for name, names in ours.items() for public in names}
     problems = [
         *(f"lacks {name} {_size(shape)}" for name, shape in expected.items() if name not in found),
-        *(f"has {name} {_size(found[name].shape)} besides" for name in found if name not in expected),
+        *(
+            f"has {name} {_size(found[name].shape)} besides"
+            for name in found
+            if name not in expected and not spare
+        ),
         *(
             f"{name}: expected {_size(shape)} of a floating type, got {_size(found[name].shape)} {found[name].dtype}"
             for name, shape in expected.items()
@@ -113,7 +128,8 @@ def fill(module: nn.Module, key: str, path: Path, dtype: torch.dtype = torch.flo
             f"{path}: expected the {len(expected)} tensors of the public {key} file, got {len(found)}: "
             f"{'; '.join(problems[:3])}{more}. Get the official file again, or give the one that {key} means"
         )
-    module.load_state_dict({name: found[names[0]].to(dtype) for name, names in ours.items()}, assign=True)
+    values = {name: found[names[0]].to(dtype) for name, names in ours.items()}
+    module.load_state_dict(values, strict=False, assign=True)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

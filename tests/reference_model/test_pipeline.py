@@ -156,5 +156,5 @@ def test_an_accelerator_changes_one_clip_and_leaves_nothing_behind(
         again = pipeline.animate(picture(), moving_landmarks, steps=4, accelerator=cached)
         assert np.array_equal(faster.frames, again.frames)
     assert np.array_equal(base, pipeline.animate(picture(), moving_landmarks, steps=4).frames)
-    with pytest.raises(ValueError, match="steps: the cache's schedule is made for 4, got 3"):
+    with pytest.raises(ValueError, match="steps: this accelerator is made for 4, got 3"):
         pipeline.animate(picture(), moving_landmarks, steps=3, accelerator=cached)
