@@ -9,7 +9,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor, nn
 
-from reference_model.acceleration import BOTH_ROWS, Accelerator, ClipInfo
+from reference_model.acceleration import ROWS, Accelerator, ClipInfo
 from reference_model.sampler import Guided, Predict
 from reference_model.taylor_cache import Fixed
 from reference_model.taylor_cache.layers import Predicted
@@ -92,7 +92,7 @@ class Broadcast(Accelerator):
         """See `Accelerator`."""
 
         def predict(noisy: Tensor, step: int) -> Tensor:
-            rows = BOTH_ROWS if step < guided.guided else BOTH_ROWS[1:]
+            rows = ROWS if step < guided.guided else ROWS[1:]
             with ExitStack() as stack:
                 for store in self._stores.values():
                     stack.enter_context(store.step(step, frames, rows, None))
