@@ -96,7 +96,8 @@ class LpipsNetwork:
 
         # Channels stay last in memory: the permutation alone makes that layout.
         frames = torch.from_numpy(np.concatenate([a, b])).to(self._device).permute(0, 3, 1, 2)
-        return self.between(*(frames.float() / 127.5 - 1).split(len(a)))
+        scaled = frames.float() / 127.5 - 1
+        return self.between(scaled[: len(a)], scaled[len(a) :])
 
     def between(self, a: "Tensor", b: "Tensor") -> "Tensor":
         """(N,) distances of pictures (N, 3, H, W) in [-1, 1]; differentiable, so that it can be trained for.
