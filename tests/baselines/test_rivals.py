@@ -14,8 +14,8 @@ from tiny_model import TINY
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.fye_deepcache import FyeDeepCache, centered
 from baselines._reference_model import ReferenceModel
+from baselines.fye_deepcache import FyeDeepCache, centered
 from baselines.fye_faster import FyeFaster
 from baselines.fye_pab import FyePab
 from baselines.fye_prune import FyePrune
