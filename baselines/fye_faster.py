@@ -9,8 +9,6 @@ from baselines._reference_model import ReferenceModel
 if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
 
-_DEFAULT = "balanced"
-
 
 class FyeFaster(ReferenceModel):
     """FYE-Faster: latent diffusion with reference attention, landmark guidance and motion modules.
@@ -20,18 +18,10 @@ class FyeFaster(ReferenceModel):
     """
 
     name = "fye-faster"
-    extra: ClassVar[Mapping[str, Kind]] = {"cache": ("none", "lossless", "balanced", "fast")}
+    extra: ClassVar[Mapping[str, Kind]] = {"cache": str}
 
-    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator | None":
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
         """See `ReferenceModel`."""
-        from reference_model.acceleration import Composed
-        from reference_model.acceleration_presets import PRESETS
+        from reference_model.acceleration_presets import preset
 
-        name = given.get("cache", _DEFAULT if PRESETS[_DEFAULT].steps == steps else "none")
-        if name == "none":
-            return None
-        if PRESETS[name].steps != steps:
-            raise ValueError(
-                f"cache: {name} is made for {PRESETS[name].steps} steps, got {steps}; set cache=none"
-            )
-        return Composed(PRESETS[name])
+        return preset(given.get("cache"), steps)
