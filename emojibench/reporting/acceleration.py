@@ -28,7 +28,7 @@ _GROUPS = {
 _DENOISE = "latency_denoise_s"
 _WHOLE = "latency_s"
 _LEGEND = (
-    "Speed-ups, errors and LPIPS compare with the first row, which runs all of the network at each of 30 DDIM steps. "
+    "Speed-ups, errors and LPIPS compare with the first row. "
     "FLOPs: counted while denoising, for one clip. Cached step: mean cost of the steps that cost less than those of "
     "the first row, in per cent of them. Latent error: ||z - z_first|| / ||z_first|| of the final latents, frame by "
     "frame. MSE (pixels on [0, 1]) and LPIPS (SqueezeNet): between the decoded frames. Means come with their 95 % "

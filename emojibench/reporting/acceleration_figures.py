@@ -53,9 +53,9 @@ def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folde
         panel.set(xscale="log", yscale="log", xlabel=title)
         panel.grid(visible=True, which="both", alpha=0.25)
         for k, (row, x, y) in enumerate(here, 1):
-            ours = "beyond" in row.groups and row.name != "tic"
+            ours = row.run is not None and row.run.spec.method == "fye-faster"
             panel.plot(
-                x, y, "o", color="tab:red" if ours else "tab:blue" if "floor" not in row.groups else "grey"
+                x, y, "o", color="grey" if "floor" in row.groups else "tab:red" if ours else "tab:blue"
             )
             panel.annotate(str(k), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
         front = _front([(x, y) for row, x, y in here if "floor" not in row.groups])
@@ -101,7 +101,7 @@ def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
     for k, (name, curve) in enumerate(curves.items()):
         panel.plot(curve, styles[k // 10 % 4], label=titles[name], linewidth=1.5)
     panel.set(
-        xlabel="step, from noise to picture", ylabel="relative error of the latents", yscale="symlog",
+        xlabel="step, from noise to picture", ylabel="relative error of the latents",
         title="Error to the uncached latents before each step (the paper's Fig. 12)",
     )  # fmt: skip
     panel.set_yscale("symlog", linthresh=1e-4)
