@@ -100,9 +100,8 @@ def _step_errors(windows: Sequence[Any], reference: Sequence[Any]) -> Floats | N
     shapes = [[(frames, latents.shape) for frames, latents in side] for side in (windows, reference)]
     if shapes[0] != shapes[1]:
         return None
-    squared = sum(
-        np.stack([_norms(a - b), _norms(b)]) ** 2 for (_, a), (_, b) in zip(windows, reference, strict=True)
-    )
+    pairs = zip(windows, reference, strict=True)
+    squared = np.sum([np.stack([_norms(a - b), _norms(b)]) ** 2 for (_, a), (_, b) in pairs], 0)
     return np.asarray(np.sqrt(squared[0] / squared[1]), np.float64)
 
 

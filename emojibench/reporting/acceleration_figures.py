@@ -25,43 +25,40 @@ def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
 
 
 def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folder: Path) -> list[Path]:
-    points = [
-        (row, found)
-        for row in rows[1:]
-        if (found := known.get(row.name)) is not None and found.flops is not None and found.latent
-    ]
+    found = [(row, known[row.name]) for row in rows[1:] if row.name in known]
+    points = [(row, f, f.flops / 1e9, f.latent) for row, f in found if f.flops is not None and f.latent]
     if not points:
         return []
     data, picture = folder / "pareto.csv", folder / "pareto.png"
     with data.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "gflop", "seconds", "latent_error", "latent_error_tail", "lpips"])
-        for row, found in points:
-            lpips = found.lpips.mean if found.lpips else ""
-            writer.writerow(
-                [row.name, found.flops / 1e9, found.seconds, found.latent, found.latent_tail, lpips]
-            )
+        for row, f, gflop, error in points:
+            lpips = f.lpips.mean if f.lpips else ""
+            writer.writerow([row.name, gflop, f.seconds, error, f.latent_tail, lpips])
 
     pyplot = _pyplot()
     drawing, panels = pyplot.subplots(1, 2, figsize=(15, 7.5), sharey=True, layout="constrained")
-    costs = (
-        ("GFLOP counted while denoising a clip", lambda f: f.flops / 1e9),
-        ("seconds of denoising a clip", lambda f: f.seconds),
-    )
-    for panel, (title, cost) in zip(panels, costs, strict=True):
-        here = [(row, cost(found), found.latent) for row, found in points if cost(found)]
-        panel.set(xscale="log", yscale="log", xlabel=title)
+    panels[0].set(xlabel="GFLOP counted while denoising a clip", ylabel="latent error to the uncached way")
+    panels[1].set(xlabel="seconds of denoising a clip")
+    for number, panel in enumerate(panels):
+        here = [
+            (k, row, cost, error)
+            for k, (row, f, gflop, error) in enumerate(points, 1)
+            if (cost := (gflop, f.seconds)[number]) is not None
+        ]
+        panel.set(xscale="log", yscale="log")
         panel.grid(visible=True, which="both", alpha=0.25)
-        for k, (row, x, y) in enumerate(here, 1):
+        for k, row, x, y in here:
             ours = row.run is not None and row.run.spec.method == "fye-faster"
             panel.plot(
                 x, y, "o", color="grey" if "floor" in row.groups else "tab:red" if ours else "tab:blue"
             )
             panel.annotate(str(k), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
-        front = _front([(x, y) for row, x, y in here if "floor" not in row.groups])
-        panel.step(*zip(*front, strict=True), where="post", color="black", alpha=0.4, linewidth=1)
-    panels[0].set_ylabel("latent error to the uncached way")
-    names = "\n".join(f"{k}  {row.title}" for k, (row, _) in enumerate(points, 1))
+        front = _front([(x, y) for _, row, x, y in here if "floor" not in row.groups])
+        if front:
+            panel.step(*zip(*front, strict=True), where="post", color="black", alpha=0.4, linewidth=1)
+    names = "\n".join(f"{k}  {row.title}" for k, (row, *_) in enumerate(points, 1))
     drawing.text(1.0, 0.5, names, va="center", ha="left", fontsize=9)
     drawing.suptitle(
         "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front"
