@@ -112,7 +112,7 @@ class Measuring:
             split=self.split, dataset=self.dataset, clips=self.clips, metrics=self.metrics, jobs=self.jobs,
             timeout=self.timeout, frames=self.frames,
         )  # fmt: skip
-        for name, given in {(name, tuple(sorted(options.items()))) for name, options in methods}:
+        for name, given in dict.fromkeys((name, tuple(sorted(options.items()))) for name, options in methods):
             registry.load(registry.METHODS, name)(dict(given))
 
     def run(

@@ -147,7 +147,7 @@ def test_bad_rows_are_named(tmp_path: Path, text: str, message: str) -> None:
             ["--set", "steps=3", "--rows", "fast"],
             "error: fye-faster: cache: fast is made for 30 steps, got 3",
         ),
-        (["--split", "both"], "error: --split"),
+        (["--split", "both"], "error: dataset mini: unknown split 'both'"),
         (["--matrix", "other.yaml"], "error: row 'warp': method landmark-warp does not denoise"),
     ],
 )
