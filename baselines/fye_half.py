@@ -1,9 +1,9 @@
 """`fye+half`: the reference model with half the DDIM steps, the plainest rival of any cache."""
 
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 
 
-class FyeHalf(FyeFaster):
+class FyeHalf(ReferenceModel):
     """FYE-Faster with 15 DDIM steps (`steps`) instead of 30."""
 
     name = "fye+half"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from baselines._options import Kind
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 
 if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _RANGES = {"spatial": 2, "cross": 6, "temporal": 4}
 
 
-class FyePab(FyeFaster):
+class FyePab(ReferenceModel):
     """FYE-Faster with Pyramid Attention Broadcast.
 
     Options: for how many steps the output of `spatial` (2), `cross` (6) and `temporal` (4) attention serves, between
@@ -23,7 +23,7 @@ class FyePab(FyeFaster):
     extra: ClassVar[Mapping[str, Kind]] = {**dict.fromkeys(_RANGES, int), "low": int, "high": int}
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
-        """See `FyeFaster`."""
+        """See `ReferenceModel`."""
         from baselines.accelerators.broadcast import Broadcast
 
         ranges = {kind: given.get(kind, default) for kind, default in _RANGES.items()}

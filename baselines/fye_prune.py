@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from baselines._options import Kind
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 
 if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
 
 
-class FyePrune(FyeFaster):
+class FyePrune(ReferenceModel):
     """FYE-Faster with token pruning.
 
     Options: `ratio` of tokens pruned (0.5, at most 0.75); `downsample` of the coarsest grid concerned (1, 2, 4, 8);
@@ -21,7 +21,7 @@ class FyePrune(FyeFaster):
     extra: ClassVar[Mapping[str, Kind]] = {"ratio": float, "downsample": int, "noise": float}
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
-        """See `FyeFaster`."""
+        """See `ReferenceModel`."""
         from baselines.accelerators.pruning import TokenPruned
 
         return TokenPruned(given.get("ratio", 0.5), given.get("downsample", 1), given.get("noise", 0.1))

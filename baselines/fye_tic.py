@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from baselines._cache_schedule import SCHEDULE_OPTIONS, schedule
 from baselines._options import Kind
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 
 if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
 
 
-class FyeTic(FyeFaster):
+class FyeTic(ReferenceModel):
     """FYE-Faster with the Taylor-Interpolated Cache: most steps are extrapolated, by default 20 of 30.
 
     Options: those of `_cache_schedule.schedule`, and by their names those of `TaylorCacheConfig`.
@@ -34,7 +34,7 @@ class FyeTic(FyeFaster):
     extra: ClassVar[Mapping[str, Kind]] = {**SCHEDULE_OPTIONS, **features}
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
-        """See `FyeFaster`."""
+        """See `ReferenceModel`."""
         from reference_model.acceleration import TaylorCached
         from reference_model.taylor_cache import TaylorCacheConfig
 

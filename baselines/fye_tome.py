@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from baselines._options import Kind
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 
 if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
 
 
-class FyeToMe(FyeFaster):
+class FyeToMe(ReferenceModel):
     """FYE-Faster with token merging.
 
     Options: `ratio` of tokens merged (0.5, at most 0.75); `downsample` of the coarsest grid concerned (1, 2, 4, 8).
@@ -20,7 +20,7 @@ class FyeToMe(FyeFaster):
     extra: ClassVar[Mapping[str, Kind]] = {"ratio": float, "downsample": int}
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
-        """See `FyeFaster`."""
+        """See `ReferenceModel`."""
         from baselines.accelerators.merging import TokenMerged
 
         return TokenMerged(given.get("ratio", 0.5), given.get("downsample", 1))

@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 
 if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
 
 
-class FyeUniPc(FyeFaster):
+class FyeUniPc(ReferenceModel):
     """FYE-Faster with 15 steps (`steps`) of UniPC of second order."""
 
     name = "fye+unipc"
     steps = 15
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
-        """See `FyeFaster`."""
-        from baselines.accelerators.solvers import UniPc
+        """See `ReferenceModel`."""
+        from reference_model.acceleration import Composed, Recipe
 
-        return UniPc()
+        return Composed(Recipe(steps, "unipc"))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emojibench.acceleration.trace import Traced
+from emojibench.acceleration.trace import Trace, Traced
 from emojibench.faces.detector import open_detector
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, training_sequences
@@ -130,7 +130,8 @@ def sample(pipeline: Pipeline, scene: Scene, accelerator: Accelerator, steps: in
             latents = progressive(
                 condition, scene.noise, scheduler, length=frames, progress=lambda _done, _total: None
             )
-    return Result(latents, traced.flops, traced.peak_bytes or 0)
+    trace = Trace(latents[0].transpose(0, 1), traced.windows)
+    return Result(latents, trace.flops, trace.peak_bytes or 0)
 
 
 def uncached(pipeline: Pipeline, scene: Scene, steps: int, folder: Path) -> tuple[Result, Steps]:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.fye_faster import FyeFaster
+from baselines._reference_model import ReferenceModel
 from emojibench import registry
 from reference_model.acceleration import Accelerator, ClipInfo
 from reference_model.checkpoint import Model
@@ -97,8 +97,8 @@ def main() -> None:
         name, *settings = text.split()
         kind = registry.load(registry.METHODS, name)
         with patch.object(Pipeline, "from_preset", return_value=untrained):  # counts need no trained weights
-            method: FyeFaster = kind(dict(setting.split("=", 1) for setting in settings))
-        flops = count(model, method._accelerator or Accelerator(), method._steps, options.frames)
+            method: ReferenceModel = kind(dict(setting.split("=", 1) for setting in settings))
+        flops = count(model, method._accelerator, method._steps, options.frames)
         print(f"{text:36s} {flops / 1e12:7.3f} TFLOP  {whole / flops:5.2f} x", flush=True)
 
 

@@ -43,6 +43,7 @@ def animate(
     fps: float | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    cache: str | None = None,
     seed: int = 0,
     detector: str = "auto",
     watermark: bool = True,
@@ -62,6 +63,7 @@ def animate(
         fps: of the result; None: the driving's own.
         steps: DDIM steps; None: the preset's.
         guidance: scale of classifier-free guidance; None: the preset's.
+        cache: a choice of `reference_model.acceleration_presets`, or None.
         seed: of the noise.
         detector: name or id of the landmark detector.
         watermark: whether each frame says that it is generated.
@@ -70,11 +72,12 @@ def animate(
         UserError: anything about these that the user can mend; found out before the long work where possible.
         UnavailableError: the detector's file cannot be had.
     """
+    from reference_model.acceleration_presets import preset
+
+    steps = pipeline.preset.steps if steps is None else steps
     try:
-        pipeline.check(
-            pipeline.preset.steps if steps is None else steps,
-            pipeline.preset.guidance if guidance is None else guidance,
-        )
+        pipeline.check(steps, pipeline.preset.guidance if guidance is None else guidance)
+        accelerator = preset(cache, steps)
     except ValueError as error:
         raise UserError(f"animate: {error}") from error
     reader = shared_detector(detector_id(detector))
@@ -101,6 +104,7 @@ def animate(
                 steps=steps,
                 guidance=guidance,
                 seed=seed,
+                accelerator=accelerator,
                 progress=progress,
             )
         except ValueError as error:

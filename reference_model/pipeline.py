@@ -32,6 +32,8 @@ class Animated:
 
     frames: Frames
     """(T, H, W, 3) uint8 RGB at the portrait's size."""
+    latents: Tensor
+    """(T, C, h, w) that they were decoded from, on the pipeline's device."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall-clock seconds of `condition`, `denoise` and `decode`."""
 
@@ -149,7 +151,7 @@ class Pipeline:
                 )
             with timed(seconds, "decode"):
                 frames = self._decode(latents[0].transpose(0, 1), subject, target, portrait.shape[1::-1])
-        return Animated(frames, seconds)
+        return Animated(frames, latents[0].transpose(0, 1), seconds)
 
     def check(self, steps: int, guidance: float) -> None:
         """Raise ValueError unless the number of steps and the guidance scale make sense."""

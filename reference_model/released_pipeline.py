@@ -119,7 +119,7 @@ class ReleasedPipeline:
             with timed(seconds, "decode"):
                 parts = latents[0].transpose(0, 1).split(_DECODED_TOGETHER)
                 frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
-        return Animated(frames, seconds)
+        return Animated(frames, latents[0].transpose(0, 1), seconds)
 
     def _encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to latents (N, 4, h, w): the posterior's mean."""

@@ -4,13 +4,14 @@ A folder holds it all: `rows/<row>` (settings, log, checkpoints, weights) and `r
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emojibench.ablation.matrix import MAIN, Row
 from emojibench.errors import UserError
+from emojibench.matrix import Measuring
 
 if TYPE_CHECKING:
     from emojibench.runs.api import RunResult
@@ -18,24 +19,6 @@ if TYPE_CHECKING:
     from reference_model.presets import Preset
     from reference_model.recipe import Recipe
     from reference_model.training_data import TrainingSet
-
-METHOD = "fye-faster"
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """How every row is measured; names as in `emojibench.run`."""
-
-    split: str
-    dataset: str
-    clips: int | Sequence[str] | None
-    frames: int | None
-    metrics: Sequence[str] | None
-    jobs: int
-    timeout: float
-    seed: int
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Options of the method for all rows; those of a row come on top."""
 
 
 class Training:
@@ -147,7 +130,9 @@ class Training:
 def options(row: Row, training: Training, how: Measuring) -> dict[str, str]:
     """The method's options for a row, once it is trained."""
     weights = training.main if row.weights == MAIN else training.weights(row.weights or row.name)
-    chosen = {"preset": training.preset.name, **how.options, **row.options}
+    # What is ablated is the method, not how faithfully a cache predicts each variant of it.
+    uncached = {"cache": "none"} if row.method == "fye-faster" else {}
+    chosen = {"preset": training.preset.name, **uncached, **how.options, **row.options}
     return chosen if weights is None else chosen | {"weights": str(weights)}
 
 
@@ -155,19 +140,10 @@ def check(rows: Sequence[Row], training: Training, how: Measuring) -> None:
     """Find out before hours of training whether the rows could be measured.
 
     Raises:
-        UserError: a dataset, clip, metric or option that is not there, or a value out of range.
+        UserError: as `Measuring.check`.
     """
-    from emojibench import registry
-    from emojibench.runs import api
-
-    api.check(
-        split=how.split, dataset=how.dataset, clips=how.clips, metrics=how.metrics, jobs=how.jobs,
-        timeout=how.timeout, frames=how.frames,
-    )  # fmt: skip
-    method = registry.load(registry.METHODS, METHOD)
-    given = [options(row.model_copy(update={"weights": MAIN}), training, how) for row in rows]
-    for distinct in {tuple(sorted(one.items())) for one in given}:
-        method(dict(distinct))
+    untrained = [row.model_copy(update={"weights": MAIN}) for row in rows]
+    how.check((row.method, options(row, training, how)) for row in untrained)
 
 
 def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) -> "RunResult":
@@ -176,13 +152,9 @@ def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) ->
     Raises:
         UserError: as `emojibench.run`.
     """
-    from emojibench.runs.api import run
-
-    return run(
-        METHOD, split=how.split, dataset=how.dataset, clips=how.clips, frames=how.frames, metrics=how.metrics,
-        options=options(row, training, how), jobs=how.jobs, timeout=how.timeout, seed=how.seed,
-        name=row.name, out=training.out / "runs", overwrite=overwrite,
-    )  # fmt: skip
+    return how.run(
+        row.name, row.method, options(row, training, how), training.out / "runs", overwrite=overwrite
+    )
 
 
 def effort(folder: Path) -> dict[str, tuple[int, float]]:

@@ -23,6 +23,28 @@ class Step:
     """What was kept for later steps when this one had ended; None where the accelerator does not say."""
 
 
+@dataclass(frozen=True)
+class Trace:
+    """The denoising of one clip."""
+
+    latents: Tensor
+    """(T, C, h, w) in the end."""
+    windows: dict[tuple[int, ...], list[Step]]
+    """Frames of a window to its steps."""
+
+    @property
+    def flops(self) -> int:
+        """Of denoising the clip."""
+        return sum(step.flops for steps in self.windows.values() for step in steps)
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most that was kept between two steps; None where the accelerator does not say."""
+        sizes = [step.cached_bytes for steps in self.windows.values() for step in steps]
+        known = [size for size in sizes if size is not None]
+        return max(known) if known and len(known) == len(sizes) else None
+
+
 class Traced(Accelerator):
     """Another accelerator, watched: same latents, same label."""
 
@@ -54,15 +76,3 @@ class Traced(Accelerator):
             return v
 
         return watched
-
-    @property
-    def flops(self) -> int:
-        """Of denoising the clip."""
-        return sum(step.flops for steps in self.windows.values() for step in steps)
-
-    @property
-    def peak_bytes(self) -> int | None:
-        """The most that was kept between two steps; None where the accelerator does not say."""
-        sizes = [step.cached_bytes for steps in self.windows.values() for step in steps]
-        known = [size for size in sizes if size is not None]
-        return max(known) if known and len(known) == len(sizes) else None

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from emojibench.cli import ablate, animate, data, gate, listing, report, run, score, train, weights
+from emojibench.cli import ablate, accel, animate, data, gate, listing, report, run, score, train, weights
 from emojibench.errors import UnavailableError, UserError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("gate")(gate.gate)
 app.command("animate")(animate.animate)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
+app.command("accel")(accel.accel)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.add_typer(data.app, name="data", help="Look at, build and verify datasets.")

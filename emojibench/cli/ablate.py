@@ -80,6 +80,7 @@ def ablate(
     from emojibench.ablation import matrix as matrices
     from emojibench.ablation import running
     from emojibench.cli.results import chosen_clips, key_values, listed
+    from emojibench.matrix import Measuring
     from emojibench.training import synthetic
     from reference_model import presets
     from reference_model.recipe import Recipe
@@ -105,7 +106,7 @@ def ablate(
         identities,
         lambda: synthetic(data or out / "data", identities, size.resolution),
     )
-    how = running.Measuring(
+    how = Measuring(
         split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
     )
     running.check(chosen, training, how)

@@ -26,6 +26,13 @@ def animate(
         float | None,
         typer.Option(help="Scale of classifier-free guidance, 1 is off; the preset's by default."),
     ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            help="What is predicted instead of computed: none, lossless, balanced or fast. "
+            "[balanced; none with other steps than its 30]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same video.", min=0)] = 0,
     portrait_landmarks: Annotated[
         Path | None,
@@ -76,6 +83,7 @@ def animate(
         fps=fps,
         steps=steps,
         guidance=guidance,
+        cache=cache,
         seed=seed,
         detector=detector,
         watermark=not no_watermark,

@@ -7,6 +7,7 @@ from baselines.fye_faster import FyeFaster
 from emojibench.dataset.clip import Clip, DrivingSequence
 from emojibench.errors import UserError
 from emojibench.methods import Method
+from reference_model.acceleration_presets import CHOICES, DEFAULT
 from reference_model.checkpoint import packaged
 from reference_model.presets import MINI
 
@@ -38,6 +39,7 @@ def clip(frames: int = 2, *, face: bool = True) -> Clip:
         ({"preset": "minni"}, "Did you mean 'mini'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
         ({"sampler": "overlapping"}, "expected one of progressive, overlap, concatenate, got 'overlapping'"),
+        ({"cache": "quick"}, "cache: expected one of none, lossless, balanced, fast, got 'quick'"),
         ({"dtype": "fp8"}, "expected one of fp32, bf16, fp16, got 'fp8'"),
     ],
 )
@@ -61,6 +63,16 @@ def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
     assert isinstance(method, Method)
     assert len({method.revision, *(other.revision for other in others)}) == 3
     assert FyeFaster({"steps": "2", "dtype": "fp32"}).revision == method.revision
+
+
+@needs_weights
+def test_the_cache_is_balanced_unless_told_otherwise_or_made_for_other_steps() -> None:
+    plain, *presets = [FyeFaster({"cache": name}).revision for name in CHOICES]
+    assert len({plain, *presets}) == len(CHOICES)
+    assert FyeFaster({}).revision == FyeFaster({"cache": DEFAULT}).revision != plain
+    assert FyeFaster({"steps": "2"}).revision == FyeFaster({"steps": "2", "cache": "none"}).revision
+    with pytest.raises(UserError, match="cache: fast is made for 30 steps, got 2; expected none"):
+        FyeFaster({"steps": "2", "cache": "fast"})
 
 
 @needs_weights

@@ -14,6 +14,7 @@ from tiny_model import TINY
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from baselines._reference_model import ReferenceModel
 from baselines.fye_deepcache import FyeDeepCache, centered
 from baselines.fye_faster import FyeFaster
 from baselines.fye_pab import FyePab
@@ -46,12 +47,12 @@ def tiny_pipeline(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pipeline, "from_preset", lambda _name, _weights, dtype: Pipeline(model, dtype=dtype))
 
 
-def animate(method: FyeFaster) -> np.ndarray:
+def animate(method: ReferenceModel) -> np.ndarray:
     """Frames of a clip of three windows."""
     return method.animate(clip(6), seed=1, progress=lambda done, total: None).frames
 
 
-def counted(method: FyeFaster) -> tuple[np.ndarray, int]:
+def counted(method: ReferenceModel) -> tuple[np.ndarray, int]:
     """The same, and counted FLOPs."""
     with FlopCounterMode(display=False) as counter:
         frames = animate(method)
@@ -71,7 +72,7 @@ def state(model: Model) -> list[tuple[object, int, int]]:
     ]
 
 
-CASES: list[tuple[type[FyeFaster], Options, Options]] = [
+CASES: list[tuple[type[ReferenceModel], Options, Options]] = [
     (FyeTic, {"interval": "1"}, {}),
     (FyeTic, {"schedule": "0,1,2,3"}, {"schedule": "0,1,2", "mask": "face", "predictor": "newton"}),
     (FyeTic, {"first": "4", "schedule": "warm-up"}, {"schedule": "warm-up", "first": "2", "scope": "deep"}),
@@ -89,7 +90,7 @@ CASES: list[tuple[type[FyeFaster], Options, Options]] = [
 
 @pytest.mark.parametrize(("kind", "idle", "active"), CASES)
 def test_idle_settings_change_nothing_and_active_ones_cost_less_and_leave_no_trace(
-    model: Model, plain: tuple[np.ndarray, int], kind: type[FyeFaster], idle: Options, active: Options
+    model: Model, plain: tuple[np.ndarray, int], kind: type[ReferenceModel], idle: Options, active: Options
 ) -> None:
     before = state(model)
     assert np.array_equal(animate(kind({"steps": STEPS, **idle})), plain[0])
@@ -110,7 +111,7 @@ def test_a_second_clip_is_made_like_the_first() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("kind", [FyeTic, FyeDeepCache, FyePab, FyeToMe, FyePrune])
-def test_half_precision_inputs(model: Model, kind: type[FyeFaster], dtype: torch.dtype) -> None:
+def test_half_precision_inputs(model: Model, kind: type[ReferenceModel], dtype: torch.dtype) -> None:
     method = kind({"steps": "2"})
     method._pipeline.dtype = dtype  # mixed precision; the weights stay as they are for the other tests
     assert animate(method).shape == (6, 256, 256, 3)
@@ -147,13 +148,13 @@ def test_all_settings_are_part_of_the_revision() -> None:
         (FyePrune, {"noise": "-1"}, "noise: expected 0 to 1000, got -1"),
     ],
 )
-def test_bad_options_are_user_errors(kind: type[FyeFaster], options: Options, message: str) -> None:
+def test_bad_options_are_user_errors(kind: type[ReferenceModel], options: Options, message: str) -> None:
     with pytest.raises(UserError, match=message):
         kind({"steps": STEPS, **options})
 
 
 @pytest.mark.parametrize("kind", [FyeTic, FyeDeepCache, FyePab, FyeToMe, FyePrune])
-def test_a_network_without_the_modules_is_refused_by_what_was_looked_for(kind: type[FyeFaster]) -> None:
+def test_a_network_without_the_modules_is_refused_by_what_was_looked_for(kind: type[ReferenceModel]) -> None:
     accelerator = kind({"steps": STEPS})._accelerator
     assert accelerator is not None
     accelerator.scheduler(int(STEPS))

@@ -12,9 +12,10 @@ import pytest
 import metrics.flops  # noqa: F401  before the fakes can stand in for it
 from baselines.fye_faster import FyeFaster
 from emojibench import training
-from emojibench.ablation import matrix, running
+from emojibench.ablation import matrix
 from emojibench.cli import main
 from emojibench.errors import UserError
+from emojibench.matrix import Measuring
 from reference_model import recipe
 from reference_model.batches import Batches, Scenes
 from reference_model.checkpoint import packaged
@@ -61,7 +62,12 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
 ) -> None:
     """Rows are trained for real; they are measured with a method that costs nothing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(running, "METHOD", "fake")
+    measure = Measuring.run
+
+    def free(how: Measuring, name: str, _method: str, *rest: Any, **others: Any) -> Any:
+        return measure(how, name, "fake", *rest, **others)
+
+    monkeypatch.setattr(Measuring, "run", free)
     command = ["ablate", "--steps", "1,1", "--identities", "2", "--rows", "without-pupils,without-alignment"]
     command += ["--clips", "4", "--frames", "3", "--metrics", "fake_l1", "--table", "pages/table4.md"]
     whole = Batches.clips
@@ -96,7 +102,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     ]  # phase 1 was not trained again
     assert "Published: Table 4" in printed.out
     assert "1 + 1 steps" in printed.out
-    assert "the cache is not an option of fye-faster yet" in printed.out
+    assert "With the cache and its landmark mask" in printed.out
 
     figures = json.loads(Path("pages/table4.json").read_text())
     rows = {row["name"]: row for row in figures["rows"]}
@@ -114,7 +120,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
         assert ("pupils" in method._pipeline.preset.landmark_groups) == (row == "full")
         revisions.add(method.revision)
     unaligned = json.loads(Path("ablation/runs/without-alignment/spec.json").read_text())["options"]
-    assert unaligned == {"preset": "mini", "weights": str(full), "alignment": "false"}
+    assert unaligned == {"preset": "mini", "cache": "none", "weights": str(full), "alignment": "false"}
     assert len(revisions) == 2
 
     changed = ["2,1" if argument == "1,1" else argument for argument in command]

@@ -119,6 +119,8 @@ def test_seed_steps_and_watermark_do_what_they_say(animate: Animate) -> None:
         "seed": ("--seed", 1),
         "steps": ("--steps", 3),
         "guidance": ("--guidance", 1),
+        "cache": ("--steps", 30, "--cache", "fast"),
+        "uncached": ("--steps", 30, "--cache", "none"),
         "bare": ("--no-watermark",),
     }.items():
         assert animate(*flags, out=f"{name}.mp4") == 0
@@ -127,6 +129,7 @@ def test_seed_steps_and_watermark_do_what_they_say(animate: Animate) -> None:
     )
     assert np.array_equal(base, same)
     assert all(not np.array_equal(base, other) for other in others)
+    assert not np.array_equal(read_video("cache.mp4"), read_video("uncached.mp4"))
     changed = np.abs(read_video("bare.mp4") - base).max(axis=(0, 3)) > 40
     assert changed[-SIDE // 8 :].any()  # the mark is at the bottom
     assert not changed[: SIDE // 2].any()
@@ -188,6 +191,8 @@ def test_landmarks_by_hand_replace_the_detector(animate: Animate, files: Path, t
         ({"out": "there.mp4/out.mp4"}, "--out there.mp4/out.mp4: cannot be written"),
         ({"steps": 0}, "animate: steps: expected 1 to 1000, got 0"),
         ({"guidance": 0.5}, "animate: guidance: expected 1 (off) to 50, got 0.5"),
+        ({"cache": "lossy"}, "animate: cache: expected one of none, lossless, balanced, fast, got 'lossy'"),
+        ({"cache": "fast", "steps": 3}, "animate: cache: fast is made for 30 steps, got 3"),
         ({"dtype": "fp8"}, "animate: dtype: expected one of fp32, bf16, fp16, got 'fp8'"),
         ({"device": "tpu"}, "animate: device: expected one of auto, cpu, cuda, got 'tpu'"),
         ({"detector": "bundeld"}, "unknown detector 'bundeld'. Did you mean 'bundled'?"),

@@ -91,7 +91,9 @@ def test_preprocessing_makes_any_size_fit(height, width):
     grey = np.full((2, height, width, 3), 255, np.uint8)
     ready = preprocess(grey)
     assert ready.shape == (1, 3, 2, 224, 224)
-    assert ready.numpy() == pytest.approx(1, abs=1e-5)  # resizing rounds, differently by the number of threads
+    assert ready.numpy() == pytest.approx(
+        1, abs=1e-5
+    )  # resizing rounds, differently by the number of threads
 
 
 def test_i3d_golden_logits(network, short_videos):

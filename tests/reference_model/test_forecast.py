@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from reference_model.acceleration import ClipInfo, Composed, Recipe
+from reference_model.acceleration_presets import PRESETS, preset
 from reference_model.forecast import Forecast, Forecaster, GuidanceShare, Quantity, SharedGuidance
 from reference_model.networks import Animator
 from reference_model.presets import Preset
@@ -146,6 +147,23 @@ def test_a_recipe_computes_what_it_says(
     _, sharing = sample(animator, tiny, Recipe(STEPS, "ddim", cache, GuidanceShare((0,))))
     # Each row costs the same: 3 of 6 steps are guided; of the full ones, first both of 0 and 1, then 0 alone.
     assert (whole * 5, whole * 4) == (skipping * 9, sharing * 9)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_cost_what_their_schedules_say(animator: Animator, tiny: Preset, name: str) -> None:
+    recipe = PRESETS[name]
+    full = recipe.cache.schedule.full
+    guided = recipe.guidance.steps if recipe.guidance else [step for step in full if step < 15]
+    _, whole = sample(animator, tiny, Recipe(recipe.steps))
+    _, rows = sample(animator, tiny, recipe)
+    # The sampler guides the first half of the steps: 45 rows, of which the preset computes these.
+    assert rows * 45 == whole * (len(full) + len(guided))
+
+
+def test_unknown_presets_are_refused() -> None:
+    assert list(PRESETS) == ["lossless", "balanced", "fast"]
+    with pytest.raises(ValueError, match="cache: expected one of none, lossless, balanced, fast, got 'best'"):
+        preset("best", 30)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import torch
 from diffusers import SchedulerMixin
 from torch import Tensor
 
-from baselines.accelerators.solvers import DpmSolver, UniPc
 from reference_model.sampler import progressive
 from reference_model.schedule import ddim
+from reference_model.solvers import Solver, solver
 
 MEANS = torch.tensor([-1.5, 0.3, 1.2], dtype=torch.float64)
 DEVIATION = 0.4
@@ -43,10 +43,10 @@ def distance(a: Tensor, b: Tensor) -> float:
     return (a - b).square().mean().sqrt().item()
 
 
-@pytest.mark.parametrize("solver", [DpmSolver(), UniPc()])
-def test_solvers_converge_to_many_ddim_steps_and_beat_it_at_few_steps(solver: DpmSolver | UniPc) -> None:
+@pytest.mark.parametrize("name", ["dpm++", "unipc"])
+def test_solvers_converge_to_many_ddim_steps_and_beat_it_at_few_steps(name: Solver) -> None:
     target = sample(ddim(200))
-    errors = [distance(sample(solver.scheduler(steps)), target) for steps in (10, 12, 15, 50, 200)]
+    errors = [distance(sample(solver(name, steps)), target) for steps in (10, 12, 15, 50, 200)]
     assert all(math.isfinite(error) for error in errors)
     assert errors[-1] < 0.01
     assert errors[-1] < errors[3] < errors[2]
@@ -55,5 +55,5 @@ def test_solvers_converge_to_many_ddim_steps_and_beat_it_at_few_steps(solver: Dp
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 12, 15, 30])
 def test_timesteps_are_those_of_ddim(steps: int) -> None:
-    for solver in (DpmSolver(), UniPc()):
-        assert solver.scheduler(steps).timesteps.tolist() == ddim(steps).timesteps.tolist()
+    for name in ("dpm++", "unipc"):
+        assert solver(name, steps).timesteps.tolist() == ddim(steps).timesteps.tolist()

@@ -1,0 +1,96 @@
+"""Closed-loop refinement for `search_cache.py`: small changes of a recipe that are kept where they measure better."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from reference_model.acceleration import Recipe
+from reference_model.forecast import Forecast, GuidanceShare
+from reference_model.taylor_cache import explicit
+
+Measure = Callable[[Recipe], float]
+"""Error of a recipe on some clips."""
+
+
+def refine(
+    start: Recipe, guided: int, residuals: list[float | None], measure: Measure, minutes: float
+) -> Recipe:
+    """Climb from a recipe that forecasts to one with less error that computes as many rows.
+
+    Neighbours are tried in random order and the first better one is taken, until none is left or time is up.
+
+    Args:
+        start: with a `Forecast`.
+        guided: how many steps, the first ones, are guided.
+        residuals: quantities to try, see `Quantity`.
+        measure: what to make less.
+        minutes: wall-clock budget.
+    """
+    best, least, end = start, measure(start), time.monotonic() + 60 * minutes
+    shuffle, tried = random.Random(0), {start.label}
+    while True:
+        fresh = [recipe for recipe in neighbours(best, guided, residuals) if recipe.label not in tried]
+        shuffle.shuffle(fresh)
+        for recipe in fresh:
+            if time.monotonic() > end:
+                return best
+            tried.add(recipe.label)
+            if (error := measure(recipe)) < least:
+                best, least = recipe, error
+                break
+        else:
+            return best
+
+
+def neighbours(recipe: Recipe, guided: int, residuals: list[float | None]) -> Iterator[Recipe]:
+    """Recipes with as many rows and one setting changed."""
+    forecast = recipe.cache
+    assert isinstance(forecast, Forecast)
+    for residual in residuals:
+        yield _changed(recipe, replace(forecast, residual=residual))
+    for order, predictor in ((0, "eq4"), (1, "eq4"), (2, "eq4"), (2, "newton"), (3, "eq4"), (3, "newton")):
+        yield _changed(recipe, replace(forecast, order=order, predictor=predictor))
+    full = forecast.schedule.full
+    shared = full_guided(recipe, guided)
+    for moved in full[1:]:
+        for to in (moved - 2, moved - 1, moved + 1, moved + 2):
+            # A step keeps its rows, so that the cost stays.
+            if 0 < to < recipe.steps and to not in full and (moved < guided) == (to < guided):
+                yield _scheduled(
+                    recipe, {to if s == moved else s for s in full}, {to if s == moved else s for s in shared}
+                )
+    for dropped in shared[1:]:
+        fewer = set(shared) - {dropped}
+        for step in set(full[1:]) - set(shared):
+            if step < guided:  # another full step runs the unconditional row
+                yield _scheduled(recipe, set(full), fewer | {step})
+        for step in range(1, recipe.steps, 2):  # a further full step instead, with one row
+            if step not in full:
+                yield _scheduled(recipe, {*full, step}, fewer)
+    for dropped in set(full[1:]) - set(shared):  # a full step less, the unconditional row at another one
+        for step in set(full) - set(shared) - {dropped}:
+            if step < guided:
+                yield _scheduled(recipe, set(full) - {dropped}, {*shared, step})
+
+
+def full_guided(recipe: Recipe, guided: int) -> tuple[int, ...]:
+    """Steps that run both rows."""
+    if recipe.guidance is not None:
+        return recipe.guidance.steps
+    assert isinstance(recipe.cache, Forecast)
+    return tuple(step for step in recipe.cache.schedule.full if step < guided)
+
+
+def _scheduled(recipe: Recipe, full: set[int], shared: set[int]) -> Recipe:
+    assert isinstance(recipe.cache, Forecast)
+    forecast = replace(recipe.cache, schedule=explicit(recipe.steps, sorted(full)))
+    share = recipe.guidance or GuidanceShare((0,), min(1, forecast.order), forecast.residual)
+    return replace(recipe, cache=forecast, guidance=replace(share, steps=tuple(sorted(shared))))
+
+
+def _changed(recipe: Recipe, forecast: Forecast) -> Recipe:
+    share = recipe.guidance
+    if share is not None:
+        share = replace(share, residual=forecast.residual)
+    return replace(recipe, cache=forecast, guidance=share)

@@ -1,0 +1,96 @@
+"""How far the frames of one run are from those of another, frame by frame."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emojibench import registry, weights
+from emojibench.errors import UnavailableError, UserError
+from emojibench.media import read_video
+from emojibench.runs.folder import RunFolder
+
+PERCEPTUAL = "lpips-squeeze"
+"""The registered metric; its weights are small enough for a laptop."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Of one clip."""
+
+    subject: str
+    mse: list[float]
+    """Of each frame, on [0, 1]."""
+    lpips: list[float] | None
+    """Of each frame; None where the weights cannot be had."""
+
+
+class Fidelity:
+    """Distances of runs to one reference run; what is measured is kept in a folder."""
+
+    def __init__(self, reference: Path, folder: Path) -> None:
+        """Take the reference's run folder, and where to keep distances."""
+        self._reference, self._folder = RunFolder(reference), folder
+        self.missing = ""
+        """Why there is no LPIPS; empty if there is."""
+        self._metric: Any = None
+        try:
+            self._metric = registry.load(registry.METRICS, PERCEPTUAL)(weights.find)
+        except UnavailableError as error:
+            self.missing = f"{PERCEPTUAL}: {error}"
+
+    def of(self, run: Path, subjects: dict[str, str]) -> dict[str, Distances]:
+        """Clip id to distances, for clips that both runs have.
+
+        Args:
+            run: a run folder over the same clips.
+            subjects: clip id to its portrait's subject.
+        """
+        other = RunFolder(run)
+        return {
+            clip: distances
+            for clip, subject in subjects.items()
+            if (distances := self._clip(other, clip, subject)) is not None
+        }
+
+    def _clip(self, other: RunFolder, clip: str, subject: str) -> Distances | None:
+        records = [folder.animation(clip) for folder in (self._reference, other)]
+        if any(record is None or record.status != "ok" for record in records):
+            return None
+        key = [record.digest for record in records if record is not None]
+        file = self._folder / other.path.name / f"{clip}.json"
+        if (kept := _kept(file, key, lpips=self._metric is not None)) is not None:
+            return kept
+        try:
+            truth, frames = (read_video(folder.frames_file(clip)) for folder in (self._reference, other))
+        except (OSError, UserError) as error:
+            raise UserError(
+                f"{other.path}: {clip} cannot be read ({error}); run it again with --overwrite"
+            ) from error
+        gap = (frames.astype(np.float32) - truth) / 255
+        made = Distances(
+            subject,
+            [float(np.square(frame).mean()) for frame in gap],
+            None if self._metric is None else _numbers(self._metric.per_frame(frames, truth)),
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"digests": key, **asdict(made)}))
+        return made
+
+
+def _numbers(columns: dict[str, Any]) -> list[float]:
+    (column,) = columns.values()
+    return [float(value) for value in column]
+
+
+def _kept(file: Path, digests: list[str], *, lpips: bool) -> Distances | None:
+    """Distances measured earlier, if they are of the same frames and lack nothing."""
+    try:
+        content = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    if content.pop("digests", None) != digests or (lpips and content["lpips"] is None):
+        return None
+    return Distances(**content)

@@ -1,0 +1,86 @@
+"""Runs the rows of `emojibench accel`, compares them, and keeps what is finished.
+
+A folder holds it all: `runs/<row>` (ordinary run folders), `fidelity/<row>` (distances to the first row's frames) and
+`traces/<row>` (single steps).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emojibench.acceleration.fidelity import Distances, Fidelity
+from emojibench.acceleration.matrix import Row
+from emojibench.acceleration.tracing import ClipTrace, Tracing
+from emojibench.dataset import load_dataset
+from emojibench.errors import UserError
+from emojibench.matrix import Measuring
+from emojibench.reporting.load import FinishedRun, load_run
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One row that was run."""
+
+    run: FinishedRun
+    exit_code: int
+    distances: dict[str, Distances]
+    traces: dict[str, ClipTrace]
+
+
+class Acceleration:
+    """Runs rows one after the other, the first of the matrix first."""
+
+    def __init__(self, out: Path, how: Measuring, traced: int) -> None:
+        """Take the folder, how to measure, and how many of the clips are traced."""
+        self._out, self._how, self._traced = out, how, traced
+        self._fidelity: Fidelity | None = None
+        self._tracing: Tracing | None = None
+        self._subjects: dict[str, str] = {}
+
+    def check(self, rows: Sequence[Row]) -> None:
+        """Find out before hours of work whether the rows could be run.
+
+        Raises:
+            UserError: as `Measuring.check`, or a method whose steps cannot be traced.
+        """
+        from emojibench import registry
+
+        self._how.check((row.method, self._options(row)) for row in rows)
+        for row in rows:
+            if self._traced and not hasattr(registry.load(registry.METHODS, row.method), "traced"):
+                raise UserError(
+                    f"row {row.name!r}: method {row.method} does not denoise with the reference model, so that its "
+                    "steps cannot be traced; choose another method, or --traced 0"
+                )
+
+    @property
+    def missing(self) -> str:
+        """Why there is no LPIPS between runs; empty if there is."""
+        return self._fidelity.missing if self._fidelity else ""
+
+    def run(self, row: Row, *, overwrite: bool) -> Finished:
+        """Run a row, then compare it with the first one.
+
+        Raises:
+            UserError: as `emojibench.run`.
+        """
+        result = self._how.run(
+            row.name, row.method, self._options(row), self._out / "runs", overwrite=overwrite
+        )
+        run = load_run(result.folder)
+        if self._fidelity is None:
+            self._fidelity = Fidelity(result.folder, self._out / "fidelity")
+            spec = run.spec
+            dataset = load_dataset(spec.dataset_ref, size=spec.protocol.size, detector=spec.protocol.detector)
+            self._subjects = {clip: dataset.clip(clip).subject for clip in spec.clips}
+            if self._traced:
+                self._tracing = Tracing(spec, spec.clips[: self._traced], self._out / "traces")
+        return Finished(
+            run,
+            result.exit_code,
+            self._fidelity.of(result.folder, self._subjects),
+            self._tracing.row(row.name, run.spec) if self._tracing else {},
+        )
+
+    def _options(self, row: Row) -> dict[str, str]:
+        return {**self._how.options, **row.options}

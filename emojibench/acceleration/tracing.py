@@ -1,0 +1,143 @@
+"""Clips denoised once more under observation: FLOPs, memory and errors of each step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emojibench import registry
+from emojibench.dataset import load_dataset
+from emojibench.runs.clips import Clips
+from emojibench.runs.progress import Progress
+from emojibench.runs.spec import RunSpec, clip_seed
+
+if TYPE_CHECKING:
+    from emojibench.acceleration.trace import Trace
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClipTrace:
+    """The denoising of one clip in numbers."""
+
+    latents: NDArray[np.float32] = field(repr=False)
+    """(T, C, h, w) in the end."""
+    flops: Floats
+    """(S,) counted at each step, over all windows."""
+    cached_bytes: int | None
+    """The most that was kept between two steps; None where the method does not say."""
+    step_errors: Floats | None
+    """(S,) ||z - z_reference|| / ||z_reference|| before each step, all windows; None for other numbers of steps."""
+    windows: tuple[tuple[tuple[int, ...], NDArray[np.float32]], ...] = field(default=(), repr=False)
+    """Frames of each window and its latents (S, C, L, h, w); of the reference only."""
+
+    def error(self, reference: "ClipTrace") -> Floats:
+        """(T,) relative error of the latents in the end, frame by frame."""
+        return np.asarray(_norms(self.latents - reference.latents) / _norms(reference.latents), np.float64)
+
+
+class Tracing:
+    """Traces rows over some clips, the reference first; what is traced is kept in a folder."""
+
+    def __init__(self, spec: RunSpec, clips: Sequence[str], folder: Path) -> None:
+        """Take the reference's spec, the clips, and where to keep traces."""
+        self._spec, self._clips, self._folder = spec, clips, folder
+        dataset = load_dataset(spec.dataset_ref, size=spec.protocol.size, detector=spec.protocol.detector)
+        self._source = Clips(dataset, spec.protocol.frames)
+        self._references: dict[str, ClipTrace] = {}
+
+    def row(self, name: str, spec: RunSpec) -> dict[str, ClipTrace]:
+        """Clip id to trace of one row, from the spec of its run; the first call makes the reference."""
+        method: Any = None
+        made: dict[str, ClipTrace] = {}
+        first = not self._references
+        key = (
+            f"{self._spec.revision} {spec.revision} {spec.dataset_digest} {spec.seed} {spec.protocol.frames}"
+        )
+        with Progress(f"tracing {name}", len(self._clips)) as progress:
+            for clip in self._clips:
+                file = self._folder / name / f"{clip}.npz"
+                if (trace := _kept(file, key)) is None:
+                    method = method or registry.load(registry.METHODS, spec.method)(spec.options)
+
+                    def tell(done: int, total: int, clip: str = clip) -> None:
+                        progress.partly(clip, done / total if total else 0.0)
+
+                    traced = method.traced(
+                        self._source.clip(clip), seed=clip_seed(spec.seed, clip), progress=tell
+                    )
+                    trace = _numbers(traced, None if first else self._references[clip])
+                    _keep(file, key, trace)
+                made[clip] = trace
+                progress.done(clip)
+        if first:
+            self._references = made
+        return made
+
+
+def _numbers(trace: "Trace", reference: ClipTrace | None) -> ClipTrace:
+    """Arrays of a trace; of the reference itself where there is none to compare with."""
+    windows = tuple(
+        (frames, np.concatenate([step.latents.float().cpu().numpy() for step in steps]))
+        for frames, steps in trace.windows.items()
+    )
+    flops = np.sum([[step.flops for step in steps] for steps in trace.windows.values()], 0, dtype=np.float64)
+    compared = windows if reference is None else reference.windows
+    return ClipTrace(
+        latents=trace.latents.float().cpu().numpy(),
+        flops=flops,
+        cached_bytes=trace.peak_bytes,
+        step_errors=_step_errors(windows, compared),
+        windows=windows if reference is None else (),
+    )
+
+
+def _step_errors(windows: Sequence[Any], reference: Sequence[Any]) -> Floats | None:
+    shapes = [[(frames, latents.shape) for frames, latents in side] for side in (windows, reference)]
+    if shapes[0] != shapes[1]:
+        return None
+    pairs = zip(windows, reference, strict=True)
+    squared = np.sum([np.stack([_norms(a - b), _norms(b)]) ** 2 for (_, a), (_, b) in pairs], 0)
+    return np.asarray(np.sqrt(squared[0] / squared[1]), np.float64)
+
+
+def _norms(arrays: NDArray[np.float32]) -> Floats:
+    """(N,) of (N, ...)."""
+    return np.asarray(np.linalg.norm(arrays.reshape(len(arrays), -1).astype(np.float64), axis=1))
+
+
+def _keep(file: Path, key: str, trace: ClipTrace) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {"key": key, "latents": trace.latents, "flops": trace.flops}
+    if trace.cached_bytes is not None:
+        arrays["cached_bytes"] = trace.cached_bytes
+    if trace.step_errors is not None:
+        arrays["step_errors"] = trace.step_errors
+    for number, (frames, latents) in enumerate(trace.windows):
+        arrays |= {f"frames_{number}": frames, f"window_{number}": latents}
+    part = file.with_suffix(".part.npz")
+    np.savez(part, **arrays)
+    part.replace(file)
+
+
+def _kept(file: Path, key: str) -> ClipTrace | None:
+    """A trace made earlier with the same key."""
+    if not file.is_file():
+        return None
+    with np.load(file, allow_pickle=False) as arrays:
+        if str(arrays["key"]) != key:
+            return None
+        count = sum(name.startswith("window_") for name in arrays.files)
+        return ClipTrace(
+            latents=arrays["latents"],
+            flops=arrays["flops"],
+            cached_bytes=int(arrays["cached_bytes"]) if "cached_bytes" in arrays.files else None,
+            step_errors=arrays["step_errors"] if "step_errors" in arrays.files else None,
+            windows=tuple(
+                (tuple(arrays[f"frames_{k}"].tolist()), arrays[f"window_{k}"]) for k in range(count)
+            ),
+        )

@@ -1,0 +1,79 @@
+"""`emojibench accel`: the paper's Tables 3 and 5 and its Fig. 12, measured."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def accel(
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(help="Rows to run beside the first; repeat or separate by commas. [all]"),
+    ] = None,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of rows. [the paper's and ours, emojibench/acceleration/matrix.yaml]"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs and traces.")] = Path("acceleration"),
+    table: Annotated[
+        Path | None, typer.Option(help="The page; figures and data go beside it. [OUT/acceleration.md]")
+    ] = None,
+    split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "self",
+    dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
+    clips: Annotated[
+        str, typer.Option(help="The first so many clips, or clip ids separated by commas.")
+    ] = "12",
+    traced: Annotated[
+        int, typer.Option(help="So many of the clips are denoised once more, watched step by step.", min=0)
+    ] = 4,
+    frames: Annotated[
+        int | None, typer.Option(help="Cut clips to so many frames. [the protocol's 64]")
+    ] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Option(help="Metrics or columns; repeat or separate by commas. [all]")
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Option of all rows' methods; repeatable."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Worker processes. Seconds are only comparable with 1.")] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds after which one clip counts as hung.")] = 1800,
+    seed: Annotated[int, typer.Option(help="Seed of all animations.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Run the chosen rows anew.")] = False,
+) -> None:
+    """Run each accelerator on the same clips, compare it with the uncached run, print the tables, draw the figures.
+
+    The same command continues what was interrupted. Exit code 3 where a clip failed.
+    """
+    from emojibench.acceleration import matrix as matrices
+    from emojibench.acceleration.running import Acceleration, Finished
+    from emojibench.cli.results import chosen_clips, key_values, listed
+    from emojibench.matrix import Measuring
+    from emojibench.reporting.acceleration import AccelerationRow, write_acceleration
+    from emojibench.reporting.acceleration_figures import write_figures
+
+    known = matrices.read(matrix or matrices.PAPER)
+    chosen = matrices.choose(known, listed(rows))
+    how = Measuring(
+        split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
+    )
+    work = Acceleration(out, how, traced)
+    work.check(chosen)
+
+    page, finished = table or out / "acceleration.md", dict[str, Finished]()
+    text = ""
+    for row in chosen:
+        typer.echo(f"running {row.name}", err=True)
+        finished[row.name] = work.run(row, overwrite=overwrite)
+        lines = []
+        for other in known:
+            done = finished.get(other.name)
+            found = (done.run, "", done.distances, done.traces) if done else (None, "not run yet", None, None)
+            lines.append(AccelerationRow(other.name, other.title, other.groups, *found))
+        text = write_acceleration(lines, page, work.missing)
+    for file in write_figures(lines, page.parent):
+        typer.echo(f"wrote {file}", err=True)
+    typer.echo(text, nl=False)
+    if any(row.exit_code for row in finished.values()):
+        raise typer.Exit(3)

@@ -1,0 +1,118 @@
+"""The figures of `emojibench accel`, each with its data as CSV: error over cost, and error over steps (Fig. 12)."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emojibench.reporting.acceleration import AccelerationRow, Figures, figures
+
+
+def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
+    """Draw what was measured.
+
+    Args:
+        rows: as for the page.
+        folder: gets `pareto.png`, `steps.png` and their `.csv`; a figure without any point is not drawn.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [*_pareto(rows, figures(rows), folder), *_steps(rows, folder)]
+
+
+def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folder: Path) -> list[Path]:
+    found = [(row, known[row.name]) for row in rows[1:] if row.name in known]
+    points = [(row, f, f.flops / 1e9, f.latent) for row, f in found if f.flops is not None and f.latent]
+    if not points:
+        return []
+    data, picture = folder / "pareto.csv", folder / "pareto.png"
+    with data.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", "gflop", "seconds", "latent_error", "latent_error_tail", "lpips"])
+        for row, f, gflop, error in points:
+            lpips = f.lpips.mean if f.lpips else ""
+            writer.writerow([row.name, gflop, f.seconds, error, f.latent_tail, lpips])
+
+    pyplot = _pyplot()
+    drawing, panels = pyplot.subplots(1, 2, figsize=(15, 7.5), sharey=True, layout="constrained")
+    panels[0].set(xlabel="GFLOP counted while denoising a clip", ylabel="latent error to the uncached way")
+    panels[1].set(xlabel="seconds of denoising a clip")
+    for number, panel in enumerate(panels):
+        here = [
+            (k, row, cost, error)
+            for k, (row, f, gflop, error) in enumerate(points, 1)
+            if (cost := (gflop, f.seconds)[number]) is not None
+        ]
+        panel.set(xscale="log", yscale="log")
+        panel.grid(visible=True, which="both", alpha=0.25)
+        for k, row, x, y in here:
+            ours = row.run is not None and row.run.spec.method == "fye-faster"
+            panel.plot(
+                x, y, "o", color="grey" if "floor" in row.groups else "tab:red" if ours else "tab:blue"
+            )
+            panel.annotate(str(k), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
+        front = _front([(x, y) for _, row, x, y in here if "floor" not in row.groups])
+        if front:
+            panel.step(*zip(*front, strict=True), where="post", color="black", alpha=0.4, linewidth=1)
+    names = "\n".join(f"{k}  {row.title}" for k, (row, *_) in enumerate(points, 1))
+    drawing.text(1.0, 0.5, names, va="center", ha="left", fontsize=9)
+    drawing.suptitle(
+        "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front"
+    )
+    drawing.savefig(picture, dpi=110, bbox_inches="tight")
+    pyplot.close(drawing)
+    return [data, picture]
+
+
+def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other one beats in both, by cost."""
+    best: list[tuple[float, float]] = []
+    for x, y in sorted(points):
+        if not best or y < best[-1][1]:
+            best.append((x, y))
+    return best
+
+
+def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
+    curves: dict[str, Any] = {}
+    for row in rows[1:]:
+        known = [t.step_errors for t in (row.traces or {}).values() if t.step_errors is not None]
+        if known:
+            curves[row.name] = np.mean(known, 0)
+    if not curves:
+        return []
+    titles = {row.name: row.title for row in rows}
+    data, picture = folder / "steps.csv", folder / "steps.png"
+    with data.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", *curves])
+        writer.writerows([step, *values] for step, values in enumerate(zip(*curves.values(), strict=True)))
+
+    pyplot = _pyplot()
+    drawing, panel = pyplot.subplots(figsize=(11, 6.5), layout="constrained")
+    styles = ["-", "--", ":", "-."]
+    for k, (name, curve) in enumerate(curves.items()):
+        panel.plot(curve, styles[k // 10 % 4], label=titles[name], linewidth=1.5)
+    panel.set(
+        xlabel="step, from noise to picture", ylabel="relative error of the latents",
+        title="Error to the uncached latents before each step (the paper's Fig. 12)",
+    )  # fmt: skip
+    panel.set_yscale("symlog", linthresh=1e-4)
+    panel.grid(visible=True, alpha=0.25)
+    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
+    drawing.savefig(picture, dpi=110)
+    pyplot.close(drawing)
+    return [data, picture]
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

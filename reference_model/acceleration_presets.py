@@ -1,0 +1,57 @@
+"""The accelerators that `fye-faster` ships with, found on training clips by `benchmarks/search_cache.py`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from reference_model.acceleration import Accelerator, Composed, Recipe
+from reference_model.forecast import Forecast, GuidanceShare
+from reference_model.taylor_cache import explicit
+
+STEPS = 30
+"""T of all presets."""
+
+
+PRESETS: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "lossless": Recipe(
+            STEPS,
+            cache=Forecast(explicit(STEPS, (0, 5, 9, 12, 15, 18, 21, 24, 26, 27, 28, 29)), 2, "eq4", 0.1),
+        ),
+        "balanced": Recipe(
+            STEPS,
+            cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 17, 21, 25, 29)), 2, "newton", 0.0),
+            guidance=GuidanceShare((0, 8), 1, 0.0),
+        ),
+        "fast": Recipe(
+            STEPS,
+            cache=Forecast(explicit(STEPS, (0, 9, 14, 17, 24, 29)), 1, "eq4", None),
+            guidance=GuidanceShare((0, 9), 1, None),
+        ),
+    }
+)
+"""Name to recipe, from the most faithful to the cheapest. Skipped steps run nothing of the network, so that the
+cost is that of the rows computed: 16, 11 and 8 of 45."""
+
+CHOICES = ("none", *PRESETS)
+DEFAULT = "balanced"
+
+
+def preset(name: str | None, steps: int) -> Accelerator:
+    """An accelerator for sampling with T steps.
+
+    Args:
+        name: one of `CHOICES`; None: `DEFAULT`, or `none` where it is made for another number of steps.
+        steps: T.
+
+    Raises:
+        ValueError: an unknown name, or one that is made for another number of steps.
+    """
+    if name is None:
+        name = DEFAULT if PRESETS[DEFAULT].steps == steps else "none"
+    if name not in CHOICES:
+        raise ValueError(f"cache: expected one of {', '.join(CHOICES)}, got {name!r}")
+    if name == "none":
+        return Accelerator()
+    if PRESETS[name].steps != steps:
+        raise ValueError(f"cache: {name} is made for {PRESETS[name].steps} steps, got {steps}; expected none")
+    return Composed(PRESETS[name])

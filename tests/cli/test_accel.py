@@ -1,0 +1,167 @@
+"""`emojibench accel` as a user starts it, on two frames and a few steps."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from emojibench.acceleration import matrix
+from emojibench.cli import main
+from emojibench.errors import UserError
+from emojibench.runs.api import run
+from reference_model.checkpoint import packaged
+from reference_model.presets import MINI
+
+needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
+
+MATRIX = """
+base: {title: Uncached, groups: [table3, floor], options: {cache: none, steps: "4"}}
+idle: {title: Nothing skipped, groups: [table3], method: fye+tic, options: {steps: "4", interval: "1"}}
+tic: {title: Two of four, groups: [table3, beyond], method: fye+tic, options: {steps: "4", interval: "2", mask: none}}
+more: {title: Six steps, groups: [floor], options: {cache: none, steps: "6"}}
+"""
+COMMAND = [
+    "accel",
+    "--matrix",
+    "rows.yaml",
+    "--dataset",
+    "mini",
+    "--clips",
+    "2",
+    "--frames",
+    "2",
+    "--traced",
+    "1",
+]
+COMMAND += ["--metrics", "l1", "--table", "pages/accel.md"]
+
+
+def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["emojibench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+class KilledError(BaseException):
+    pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.yaml").write_text(MATRIX)
+    return tmp_path
+
+
+@pytest.mark.slow  # starts two processes for each of four rows
+@needs_weights
+def test_rows_are_compared_with_the_first_and_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as killing:
+
+        def dies(*arguments: object, **options: object) -> object:
+            if "fye+tic" in arguments:
+                raise KilledError
+            return run(*arguments, **options)
+
+        killing.setattr("emojibench.runs.api.run", dies)
+        with pytest.raises(KilledError):
+            emojibench(monkeypatch, *COMMAND)
+    assert "| Uncached " in Path("pages/accel.md").read_text()  # what is finished is readable at any time
+    first = Path("acceleration/traces/base").glob("*.npz")
+    made = {path: path.stat().st_mtime_ns for path in first}
+    assert len(made) == 1
+    capfd.readouterr()
+
+    assert emojibench(monkeypatch, *COMMAND) == 0
+    printed = capfd.readouterr()
+    assert printed.out == Path("pages/accel.md").read_text()
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+    rows = {row["name"]: row for row in json.loads(Path("pages/accel.json").read_text())["rows"]}
+    assert rows["idle"]["latent"] == rows["idle"]["mse"] == 0
+    assert rows["idle"]["flops_speedup"] == 1
+    assert rows["idle"]["cached_step"] is None
+    assert rows["tic"]["latent_tail"] >= rows["tic"]["latent"] > 0
+    assert rows["tic"]["mse"] > 0
+    assert rows["tic"]["cached_bytes"] > 0
+    # All of two of four steps are left out but the output layers.
+    assert 1.7 < rows["tic"]["flops_speedup"] < 2
+    assert rows["tic"]["cached_step"] == pytest.approx(2 / rows["tic"]["flops_speedup"] - 1)
+    assert rows["more"]["flops_speedup"] == pytest.approx(4 / 6, rel=0.05)
+    assert rows["more"]["latent_far"] == 0 < rows["base"]["latent_far"]
+    assert rows["tic"]["metrics"]["l1"] != rows["base"]["metrics"]["l1"] == rows["idle"]["metrics"]["l1"]
+    assert "Published: Tables 3 and 5" in printed.out
+
+    with Path("pages/steps.csv").open() as file:
+        curves = list(csv.DictReader(file))
+    assert [row["step"] for row in curves] == ["0", "1", "2", "3"]
+    assert set(curves[0]) == {"step", "idle", "tic"}  # six steps cannot be held against four
+    assert float(curves[1]["tic"]) == 0 < float(curves[2]["tic"])
+    for name in ("pareto", "steps"):
+        with Image.open(f"pages/{name}.png") as picture:
+            assert len(picture.convert("L").getcolors(256) or ()) > 20
+
+    runs = {p: p.stat().st_mtime_ns for p in Path("acceleration").rglob("*") if p.suffix in (".mkv", ".npz")}
+    assert emojibench(monkeypatch, *COMMAND, "--rows", "tic") == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in runs.items())
+    assert "not run yet" in capfd.readouterr().out  # the other rows were not asked for
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: {title: A}", "row 'base': groups: Field required"),
+        ("base: {title: A, groups: [table9]}", "row 'base': groups.0: Input should be 'table3'"),
+        (
+            "base: {title: A, groups: [], options: {steps: 4}}",
+            "row 'base': options.steps: Input should be a valid string",
+        ),
+        ("base: {titel: A, groups: []}", "unknown key 'titel'. Did you mean 'title'?"),
+        (
+            "a: {title: A, groups: []}\nb: {title: B, groups: [], against: b}",
+            "compared with the first, a, got 'b'",
+        ),
+        ("[]", "expected a mapping of names to rows, got list"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "rows.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        matrix.read(file)
+    assert message in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "fats"], "error: --rows: unknown row 'fats'. Did you mean 'fast'?"),
+        (["--set", "stepz=3"], "error: unknown option of fye-faster 'stepz'"),
+        (
+            ["--set", "steps=3", "--rows", "fast"],
+            "error: fye-faster: cache: fast is made for 30 steps, got 3",
+        ),
+        (["--split", "both"], "error: dataset mini: unknown split 'both'"),
+        (["--matrix", "other.yaml"], "error: row 'warp': method landmark-warp does not denoise"),
+    ],
+)
+@needs_weights
+def test_what_could_not_run_is_refused_before_anything_runs(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    Path("other.yaml").write_text("warp: {title: Warp, groups: [floor], method: landmark-warp}")
+    assert emojibench(monkeypatch, "accel", "--dataset", "mini", "--clips", "1", *arguments) == 2
+    printed = capfd.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+    assert not Path("acceleration").exists()
