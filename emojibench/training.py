@@ -7,19 +7,19 @@ import json
 import multiprocessing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.errors import UserError
+from emojibench.media.files import write_text
 
 if TYPE_CHECKING:
     from emojibench.dataset.clip import Frames, Landmarks
     from emojibench.dataset.dataset import Dataset
-    from emojibench.faces.detector import Detector
     from emojibench.synth.sequences import Sequence
     from reference_model.training_data import TrainingSet
 
@@ -63,25 +63,41 @@ def select(total: int) -> Selection:
     return Selection(tuple(frames), tuple(sorted(windows)), tuple(sorted(keyframes)))
 
 
-def synthetic(folder: Path, count: int, size: int) -> "TrainingSet":
+def synthetic(folder: Path, count: int, size: int, *, fresh: bool = False) -> "TrainingSet":
     """`count` procedural sequences from seeds that no split uses; less those whose face is not found.
 
     Portraits are that of the cross split and the first frame.
+
+    Args:
+        folder: where the data is kept; what is there already is used.
+        count: sequences.
+        size: side of the frames, pixels.
+        fresh: whether data that was made otherwise may be replaced.
+
+    Raises:
+        UserError: `folder` holds data of other sequences, of another size or detector, and not `fresh`.
     """
     from emojibench.faces.detector import detector_id
     from emojibench.synth.sequences import FRAMES, training_sequences
 
-    chosen = select(FRAMES)
-    source = {"source": "synth", "count": count, "frames": list(chosen.frames), "detector": detector_id()}
+    chosen, detector = select(FRAMES), detector_id()
+    source = {"source": "synth", "count": count, "frames": list(chosen.frames), "detector": detector}
+    load = partial(_render, chosen.frames, size, detector)
     jobs = training_sequences(count)
-    return _prepare(folder, source, size, chosen, jobs, partial(_render, chosen.frames, size), portraits=2)
+    return _prepare(folder, source, size, chosen, jobs, load, portraits=2, fresh=fresh)
 
 
-def from_dataset(folder: Path, dataset: "Dataset") -> "TrainingSet":
+def from_dataset(folder: Path, dataset: "Dataset", *, fresh: bool = False) -> "TrainingSet":
     """All `self` clips of a dataset; their portrait is the first frame.
 
+    Args:
+        folder: where the data is kept; what is there already is used.
+        dataset: gives clips at the size that it was opened with.
+        fresh: whether data that was made otherwise may be replaced.
+
     Raises:
-        UserError: no such clips, clips without frames, or of different lengths.
+        UserError: no such clips, clips without frames, or of different lengths; `folder` holds data of another
+            dataset, size or detector, and not `fresh`.
         DatasetError, MediaError: a file is not what the manifest says.
     """
     ids = dataset.clip_ids("self")
@@ -93,9 +109,8 @@ def from_dataset(folder: Path, dataset: "Dataset") -> "TrainingSet":
         )
     chosen = select(lengths.pop())
     source = {"source": dataset.digest, "frames": list(chosen.frames), "detector": dataset.detector}
-    return _prepare(
-        folder, source, dataset.size, chosen, ids, partial(_read, dataset, chosen.frames), portraits=1
-    )
+    load = partial(_read, dataset, chosen.frames)
+    return _prepare(folder, source, dataset.size, chosen, ids, load, portraits=1, fresh=fresh)
 
 
 def _prepare(
@@ -107,8 +122,11 @@ def _prepare(
     load: "Callable[[Sequence | str], tuple[Frames, Landmarks] | None]",
     *,
     portraits: int,
+    fresh: bool = False,
 ) -> "TrainingSet":
     """Write `frames.npy`, `moved.npy` and `landmarks.npy`; what is there from the same source is kept.
+
+    `done.json`, written last, says what they were made from; without it they are the remains of a killed call.
 
     Args:
         folder: where.
@@ -118,6 +136,7 @@ def _prepare(
         jobs: one for each sequence.
         load: reads a job, in a worker process; None where the sequence cannot be used.
         portraits: how many frames, from the first, serve as portraits.
+        fresh: whether what is there from another source is replaced.
     """
     from rich.console import Console
     from rich.progress import track
@@ -126,12 +145,16 @@ def _prepare(
 
     extra = portraits - 1
     wanted = {**source, "size": size, "portraits": portraits}
+    arrays = {"frames": (), "moved": (portraits,)}
     stamp = folder / "done.json"
-    if not stamp.is_file() or json.loads(stamp.read_text())["wanted"] != wanted:
+    there = _made(stamp)
+    if there is not None and not fresh:
+        _refuse_other(folder, there["wanted"], wanted)
+    if there is None or there["wanted"] != wanted:
         folder.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
         shape = (extra + len(chosen.frames), size, size, 3)
-        for name, before in (("frames", ()), ("moved", (portraits,))):
+        for name, before in arrays.items():
             np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
                 folder / f"{name}.npy", "w+", np.uint8, (len(jobs), *before, *shape)
             )
@@ -140,19 +163,56 @@ def _prepare(
             work = pool.imap(partial(_write, folder, load, portraits), enumerate(jobs), chunksize=2)
             for i, found in enumerate(track(work, "preparing", len(jobs), console=Console(stderr=True))):
                 if found is not None:
-                    _move(folder, i, len(landmarks))
+                    _move(folder, list(arrays), i, len(landmarks))
                     landmarks.append(found)
         if not landmarks:
             raise UserError(f"{folder}: none of {len(jobs)} sequences shows a face in nearly all frames")
         np.save(folder / "landmarks.npy", np.stack(landmarks))
-        stamp.write_text(json.dumps({"wanted": wanted, "usable": len(landmarks)}))
-    usable = json.loads(stamp.read_text())["usable"]
-    frames, moved = (np.load(folder / f"{name}.npy", mmap_mode="r")[:usable] for name in ("frames", "moved"))
+        there = {"wanted": wanted, "usable": len(landmarks)}
+        write_text(stamp, json.dumps(there))
+    usable = there["usable"]
+    data = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:usable] for name in arrays}
     windows, keyframes = (
         tuple(tuple(extra + k for k in group) for group in groups)
         for groups in (chosen.windows, chosen.keyframes)
     )
-    return TrainingSet(frames, np.load(folder / "landmarks.npy"), moved, windows, keyframes)
+    return TrainingSet(data["frames"], np.load(folder / "landmarks.npy"), data["moved"], windows, keyframes)
+
+
+def _made(stamp: Path) -> dict[str, Any] | None:
+    """What a finished preparation noted; None where there was none."""
+    if not stamp.is_file():
+        return None
+    try:
+        noted = json.loads(stamp.read_text())
+        return {"wanted": dict(noted["wanted"]), "usable": int(noted["usable"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{stamp}: expected the note of prepared training data, got something else; choose another folder, "
+            "or delete this one"
+        ) from error
+
+
+def _refuse_other(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise UserError unless the data in a folder is what is asked for: hours may have gone into it."""
+    different = [key for key in {**wanted, **there} if there.get(key) != wanted.get(key)]
+    if different:
+        holds, asked = (", ".join(_told(key, note.get(key)) for key in different) for note in (there, wanted))
+        raise UserError(
+            f"{folder}: holds training data with {holds}, asked for {asked}; ask for what is there, choose another "
+            "--out, or replace it with --fresh"
+        )
+
+
+def _told(key: str, value: object) -> str:
+    """One thing that prepared data is known by, for a message."""
+    if value is None:
+        return f"no {key}"
+    if key == "count":
+        return f"{value} sequences"
+    if key == "frames":
+        return f"frames {','.join(map(str, cast('list[int]', value)))}"
+    return f"{key} {str(value)[:12] if key == 'source' else value}"  # a dataset's digest is long
 
 
 def _write(
@@ -181,23 +241,26 @@ def _write(
     return landmarks
 
 
-def _move(folder: Path, source: int, target: int) -> None:
+def _move(folder: Path, names: list[str], source: int, target: int) -> None:
     """Close the gaps that unusable sequences leave."""
     if source == target:
         return
-    for name in ("frames", "moved"):
+    for name in names:
         rows = np.load(folder / f"{name}.npy", mmap_mode="r+")
         rows[target] = rows[source]
 
 
-def _render(frames: tuple[int, ...], size: int, sequence: "Sequence") -> "tuple[Frames, Landmarks] | None":
+def _render(
+    frames: tuple[int, ...], size: int, detector: str, sequence: "Sequence"
+) -> "tuple[Frames, Landmarks] | None":
     """The cross portrait and the chosen frames of a procedural sequence, and their landmarks."""
+    from emojibench.dataset.cache import shared_detector
     from emojibench.synth.render import render
     from emojibench.synth.sequences import portrait_state
 
     states = [portrait_state(sequence), *(sequence.motion.at(k) for k in frames)]
     pictures = np.stack([render(sequence.identity, state, size) for state in states])
-    found = [_detector().detect(picture) for picture in pictures]
+    found = [shared_detector(detector).detect(picture) for picture in pictures]
     nothing = np.full((478, 3), np.nan, np.float32)
     return _filled(pictures, np.stack([nothing if points is None else points for points in found]))
 
@@ -218,11 +281,3 @@ def _filled(frames: "Frames", landmarks: "Landmarks") -> "tuple[Frames, Landmark
         return None
     nearest = [int(seen[np.abs(seen - k).argmin()]) for k in range(len(frames))]
     return frames[nearest], landmarks[nearest]
-
-
-@cache
-def _detector() -> "Detector":
-    """This worker's own detector."""
-    from emojibench.faces.detector import open_detector
-
-    return open_detector()

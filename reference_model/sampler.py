@@ -212,9 +212,9 @@ def overlapping_windows(
     latents = noise
     windows = spans(noise.shape[2], length, overlap)
     predictions = [condition(list(span), None) for span in windows]
-    weights = [blend_weights(len(span)).view(1, 1, -1, 1, 1) for span in windows]
+    weights = [blend_weights(len(span)).view(1, 1, -1, 1, 1).to(noise.device) for span in windows]
     total = len(scheduler.timesteps) * len(windows)
-    mass = torch.zeros(1, 1, noise.shape[2], 1, 1)
+    mass = torch.zeros(1, 1, noise.shape[2], 1, 1, device=noise.device)
     for span, weight in zip(windows, weights, strict=True):
         mass[:, :, span.start : span.stop] += weight
     for step, t in enumerate(scheduler.timesteps):

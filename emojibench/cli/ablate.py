@@ -62,7 +62,11 @@ def ablate(
     jobs: Annotated[int, typer.Option(help="Worker processes of the measuring.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds after which one clip counts as hung.")] = 1800,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Train and measure the chosen rows anew instead of continuing.")
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Train and measure the chosen rows anew; training data that was made otherwise is replaced.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Measure the chosen rows anew; trained weights are kept.")
@@ -104,7 +108,7 @@ def ablate(
         recipe,
         main,
         identities,
-        lambda: synthetic(data or out / "data", identities, size.resolution),
+        lambda: synthetic(data or out / "data", identities, size.resolution, fresh=fresh),
     )
     how = Measuring(
         split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)

@@ -69,7 +69,13 @@ def train(
             "--dry-run", help="A few steps of each phase on a few sequences: checks data, shapes, memory."
         ),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Start over instead of continuing; data in OUT that was made otherwise is replaced.",
+        ),
+    ] = False,
 ) -> None:
     """Train a preset on identities and motions that no split contains, or on a dataset of your own.
 
@@ -104,7 +110,7 @@ def train(
         with tempfile.TemporaryDirectory() as folder:
             _rehearse(chosen, recipe, _data(Path(folder), dataset, 4, chosen), Path(folder))
         return
-    data = _data(out / "data", dataset, identities + validation, chosen)
+    data = _data(out / "data", dataset, identities + validation, chosen, fresh=fresh)
     if len(data.frames) < validation + 2:
         raise UserError(
             f"{out / 'data'}: {len(data.frames)} usable sequences, {validation} of them for validation; "
@@ -212,14 +218,14 @@ def _rehearse(preset: "Preset", recipe: "Recipe", data: "TrainingSet", out: Path
     )
 
 
-def _data(folder: Path, dataset: str, count: int, preset: "Preset") -> "TrainingSet":
+def _data(folder: Path, dataset: str, count: int, preset: "Preset", *, fresh: bool = False) -> "TrainingSet":
     from emojibench import training
 
     if not dataset:
-        return training.synthetic(folder, count, preset.resolution)
+        return training.synthetic(folder, count, preset.resolution, fresh=fresh)
     from emojibench.dataset import load_dataset
 
-    return training.from_dataset(folder, load_dataset(dataset, size=preset.resolution))
+    return training.from_dataset(folder, load_dataset(dataset, size=preset.resolution), fresh=fresh)
 
 
 def _four(flag: str, text: str, kind: "type[Number]") -> "tuple[Number, Number, Number, Number]":

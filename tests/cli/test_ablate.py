@@ -40,7 +40,7 @@ def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise to train on, in small batches."""
 
-    def synthetic(_folder: Path, count: int, size: int) -> TrainingSet:
+    def synthetic(_folder: Path, count: int, size: int, *, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 3, size, size, 3), np.uint8)
         landmarks = rng.uniform(0.3, 0.7, (count, 3, 478, 3)).astype(np.float32)

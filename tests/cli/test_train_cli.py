@@ -87,7 +87,7 @@ class _InProcess:
 def small(monkeypatch: pytest.MonkeyPatch) -> Preset:
     monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
 
-    def made_up(_folder: Path, count: int, size: int) -> TrainingSet:
+    def made_up(_folder: Path, count: int, size: int, *, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
         moved = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8)

@@ -1,0 +1,157 @@
+"""A denoiser as two compiled functions, one for full and one for skipped steps, with or without a Taylor cache.
+
+A cache's bookkeeping (steps, windows, histories) is Python that no compiler should see. So inside the compiled
+functions the cache's stand-ins talk to `_Ports`: features enter a skipped step as arguments and leave a full one as
+results. The store itself predicts and records between the calls, guidance and solver go on eagerly: a few operations on
+small tensors. Nothing in all that waits for the device.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.acceleration import ClipInfo, Composed, Recipe
+from reference_model.taylor_cache import TaylorCache, TaylorCacheConfig
+from reference_model.taylor_cache.layers import QUANTITIES, Patch, patches
+from reference_model.taylor_cache.store import Store
+
+
+class _Ports:
+    """The store of the stand-ins: keeps nothing, hands features in and out."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.features: dict[str, Tensor] = {}
+
+    def running_full(self) -> bool:
+        return self.full
+
+    def record(self, name: str, _layout: str, feature: Tensor) -> None:
+        self.features[name] = feature
+
+    def predict(self, name: str, _layout: str, _given: Tensor) -> Tensor:
+        return self.features[name]
+
+
+class CompiledDenoiser:
+    """Takes a UNet's forward inside `running`; compiles at the first call of each shape and number of rows."""
+
+    def __init__(self, unet: nn.Module, backend: str = "inductor", *, graphs: bool = False) -> None:
+        """Take the UNet.
+
+        Args:
+            unet: of `ReleasedAnimator`.
+            backend: of `torch.compile`.
+            graphs: record skipped steps as CUDA graphs. They are short, so that launching takes as long as computing;
+                full steps are not.
+        """
+        self.unet = unet
+        self._eager = unet.forward
+        self._ports, self._stand_ins = _Ports(), list[Patch]()
+        self._store: Store | None = None
+        self._scope: tuple[object, ...] = ()
+        self._shapes: dict[str, tuple[int, torch.Size]] = {}
+        fixed = {"backend": backend, "fullgraph": True, "dynamic": False}
+        self._graphs = graphs and backend == "inductor"
+        self._full = torch.compile(self._run_full, **fixed)
+        self._skipped = torch.compile(
+            self._run_skipped, **fixed, mode="reduce-overhead" if self._graphs else None
+        )
+
+    def place(self, config: TaylorCacheConfig, store: Store) -> None:
+        """Serve this cache from now on. Another of the same scope keeps the stand-ins, and so the compiled code.
+
+        Raises:
+            ValueError: a scope whose features are not maps.
+        """
+        if config.scope not in ("deep", "head"):
+            raise ValueError(f"scope: expected deep or head, got {config.scope}")
+        scope = config.scope, config.quantity or QUANTITIES[config.scope][0], config.cut
+        if scope != self._scope:
+            self._stand_ins, self._scope = patches(self.unet, *scope, self._ports), scope
+        self._store = store
+        store.modules = {patch.name for patch in self._stand_ins if patch.caches}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Inside, calls of the UNet come here."""
+        self.unet.forward = self
+        for patch in self._stand_ins:
+            patch.apply()
+        try:
+            yield
+        finally:
+            del self.unet.forward
+            for patch in self._stand_ins:
+                patch.remove()
+
+    def __call__(self, joined: Tensor, t: Tensor, _context: None) -> "_Output":
+        """As the UNet's forward."""
+        if self._store is None or self._store.running_full():
+            self._ports.full, self._ports.features = True, {}
+            v = self._full(joined, t)
+            for name, feature in self._ports.features.items():
+                self._shapes[name] = len(feature) // len(joined), feature.shape[2:]
+                self._store.record(name, "map", feature)
+            self._ports.features = {}
+            return _Output(v)
+        predicted = {}
+        for name, (each, size) in self._shapes.items():
+            given = joined.new_empty(each * len(joined), 0, *size)
+            predicted[name] = self._store.predict(name, "map", given)
+        self._ports.full = False
+        if self._graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        v = self._skipped(joined, t, predicted)
+        return _Output(v.clone() if self._graphs else v)  # the next replay writes to the same address
+
+    def _run_full(self, joined: Tensor, t: Tensor) -> Tensor:
+        return self._eager(joined, t, None).sample
+
+    def _run_skipped(self, joined: Tensor, t: Tensor, features: dict[str, Tensor]) -> Tensor:
+        self._ports.features = features
+        return self._eager(joined, t, None).sample
+
+
+class _Output:
+    """What diffusers' UNets return."""
+
+    def __init__(self, sample: Tensor) -> None:
+        self.sample = sample
+
+
+class _CompiledCache(TaylorCache):
+    """Attaches nothing by itself: `CompiledDenoiser` holds the stand-ins."""
+
+    def __init__(self, config: TaylorCacheConfig, denoiser: CompiledDenoiser) -> None:
+        super().__init__(config)
+        denoiser.place(config, self._store)
+
+    def attach(self, unet: nn.Module) -> None:
+        """See `TaylorCache`; done by `CompiledDenoiser.running`."""
+
+    def detach(self) -> None:
+        """As `attach`."""
+
+
+class Compiled(Composed):
+    """A recipe on the compiled denoiser; the latest that was made is the one that works."""
+
+    def __init__(self, recipe: Recipe, denoiser: CompiledDenoiser) -> None:
+        """Take a denoiser; recipes of the same scope, or that cache nothing inside the network, may share one.
+
+        Raises:
+            ValueError: a cache inside the network whose features are not maps.
+        """
+        super().__init__(recipe)
+        self._denoiser = denoiser
+        if self._features:
+            self._features.cache = _CompiledCache(self._features.config, denoiser)
+
+    @contextmanager
+    def attached(self, denoiser: nn.Module, clip: ClipInfo) -> Iterator[None]:
+        """See `Accelerator`."""
+        with self._denoiser.running(), super().attached(denoiser, clip):
+            yield

@@ -1,0 +1,262 @@
+"""Wall-clock speed-up of the acceleration presets on the full-size architecture, beside the counted one.
+
+    python benchmarks/cuda_acceleration.py [--sizes 256 512] [--dtypes bf16 fp16] [--modes eager compiled]
+
+Denoises 64 frames in 30 steps with the released architecture and random weights, which take as long as trained ones, in
+windows of 32 frames side by side. For each size and type, correctness is checked first, and a failure ends the script
+with code 1:
+
+- full steps: a recipe that skips no step gives what none gives;
+- compiled: a short clip with skipped steps, compiled and eager, differs by rounding only;
+- waiting: on CUDA, no step but the first of a clip waits for the device (PyTorch's sync debug mode raises).
+
+Then every method is timed, uncached first, the fastest of --repeats. FLOPs are counted while one window runs
+(`metrics.flops`); windows cost the same. `speed-up` and `counted` are ratios to the uncached row, `share` is the
+first divided by the second, `vs released` compares with the row `released loop`: 24-frame windows that wrap, reference
+attention for both guidance rows, always eager. `compiled` uses the two functions of `compiled_denoiser.py`.
+
+The bars, for a GPU like an H200: share of at least 90 % for `lossless` and `balanced`; `fast` 7 times faster than the
+released loop. `--small` tries the script with a tiny network on whatever device there is.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from compiled_denoiser import Compiled, CompiledDenoiser
+from full_size import (
+    SMALL,
+    TOLERANCES,
+    Network,
+    Parser,
+    build,
+    distance,
+    released_attention,
+    sample,
+    seconds,
+    wrapping,
+)
+from torch import Tensor
+
+from metrics.flops import count_flops
+from reference_model.acceleration import Accelerator, Composed, Recipe
+from reference_model.acceleration_presets import PRESETS
+from reference_model.forecast import GuidanceShare
+from reference_model.pipeline import silent
+from reference_model.precision import DTYPES
+from reference_model.released import RELEASED
+from reference_model.sampler import Progress, spans
+from reference_model.taylor_cache import TaylorCacheConfig, uniform
+
+STEPS, CHECKED_STEPS = 30, 4
+UNCACHED, RELEASED_LOOP = "uncached", "released loop"
+METHODS: dict[str, Recipe] = {
+    UNCACHED: Recipe(STEPS),
+    **PRESETS,
+    "tic": Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), scope="head")),
+    "deepcache": Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), 0, 0, "none", scope="deep")),
+}
+"""TIC in the paper's setting: N = 3, order 1, expression mask. DeepCache: N = 3, cut 0."""
+
+
+class Modes:
+    """Eager and compiled accelerators of one network; compiled code is shared wherever it is the same."""
+
+    def __init__(self, network: Network, backend: str) -> None:
+        self._network, self._backend = network, backend
+        self._compiled: dict[str, CompiledDenoiser] = {}
+
+    def accelerator(self, recipe: Recipe, mode: str) -> Accelerator:
+        """To sample the network with."""
+        if mode == "eager":
+            return Composed(recipe)
+        scope = recipe.cache.scope if isinstance(recipe.cache, TaylorCacheConfig) else ""
+        if scope not in self._compiled:
+            self._compiled[scope] = CompiledDenoiser(
+                self._network.model.animator.denoiser,
+                self._backend,
+                graphs=self._network.device.type == "cuda",
+            )
+        return Compiled(recipe, self._compiled[scope])
+
+
+def shortened(recipe: Recipe, interval: int) -> Recipe:
+    """The same means in few steps, of which every `interval`-th is full; all rows at each step if that is 1."""
+    if recipe.cache is None:
+        return Recipe(CHECKED_STEPS, recipe.solver)
+    cache = replace(recipe.cache, schedule=uniform(CHECKED_STEPS, interval))
+    share = recipe.guidance and (GuidanceShare((0,)) if interval > 1 else None)
+    return Recipe(CHECKED_STEPS, recipe.solver, cache, share)
+
+
+def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespace) -> Iterator[str]:
+    """What is wrong, if anything; prints what was found."""
+    worst = {"full steps": 0.0, "compiled": 0.0}
+
+    def run(recipe: Recipe, mode: str = "eager", progress: Progress = silent) -> Tensor:
+        accelerator = modes.accelerator(recipe, mode)
+        return sample(
+            network, options.frames, CHECKED_STEPS, accelerator, window=options.window, progress=progress
+        )
+
+    for name in (UNCACHED, *options.methods):
+        recipe = METHODS[name]
+        apart = {"full steps": distance(run(shortened(recipe, 1)), run(Recipe(CHECKED_STEPS, recipe.solver)))}
+        short = shortened(recipe, 2)
+        eager = run(short)
+        if "compiled" in options.modes:
+            apart["compiled"] = distance(run(short, "compiled"), eager)
+        for what, value in apart.items():
+            worst[what] = max(worst[what], value)
+            if not value <= TOLERANCES[dtype]:
+                yield f"{name}, {what}: relative distance {value:.2g}, tolerance {TOLERANCES[dtype]:g}"
+        if network.device.type == "cuda":
+            for mode in options.modes:
+                try:
+                    run(short, mode, progress=_Strict(len(spans(options.frames, options.window, 0))))
+                except RuntimeError as error:
+                    yield f"{name}, {mode}: waits for the device within the loop ({error})"
+                finally:
+                    torch.cuda.set_sync_debug_mode("default")
+    waiting = "no step waits" if network.device.type == "cuda" else "waiting not checked, no CUDA device"
+    compiled = f"{worst['compiled']:.2g}" if "compiled" in options.modes else "–"
+    print(f"checks: full steps {worst['full steps']:.2g}, compiled {compiled}, {waiting}", flush=True)
+
+
+class _Strict:
+    """From the second step of all windows on, waiting for the device is an error."""
+
+    def __init__(self, windows: int) -> None:
+        self._windows = windows
+
+    def __call__(self, done: int, total: int) -> None:
+        torch.cuda.set_sync_debug_mode("error" if self._windows <= done < total else "default")
+
+
+def count(network: Network, recipe: Recipe | None, options: argparse.Namespace) -> int:
+    """FLOPs of a clip by those of one of its windows; None: of the released loop."""
+    if recipe is None:
+        length = min(options.frames, network.preset.window)
+        with released_attention(network), count_flops() as counter:
+            sample(network, length, STEPS, window=length, sampler=wrapping)
+        return counter.total * -(-options.frames // length)
+    length = min(options.frames, options.window)
+    with count_flops() as counter:
+        sample(network, length, recipe.steps, Composed(recipe), window=length)
+    return counter.total * len(spans(options.frames, options.window, 0))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's cost."""
+
+    method: str
+    flops: int
+    seconds: float
+
+
+def timed(
+    network: Network, modes: Modes, mode: str, flops: dict[str, int], options: argparse.Namespace
+) -> Iterator[Row]:
+    """The methods of one mode, uncached first."""
+    for name in (UNCACHED, *options.methods):
+        accelerator = modes.accelerator(METHODS[name], mode)
+
+        def work(accelerator: Accelerator = accelerator) -> None:
+            sample(network, options.frames, STEPS, accelerator, window=options.window)
+
+        yield Row(name, flops[name], seconds(work, network.device, options.repeats))
+
+
+def released(network: Network, flops: int, options: argparse.Namespace) -> Row:
+    """The released loop, eager."""
+
+    def work() -> None:
+        sample(network, options.frames, STEPS, window=network.preset.window, sampler=wrapping)
+
+    with released_attention(network):
+        return Row(RELEASED_LOOP, flops, seconds(work, network.device, options.repeats))
+
+
+def report(title: str, rows: list[Row], loop: Row) -> None:
+    """The table of one mode, and its bars."""
+    base = rows[0]
+    print(f"\n{title}")
+    header = ("TFLOP", "counted", "seconds", "speed-up", "share", "vs released")
+    print(f"{'method':14s}", *(f"{column:>11s}" for column in header))
+    shares, factors = {}, {}
+    for row in (loop, *rows):
+        counted, speedup = base.flops / row.flops, base.seconds / row.seconds
+        shares[row.method], factors[row.method] = speedup / counted, loop.seconds / row.seconds
+        print(
+            f"{row.method:14s} {row.flops / 1e12:11.4g} {counted:11.3f} {row.seconds:11.3f} {speedup:11.3f}"
+            f" {shares[row.method]:11.1%} {factors[row.method]:11.3f}"
+        )
+    bars = [
+        (name, shares[name], 0.9, "of the counted speed-up")
+        for name in ("lossless", "balanced")
+        if name in shares
+    ]
+    bars += [("fast", factors["fast"], 7.0, "times the released loop")] if "fast" in factors else []
+    for name, value, bar, what in bars:
+        print(f"{'met' if value >= bar else 'missed'}: {name} has {value:.2f} {what}, the bar is {bar:g}")
+    sys.stdout.flush()
+
+
+def parsed() -> argparse.Namespace:
+    parser = Parser(__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels, multiples of 64")
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["bf16", "fp16"])
+    parser.add_argument("--modes", nargs="+", choices=("eager", "compiled"), default=["eager", "compiled"])
+    methods = [name for name in METHODS if name != UNCACHED]
+    parser.add_argument(
+        "--methods", nargs="+", choices=methods, default=methods, help="beside the uncached one"
+    )
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--window", type=int, default=32, help="frames denoised together, at most 32")
+    parser.add_argument("--repeats", type=int, default=2, help="of each timing; the fastest counts")
+    parser.add_argument("--backend", default="inductor", help="of torch.compile")
+    parser.add_argument("--small", action="store_true", help="a tiny network, on the CPU if there is no GPU")
+    options = parser.parse_args()
+    if min(options.frames, options.repeats) < 1 or not 1 <= options.window <= 32:
+        parser.error("expected --frames and --repeats from 1 on and --window from 1 to 32")
+    if any(size < 64 or size % 64 for size in options.sizes):
+        parser.error(f"argument --sizes: expected multiples of 64, got {options.sizes}")
+    if not options.small and not torch.cuda.is_available():
+        parser.error("no CUDA device; --small tries the script without one")
+    return options
+
+
+def main() -> int:
+    options = parsed()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    preset = SMALL if options.small else RELEASED
+    print(
+        f"{name}, PyTorch {torch.__version__}, architecture {preset.name}, {options.frames} frames, {STEPS} steps"
+    )
+    for size in options.sizes:
+        flops: dict[str, int] = {}
+        for dtype in options.dtypes:
+            print(f"\n{size} px, {dtype}", flush=True)
+            network = build(replace(preset, resolution=size), device, DTYPES[dtype])
+            modes = Modes(network, options.backend)
+            if wrong := list(check(network, modes, dtype, options)):
+                print("\n".join(f"wrong: {line}" for line in wrong), file=sys.stderr)
+                return 1
+            if not flops:  # the same for each type
+                flops = {n: count(network, METHODS[n], options) for n in (UNCACHED, *options.methods)}
+                flops[RELEASED_LOOP] = count(network, None, options)
+            loop = released(network, flops[RELEASED_LOOP], options)
+            for mode in options.modes:
+                rows = list(timed(network, modes, mode, flops, options))
+                report(f"{size} px, {dtype}, {mode}", rows, loop)
+            del network, modes
+            torch.compiler.reset()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

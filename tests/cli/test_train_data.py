@@ -1,0 +1,164 @@
+"""Where `emojibench train` gets its data: prepared once, never lost by a slip, from a dataset folder as well."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import TINY
+
+from emojibench import training
+from emojibench.cli import main
+from emojibench.faces import detector_id
+from emojibench.media import write_image, write_lossless
+from emojibench.synth import sequences
+from emojibench.synth.render import render
+from reference_model import presets
+
+FILES = ("done.json", "frames.npy", "landmarks.npy", "moved.npy")
+
+
+def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["emojibench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+class InProcess:
+    """A pool of no processes."""
+
+    class Pool:
+        def __enter__(self) -> "InProcess.Pool":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def imap(self, function, jobs, chunksize):  # type: ignore[no-untyped-def]
+            return map(function, jobs)
+
+
+@pytest.fixture
+def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Procedural sequences of three frames, made in this process, for the tiny preset."""
+    monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
+    monkeypatch.setattr(sequences, "FRAMES", 3)
+    monkeypatch.setattr(training.multiprocessing, "get_context", lambda _name: InProcess)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+@pytest.mark.usefixtures("few_frames")
+def test_prepared_data_is_kept_unless_fresh_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--preset", "tiny", "--out", tmp_path, "--data-only", "--validation", 1]
+    assert emojibench(monkeypatch, *command, "--identities", 3) == 0
+    data = tmp_path / "data"
+    before = contents(data)
+    assert emojibench(monkeypatch, *command, "--identities", 3) == 0
+    capfd.readouterr()
+
+    assert emojibench(monkeypatch, *command, "--identities", 2) == 2
+    message = capfd.readouterr().err
+    assert message.count("\n") == 1
+    assert f"{data}: holds training data with 4 sequences, asked for 3 sequences" in message
+    assert "another --out, or replace it with --fresh" in message
+    ablate = ["ablate", "--preset", "tiny", "--rows", "full", "--data", data, "--identities", 2]
+    ablate += ["--out", tmp_path / "ablation", "--main", tiny_weights(tmp_path), "--metrics", "l1"]
+    assert emojibench(monkeypatch, *ablate, "--split", "cross", "--dataset", "mini", "--clips", 2) == 2
+    assert "holds training data with 4 sequences, asked for 2" in capfd.readouterr().err
+    assert contents(data) == before
+
+    assert emojibench(monkeypatch, *command, "--identities", 2, "--fresh") == 0
+    assert json.loads((data / "done.json").read_text())["wanted"]["count"] == 3
+    assert len(np.load(data / "frames.npy", mmap_mode="r")) == 3
+
+
+def tiny_weights(folder: Path) -> Path:
+    from reference_model import checkpoint
+
+    path = folder / "main.safetensors"
+    checkpoint.save(path, checkpoint.Model(TINY).state_dict(), TINY)
+    return path
+
+
+@pytest.mark.usefixtures("few_frames")
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        (
+            "detector",
+            "mediapipe-facelandmarker-0.0-00000000",
+            "detector mediapipe-facelandmarker-0.0-00000000",
+        ),
+        ("detector", None, "no detector"),
+        ("size", 32, "size 32"),
+        ("source", "f" * 64, "source ffffffffffff"),
+        ("frames", [0, 1], "frames 0,1"),
+    ],
+)
+def test_data_that_was_made_otherwise_is_not_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], key: str, value: object,
+    told: str,
+) -> None:  # fmt: skip
+    """Landmarks of another detector above all: the model would learn what this machine never shows it."""
+    wanted = {"source": "synth", "count": 4, "frames": [0, 1, 2], "detector": detector_id()}
+    wanted |= {"size": 64, "portraits": 2, key: value}
+    if value is None:
+        del wanted[key]
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "done.json").write_text(json.dumps({"wanted": wanted, "usable": 4}))
+    command = ["train", "--preset", "tiny", "--out", tmp_path, "--identities", 3, "--validation", 1]
+    assert emojibench(monkeypatch, *command) == 2
+    assert f"holds training data with {told}, asked for {key}" in capfd.readouterr().err
+    assert sorted(file.name for file in data.iterdir()) == ["done.json"]
+
+
+@pytest.mark.usefixtures("few_frames")
+@pytest.mark.parametrize("note", ["", "[]", '{"wanted": 1}'])
+def test_a_damaged_note_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], note: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/done.json").write_text(note)
+    assert emojibench(monkeypatch, "train", "--preset", "tiny", "--out", tmp_path) == 2
+    assert f"{tmp_path / 'data/done.json'}: expected the note of prepared" in capfd.readouterr().err
+
+
+def test_a_dataset_folder_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From portraits and videos to weights, with the two commands that a user types."""
+    monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
+    for sequence in sequences.sequences("mini")[:3]:
+        frames = np.stack([render(sequence.identity, sequence.motion.at(k), 128) for k in range(5)])
+        write_lossless(tmp_path / "videos" / f"{sequence.subject}.mkv", frames, 25)
+    write_image(tmp_path / "portraits" / "somebody.png", frames[0])
+    folder, out = tmp_path / "mine", tmp_path / "out"
+    build = ["data", "build", "--portraits", tmp_path / "portraits", "--driving", tmp_path / "videos"]
+    assert emojibench(monkeypatch, *build, "--out", folder, "--size", 64, "--frames", 5) == 0
+    capfd.readouterr()
+
+    command = ["train", "--preset", "tiny", "--dataset", folder, "--validation", 1, "--steps", "1,1,2,1"]
+    assert emojibench(monkeypatch, *command, "--out", out) == 0
+    weights = out / "tiny.safetensors"
+    assert capfd.readouterr().out.strip() == str(weights)
+    assert weights.is_file()
+    assert (out / "validation/final.png").is_file()
+    finished = [
+        r["phase"] for r in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if "finished" in r
+    ]
+    assert finished == ["autoencoder", "frames", "clips", "decoder"]
+    note = json.loads((out / "data/done.json").read_text())
+    assert note["usable"] == 3
+    assert note["wanted"]["detector"] == json.loads((folder / "dataset.json").read_text())["detector"]
+
+    assert emojibench(monkeypatch, *command, "--validation", 2, "--out", out, "--fresh") == 2
+    assert "3 usable sequences, 2 of them for validation" in capfd.readouterr().err
+    assert emojibench(monkeypatch, *command, "--dataset", "", "--out", out) == 2
+    assert "asked for source synth" in capfd.readouterr().err

@@ -1,0 +1,42 @@
+"""`benchmarks/cuda_acceleration.py` on a tiny network, so that it is known to work before a GPU is at hand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "cuda_acceleration.py"
+QUICK = ["--small", "--sizes", "64", "--dtypes", "fp32", "--frames", "2", "--window", "2", "--repeats", "1"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow  # traces every network for each of its shapes
+def test_it_checks_and_times_each_method_eager_and_compiled() -> None:
+    # The backend named eager traces and guards as a compiler does and compiles nothing, which would take minutes.
+    result = run(*QUICK, "--methods", "balanced", "--backend", "eager")
+    assert result.returncode == 0, result.stderr
+    checks, *tables = result.stdout.split("\n64 px, fp32, ")
+    assert "checks: full steps 0, compiled 0, waiting not checked" in checks
+    assert [table.split()[0] for table in tables] == ["eager", "compiled"]
+    for table in tables:
+        rows = {line[:14].strip(): line[14:].split() for line in table.splitlines()[2:5]}
+        assert list(rows) == ["released loop", "uncached", "balanced"]
+        flops, counted, seconds, speedup = map(float, rows["balanced"][:4])
+        base_flops, _, base_seconds, _ = map(float, rows["uncached"][:4])
+        assert counted == pytest.approx(base_flops / flops, rel=1e-3)
+        assert speedup == pytest.approx(base_seconds / seconds, rel=0.02)
+        assert 4.5 < counted < 60 / 11  # rows at most; the landmarks are looked at in any case
+        assert "balanced has" in table
+
+
+def test_a_wrong_option_is_one_line() -> None:
+    result = run("--small", "--sizes", "100")
+    assert result.returncode == 2
+    assert "--sizes: expected multiples of 64, got [100]" in result.stderr
+    assert result.stderr.count("\n") == 1
