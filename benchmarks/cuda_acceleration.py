@@ -6,6 +6,7 @@ Denoises 64 frames in 30 steps with the released architecture and random weights
 windows of 32 frames side by side. For each size and type, correctness is checked first, and a failure ends the script
 with code 1:
 
+- same output: in equal windows that wrap, the released attention gives what ours gives;
 - full steps: a recipe that skips no step gives what none gives;
 - compiled: a short clip with skipped steps, compiled and eager, differs by rounding only;
 - waiting: on CUDA, no step but the first of a clip waits for the device (PyTorch's sync debug mode raises).
@@ -15,8 +16,9 @@ Then every method is timed, uncached first, the fastest of --repeats. FLOPs are 
 first divided by the second, `vs released` compares with the row `released loop`: 24-frame windows that wrap, reference
 attention for both guidance rows, always eager. `compiled` uses the two functions of `compiled_denoiser.py`.
 
-The bars, for a GPU like an H200: share of at least 90 % for `lossless` and `balanced`; `fast` 7 times faster than the
-released loop. `--small` tries the script with a tiny network on whatever device there is.
+The bars, for a GPU like an H200: uncached 1.25 times faster than the released loop, eager as well; a share of at least
+90 % for `lossless` and `balanced`; `fast` 7 times faster than the released loop. `--small` tries the script with a tiny
+network on whatever device there is, for which there are no bars.
 """
 
 import argparse
@@ -93,7 +95,7 @@ def shortened(recipe: Recipe, interval: int) -> Recipe:
 
 def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespace) -> Iterator[str]:
     """What is wrong, if anything; prints what was found."""
-    worst = {"full steps": 0.0, "compiled": 0.0}
+    worst = {"same output": 0.0, "full steps": 0.0, "compiled": 0.0}
 
     def run(recipe: Recipe, mode: str = "eager", progress: Progress = silent) -> Tensor:
         accelerator = modes.accelerator(recipe, mode)
@@ -101,9 +103,17 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
             network, options.frames, CHECKED_STEPS, accelerator, window=options.window, progress=progress
         )
 
+    def looped() -> Tensor:
+        return sample(network, options.frames, CHECKED_STEPS, window=network.preset.window, sampler=wrapping)
+
+    with released_attention(network):
+        theirs = looped()
     for name in (UNCACHED, *options.methods):
         recipe = METHODS[name]
-        apart = {"full steps": distance(run(shortened(recipe, 1)), run(Recipe(CHECKED_STEPS, recipe.solver)))}
+        apart = {"same output": distance(looped(), theirs)} if name == UNCACHED else {}
+        apart |= {
+            "full steps": distance(run(shortened(recipe, 1)), run(Recipe(CHECKED_STEPS, recipe.solver)))
+        }
         short = shortened(recipe, 2)
         eager = run(short)
         if "compiled" in options.modes:
@@ -122,7 +132,10 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
                     torch.cuda.set_sync_debug_mode("default")
     waiting = "no step waits" if network.device.type == "cuda" else "waiting not checked, no CUDA device"
     compiled = f"{worst['compiled']:.2g}" if "compiled" in options.modes else "–"
-    print(f"checks: full steps {worst['full steps']:.2g}, compiled {compiled}, {waiting}", flush=True)
+    same, full = worst["same output"], worst["full steps"]
+    print(
+        f"checks: same output {same:.2g}, full steps {full:.2g}, compiled {compiled}, {waiting}", flush=True
+    )
 
 
 class _Strict:
@@ -180,8 +193,8 @@ def released(network: Network, flops: int, options: argparse.Namespace) -> Row:
         return Row(RELEASED_LOOP, flops, seconds(work, network.device, options.repeats))
 
 
-def report(title: str, rows: list[Row], loop: Row) -> None:
-    """The table of one mode, and its bars."""
+def report(title: str, rows: list[Row], loop: Row, *, bars: bool) -> None:
+    """The table of one mode, and its bars if wanted."""
     base = rows[0]
     print(f"\n{title}")
     header = ("TFLOP", "counted", "seconds", "speed-up", "share", "vs released")
@@ -194,20 +207,20 @@ def report(title: str, rows: list[Row], loop: Row) -> None:
             f"{row.method:14s} {row.flops / 1e12:11.4g} {counted:11.3f} {row.seconds:11.3f} {speedup:11.3f}"
             f" {shares[row.method]:11.1%} {factors[row.method]:11.3f}"
         )
-    bars = [
-        (name, shares[name], 0.9, "of the counted speed-up")
-        for name in ("lossless", "balanced")
-        if name in shares
-    ]
-    bars += [("fast", factors["fast"], 7.0, "times the released loop")] if "fast" in factors else []
-    for name, value, bar, what in bars:
-        print(f"{'met' if value >= bar else 'missed'}: {name} has {value:.2f} {what}, the bar is {bar:g}")
+    wanted = [(UNCACHED, 1.25, "times the released loop"), ("fast", 7.0, "times the released loop")]
+    wanted += [(name, 0.9, "of the counted speed-up") for name in ("lossless", "balanced")]
+    for name, bar, what in wanted if bars else ():
+        if name in shares:
+            value = (factors if "loop" in what else shares)[name]
+            print(f"{'met' if value >= bar else 'missed'}: {name} has {value:.2f} {what}, the bar is {bar:g}")
     sys.stdout.flush()
 
 
 def parsed() -> argparse.Namespace:
     parser = Parser(__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="pixels, multiples of 64")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[256, 512], help="pixels, multiples of 64 from 128 on"
+    )
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["bf16", "fp16"])
     parser.add_argument("--modes", nargs="+", choices=("eager", "compiled"), default=["eager", "compiled"])
     methods = [name for name in METHODS if name != UNCACHED]
@@ -222,8 +235,8 @@ def parsed() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.frames, options.repeats) < 1 or not 1 <= options.window <= 32:
         parser.error("expected --frames and --repeats from 1 on and --window from 1 to 32")
-    if any(size < 64 or size % 64 for size in options.sizes):
-        parser.error(f"argument --sizes: expected multiples of 64, got {options.sizes}")
+    if any(size < 128 or size % 64 for size in options.sizes):  # norms over one cell would blow rounding up
+        parser.error(f"argument --sizes: expected multiples of 64 from 128 on, got {options.sizes}")
     if not options.small and not torch.cuda.is_available():
         parser.error("no CUDA device; --small tries the script without one")
     return options
@@ -252,7 +265,7 @@ def main() -> int:
             loop = released(network, flops[RELEASED_LOOP], options)
             for mode in options.modes:
                 rows = list(timed(network, modes, mode, flops, options))
-                report(f"{size} px, {dtype}, {mode}", rows, loop)
+                report(f"{size} px, {dtype}, {mode}", rows, loop, bars=not options.small)
             del network, modes
             torch.compiler.reset()
     return 0
