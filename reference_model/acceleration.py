@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -169,7 +170,8 @@ class Composed(Accelerator):
         self.label = recipe.label
         inner = recipe.cache
         self._features = TaylorCached(inner) if isinstance(inner, TaylorCacheConfig) else None
-        self._windows: list[Forecaster | SharedGuidance] = []
+        # Weakly: a window that is done must not keep its condition, or a long clip would fill the memory.
+        self._windows: WeakSet[Forecaster | SharedGuidance] = WeakSet()
 
     def scheduler(self, steps: int) -> SchedulerMixin:
         """See `Accelerator`.
@@ -185,18 +187,17 @@ class Composed(Accelerator):
         """See `Accelerator`."""
         with self._features.attached(denoiser, clip) if self._features else nullcontext():
             yield
-        self._windows.clear()
 
     def around(self, guided: Guided, frames: list[int]) -> Predict:
         """See `Accelerator`."""
         rows: Rows = self._features.rows(guided, frames) if self._features else guided.rows
         if isinstance(self.recipe.cache, Forecast):
             rows = forecaster = Forecaster(self.recipe.cache, rows, guided.timesteps)
-            self._windows.append(forecaster)
+            self._windows.add(forecaster)
         if self.recipe.guidance is None:
             return over(rows, guided)
         shared = SharedGuidance(self.recipe.guidance, guided, rows)
-        self._windows.append(shared)
+        self._windows.add(shared)
         return shared
 
     def cached_bytes(self) -> int:

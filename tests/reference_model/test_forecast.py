@@ -1,5 +1,8 @@
 """Whole steps predicted outside the network, other solvers, and recipes of all of them."""
 
+import gc
+from weakref import ref
+
 import pytest
 import torch
 from torch import Tensor
@@ -103,15 +106,20 @@ def sample(animator: Animator, tiny: Preset, recipe: Recipe) -> tuple[Tensor, in
     def condition(chosen: list[int], anchors: Tensor | None) -> object:
         still = portrait[:, :, None].expand(-1, -1, len(chosen), -1, -1)
         places = animator.place(maps[chosen][None], portrait, still, anchors)
-        return accelerator.around(Guided(animator, places, scheduler.timesteps, 3.5, 0.5, 0.0), chosen)
+        guided = Guided(animator, places, scheduler.timesteps, 3.5, 0.5, 0.0)
+        windows.append(ref(guided))
+        return accelerator.around(guided, chosen)
 
-    rows = []
+    windows, rows = [], []
     middle = animator.denoiser.mid_block.resnets[0]
     hook = middle.register_forward_hook(lambda _m, _i, out: rows.append(len(out) if out.numel() else 0))
     clip = ClipInfo(frames, (side, side), lambda chosen: maps[chosen])
     with accelerator.attached(animator.denoiser, clip):
         result = progressive(condition, noise, scheduler, length=4, progress=lambda _d, _t: None)
         assert accelerator.cached_bytes() == 0
+        gc.collect()
+        # Or else the conditions of all windows of a long clip would pile up.
+        assert [window() for window in windows] == [None] * len(windows)
     hook.remove()
     assert result.isfinite().all()
     return result, sum(rows)
