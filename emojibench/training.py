@@ -63,7 +63,9 @@ def select(total: int) -> Selection:
     return Selection(tuple(frames), tuple(sorted(windows)), tuple(sorted(keyframes)))
 
 
-def synthetic(folder: Path, count: int, size: int, *, fresh: bool = False) -> "TrainingSet":
+def synthetic(
+    folder: Path, count: int, size: int, *, warp: bool = True, fresh: bool = False
+) -> "TrainingSet":
     """`count` procedural sequences from seeds that no split uses; less those whose face is not found.
 
     Portraits are that of the cross split and the first frame.
@@ -72,6 +74,7 @@ def synthetic(folder: Path, count: int, size: int, *, fresh: bool = False) -> "T
         folder: where the data is kept; what is there already is used.
         count: sequences.
         size: side of the frames, pixels.
+        warp: whether the portraits are warped to all frames, for presets that are shown that.
         fresh: whether data that was made otherwise may be replaced.
 
     Raises:
@@ -84,15 +87,19 @@ def synthetic(folder: Path, count: int, size: int, *, fresh: bool = False) -> "T
     source = {"source": "synth", "count": count, "frames": list(chosen.frames), "detector": detector}
     load = partial(_render, chosen.frames, size, detector)
     jobs = training_sequences(count)
-    return _prepare(folder, source, size, chosen, jobs, load, portraits=2, fresh=fresh)
+    return _prepare(folder, source, size, chosen, jobs, load, portraits=2, warp=warp, fresh=fresh)
 
 
-def from_dataset(folder: Path, dataset: "Dataset", *, fresh: bool = False) -> "TrainingSet":
-    """All `self` clips of a dataset; their portrait is the first frame.
+def from_dataset(
+    folder: Path, dataset: "Dataset", *, count: int | None = None, warp: bool = True, fresh: bool = False
+) -> "TrainingSet":
+    """`self` clips of a dataset; their portrait is the first frame.
 
     Args:
         folder: where the data is kept; what is there already is used.
         dataset: gives clips at the size that it was opened with.
+        count: clips, from the first; None: all.
+        warp: as in `synthetic`.
         fresh: whether data that was made otherwise may be replaced.
 
     Raises:
@@ -100,7 +107,7 @@ def from_dataset(folder: Path, dataset: "Dataset", *, fresh: bool = False) -> "T
             dataset, size or detector, and not `fresh`.
         DatasetError, MediaError: a file is not what the manifest says.
     """
-    ids = dataset.clip_ids("self")
+    ids = dataset.clip_ids("self")[:count]
     lengths = {dataset.entry(clip_id).frames for clip_id in ids}
     if len(lengths) != 1:
         raise UserError(
@@ -108,9 +115,15 @@ def from_dataset(folder: Path, dataset: "Dataset", *, fresh: bool = False) -> "T
             "build it with --frames"
         )
     chosen = select(lengths.pop())
-    source = {"source": dataset.digest, "frames": list(chosen.frames), "detector": dataset.detector}
+    source: dict[str, object] = {
+        "source": dataset.digest,
+        "frames": list(chosen.frames),
+        "detector": dataset.detector,
+    }
+    if count is not None:
+        source["count"] = len(ids)
     load = partial(_read, dataset, chosen.frames)
-    return _prepare(folder, source, dataset.size, chosen, ids, load, portraits=1, fresh=fresh)
+    return _prepare(folder, source, dataset.size, chosen, ids, load, portraits=1, warp=warp, fresh=fresh)
 
 
 def _prepare(
@@ -122,9 +135,10 @@ def _prepare(
     load: "Callable[[Sequence | str], tuple[Frames, Landmarks] | None]",
     *,
     portraits: int,
-    fresh: bool = False,
+    warp: bool,
+    fresh: bool,
 ) -> "TrainingSet":
-    """Write `frames.npy`, `moved.npy` and `landmarks.npy`; what is there from the same source is kept.
+    """Write `frames.npy`, `moved.npy` (if wanted) and `landmarks.npy`; what is there from the same source is kept.
 
     `done.json`, written last, says what they were made from; without it they are the remains of a killed call.
 
@@ -136,6 +150,7 @@ def _prepare(
         jobs: one for each sequence.
         load: reads a job, in a worker process; None where the sequence cannot be used.
         portraits: how many frames, from the first, serve as portraits.
+        warp: whether those are warped to all frames.
         fresh: whether what is there from another source is replaced.
     """
     from rich.console import Console
@@ -145,7 +160,11 @@ def _prepare(
 
     extra = portraits - 1
     wanted = {**source, "size": size, "portraits": portraits}
-    arrays = {"frames": (), "moved": (portraits,)}
+    arrays: dict[str, tuple[int, ...]] = {"frames": ()}
+    if warp:
+        arrays["moved"] = (portraits,)
+    else:
+        wanted["warp"] = False  # older data, which does not say, is warped
     stamp = folder / "done.json"
     there = _made(stamp)
     if there is not None and not fresh:
@@ -160,7 +179,9 @@ def _prepare(
             )
         landmarks: list[NDArray[np.float32]] = []
         with multiprocessing.get_context("spawn").Pool() as pool:
-            work = pool.imap(partial(_write, folder, load, portraits), enumerate(jobs), chunksize=2)
+            work = pool.imap(
+                partial(_write, folder, load, portraits if warp else 0), enumerate(jobs), chunksize=2
+            )
             for i, found in enumerate(track(work, "preparing", len(jobs), console=Console(stderr=True))):
                 if found is not None:
                     _move(folder, list(arrays), i, len(landmarks))
@@ -176,7 +197,9 @@ def _prepare(
         tuple(tuple(extra + k for k in group) for group in groups)
         for groups in (chosen.windows, chosen.keyframes)
     )
-    return TrainingSet(data["frames"], np.load(folder / "landmarks.npy"), data["moved"], windows, keyframes)
+    return TrainingSet(
+        data["frames"], np.load(folder / "landmarks.npy"), data.get("moved"), windows, keyframes
+    )
 
 
 def _made(stamp: Path) -> dict[str, Any] | None:
@@ -233,9 +256,11 @@ def _write(
         return None
     frames, landmarks = loaded
     np.load(folder / "frames.npy", mmap_mode="r+")[index] = frames
-    moved = np.load(folder / "moved.npy", mmap_mode="r+")
     for portrait in range(portraits):
-        warp = Warp(frames[portrait], landmarks[portrait])
+        warp, moved = (
+            Warp(frames[portrait], landmarks[portrait]),
+            np.load(folder / "moved.npy", mmap_mode="r+"),
+        )
         for k, target in enumerate(landmarks):
             moved[index, portrait, k] = warp(target)
     return landmarks

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,20 @@ from reference_model.networks import Animator
 from reference_model.presets import Preset
 
 WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Trained(Protocol):
+    """What the file says of a preset."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def landmark_groups(self) -> tuple[str, ...]:
+        """What the condition maps show; keys of `landmarks.GROUPS`."""
+        ...
 
 
 class Model(nn.Module):
@@ -34,8 +48,10 @@ def packaged(preset: Preset) -> Path:
     return WEIGHTS / f"{preset.name}.safetensors"
 
 
-def save(path: Path, state: Mapping[str, Tensor], preset: Preset, dtype: torch.dtype = torch.float16) -> None:
-    """Write a `Model` state dict; the file appears whole or not at all."""
+def save(
+    path: Path, state: Mapping[str, Tensor], preset: Trained, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write the state dict of what a preset learns; the file appears whole or not at all."""
     partial = path.with_suffix(".partial")
     tensors = {name: value.detach().to(dtype).contiguous() for name, value in state.items()}
     about = {"preset": preset.name, "landmarks": ",".join(preset.landmark_groups)}
@@ -53,8 +69,8 @@ def as_trained(preset: Preset, path: Path) -> Preset:
         return replace(preset, landmark_groups=_landmarks(file, preset))
 
 
-def load(model: Model, path: Path) -> None:
-    """Read weights into `model`, all keys and shapes checked.
+def load(model: nn.Module, path: Path) -> None:
+    """Read weights into what a preset learns, a module that knows its `preset`; all keys and shapes checked.
 
     Raises:
         ValueError: no such file, not safetensors, another preset's, trained on other landmarks; missing or extra
@@ -85,7 +101,7 @@ def load_autoencoder(model: Model, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path, preset: Preset) -> Iterator[Any]:
+def _opened(path: Path, preset: Trained) -> Iterator[Any]:
     """The file's reader, once it is known to be the preset's."""
     if not path.is_file():
         raise ValueError(f"{path}: no such weights file; train the preset or reinstall the package")
@@ -99,13 +115,13 @@ def _opened(path: Path, preset: Preset) -> Iterator[Any]:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
 
 
-def _landmarks(file: Any, preset: Preset) -> tuple[str, ...]:
+def _landmarks(file: Any, preset: Trained) -> tuple[str, ...]:
     """Groups of landmarks that the weights know; files without a note know the preset's."""
     noted = (file.metadata() or {}).get("landmarks")
     return tuple(noted.split(",")) if noted else preset.landmark_groups
 
 
-def _fill(module: nn.Module, state: Mapping[str, Tensor], path: Path, preset: Preset) -> None:
+def _fill(module: nn.Module, state: Mapping[str, Tensor], path: Path, preset: Trained) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

@@ -210,6 +210,12 @@ def motion_modules(unet: UNetMotionModel) -> list[nn.Module]:
     return [module for level in levels for module in level.motion_modules]
 
 
+def temporal(animator: nn.Module) -> set[int]:
+    """`id`s of the parameters that phase 2 trains: the motion modules of an animator, and its anchors."""
+    modules = (*motion_modules(animator.denoiser), animator.anchors)
+    return {id(parameter) for module in modules for parameter in module.parameters()}
+
+
 @dataclass(frozen=True)
 class Portrait:
     """What the denoiser knows of B portraits."""

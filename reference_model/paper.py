@@ -5,14 +5,17 @@ layers, and the known frames of progressive generation as a further input. It st
 and reference net), AnimateDiff v2 (motion modules) and CLIP. Shapes: as in `networks`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reference_model import reference_attention
+from reference_model.landmarks import EXPRESSION_AWARE
 from reference_model.networks import Portrait, QFormer, reference_features
 from reference_model.released import (
     CLIP_WIDTH,
@@ -22,7 +25,7 @@ from reference_model.released import (
     ReleasedModel,
     ReleasedPreset,
 )
-from reference_model.released_weights import fill
+from reference_model.released_weights import check, fill
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class PaperPreset(ReleasedPreset):
     queries: int
     """Tokens of the image prompt; the paper does not say how many."""
     qformer_layers: int
+    landmark_groups: tuple[str, ...] = EXPRESSION_AWARE
+    """What the condition maps show; keys of `landmarks.GROUPS`."""
+    shared_noise: float = 0.0
+    """Share of the noise's variance that all frames of a clip have in common."""
 
 
 PAPER = PaperPreset(**vars(replace(RELEASED, name="paper", window=16)), queries=16, qformer_layers=4)
@@ -98,13 +105,23 @@ def start(model: PaperModel, files: Mapping[str, Path], dtype: torch.dtype = tor
     Raises:
         ValueError: a file is not among `files`, missing, broken, or has other tensors than it should.
     """
+    _each(model, files, partial(fill, dtype=dtype))
+
+
+def check_start(model: PaperModel, files: Mapping[str, Path]) -> None:
+    """Raise the ValueError that `start` would; the model, which may be on the meta device, stays as it is."""
+    _each(model, files, check)
+
+
+def _each(model: PaperModel, files: Mapping[str, Path], act: Callable[..., Any]) -> None:
+    """Call `fill`, or what takes the same arguments, for each part of the model that has a file."""
     if set(files) != set(FILES):
         raise ValueError(f"files: expected {', '.join(FILES)}, got {', '.join(files) or 'none'}")
     animator = model.animator
     unet, motion = files["sd15-unet"], files["motion"]
-    fill(animator.denoiser, "sd15-unet", unet, dtype, part=lambda name: "motion_modules." not in name)
-    fill(animator.denoiser, "motion", motion, dtype, part=lambda name: "motion_modules." in name)
+    act(animator.denoiser, "sd15-unet", unet, part=lambda name: "motion_modules." not in name)
+    act(animator.denoiser, "motion", motion, part=lambda name: "motion_modules." in name)
     # The reference net lacks what comes after its last feature.
-    fill(animator.reference_net, "sd15-unet", unet, dtype, spare=True)
-    fill(model.autoencoder, "sd15-vae", files["sd15-vae"], dtype)
-    fill(model.image_encoder, "clip", files["clip"], dtype)
+    act(animator.reference_net, "sd15-unet", unet, spare=True)
+    act(model.autoencoder, "sd15-vae", files["sd15-vae"])
+    act(model.image_encoder, "clip", files["clip"])

@@ -8,10 +8,12 @@ conditioning. Shapes: as in `networks`.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from reference_model import reference_attention
 from reference_model.networks import AddAfterConvolution, Portrait, motion_modules, reference_features, trim
@@ -88,6 +90,7 @@ class ReleasedAnimator(nn.Module):
 
     def __init__(self, preset: ReleasedPreset) -> None:
         super().__init__()
+        self.preset = preset
         # Diffusers' defaults are Stable Diffusion 1.5 and AnimateDiff v2.
         self.denoiser = UNetMotionModel(
             sample_size=preset.latent_size, block_out_channels=preset.widths, cross_attention_dim=CONTEXT
@@ -131,6 +134,10 @@ class ReleasedAnimator(nn.Module):
     def hide(self, unconditional: int) -> None:
         """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""
         reference_attention.hide(self.denoiser, unconditional)
+
+    def forget(self) -> None:
+        """Make the coming `denoise` calls unconditional."""
+        reference_attention.forget(self.denoiser)
 
     def place(self, maps: Tensor) -> Tensor:
         """Encode condition maps (B, F, 3, H, W) in [0, 1] to (B, widths[0], F, h, w)."""
@@ -182,3 +189,26 @@ class ReleasedModel(nn.Module):
                 patch_size=_CLIP_PATCH,
             )
         )
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to latents (N, 4, h, w): the posterior's mean."""
+        weights = self.autoencoder
+        return weights.encode(pictures.to(weights.device, weights.dtype)).latent_dist.mean * LATENT_SCALE
+
+    def tokens(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to CLIP's tokens (N, 257, 1024) before its last norm."""
+        weights = self.image_encoder
+        small = resize(pictures, weights.config.image_size, weights.config.image_size)
+        mean, deviation = (
+            torch.tensor(v, device=small.device).view(3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
+        )
+        given = (((small + 1) / 2 - mean) / deviation).to(weights.device, weights.dtype)
+        return weights(pixel_values=given).last_hidden_state
+
+
+def resize(pictures: Tensor, height: int, width: int) -> Tensor:
+    """Bicubic with a filter as wide as the reduction asks for, as Pillow does; (N, 3, ...) in [-1, 1]."""
+    if pictures.shape[2:] == (height, width):
+        return pictures
+    resized = F.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
+    return resized.clamp(-1, 1)

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from reference_model import landmarks, released_weights
 from reference_model.pipeline import (
@@ -23,7 +22,7 @@ from reference_model.pipeline import (
     to_frames,
     to_tensor,
 )
-from reference_model.released import LATENT_SCALE, ReleasedModel
+from reference_model.released import LATENT_SCALE, ReleasedModel, resize
 from reference_model.sampler import Guided, Predict, overlapping_windows
 from reference_model.schedule import ddim
 
@@ -99,11 +98,10 @@ class ReleasedPipeline:
         with torch.inference_mode():
             with timed(seconds, "condition"):
                 canvas = box.fit(portrait)
-                animator.remember(animator.look(self._encode(canvas), self._tokens(canvas)))
+                animator.remember(animator.look(self.model.encode(canvas), self.model.tokens(canvas)))
 
             def condition(frames: list[int], _anchors: Tensor | None) -> Predict:
-                drawn = landmarks.draw(box.move(target[frames]), (self.preset.resolution,) * 2)
-                maps = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255
+                maps = condition_maps(box.move(target[frames]), self.preset.resolution)
                 return Guided(animator, animator.place(maps[None]), scheduler.timesteps, guidance, 1.0, 0.0)
 
             with timed(seconds, "denoise"):
@@ -121,25 +119,16 @@ class ReleasedPipeline:
                 frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
         return Animated(frames, latents[0].transpose(0, 1), seconds)
 
-    def _encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] to latents (N, 4, h, w): the posterior's mean."""
-        weights = self.model.autoencoder
-        return weights.encode(pictures.to(weights.device, weights.dtype)).latent_dist.mean * LATENT_SCALE
-
     def _decode(self, latents: Tensor) -> Tensor:
         """The way back, on the CPU."""
         weights = self.model.autoencoder
         pictures = weights.decode((latents / LATENT_SCALE).to(weights.device, weights.dtype)).sample
         return pictures.float().cpu()
 
-    def _tokens(self, canvas: Tensor) -> Tensor:
-        """(1, 3, H, W) in [-1, 1] to CLIP's tokens (1, 257, 1024) before its last norm."""
-        side = self.model.image_encoder.config.image_size
-        small = _resize(canvas, side, side)
-        mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
-        weights = self.model.image_encoder
-        given = (((small + 1) / 2 - mean) / deviation).to(weights.device, weights.dtype)
-        return weights(pixel_values=given).last_hidden_state
+
+def condition_maps(points: NDArray[np.floating], side: int) -> Tensor:
+    """Condition maps of (T, 478, 3) landmarks as the released code draws them, (T, 3, side, side) in [0, 1]."""
+    return torch.from_numpy(landmarks.draw(points, (side, side))).permute(0, 3, 1, 2).float() / 255
 
 
 class Letterbox:
@@ -154,7 +143,7 @@ class Letterbox:
 
     def fit(self, picture: Frames) -> Tensor:
         """(height, width, 3) uint8 to (1, 3, side, side) in [-1, 1]."""
-        inner = _resize(to_tensor(picture[None]), self.inner_height, self.inner_width)
+        inner = resize(to_tensor(picture[None]), self.inner_height, self.inner_width)
         right, bottom = self.side - self.inner_width - self.left, self.side - self.inner_height - self.top
         return F.pad(inner, (self.left, right, self.top, bottom), value=-1)
 
@@ -162,17 +151,9 @@ class Letterbox:
         """(N, 3, side, side) in [-1, 1] to (N, 3, height, width)."""
         rows = slice(self.top, self.top + self.inner_height)
         inner = pictures[:, :, rows, self.left : self.left + self.inner_width]
-        return _resize(inner, self.height, self.width)
+        return resize(inner, self.height, self.width)
 
     def move(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Landmarks (T, 478, 3) as fractions of the picture to fractions of the square."""
         size = np.array((self.inner_width, self.inner_height, self.inner_width))
         return (points * size + (self.left, self.top, 0)) / self.side
-
-
-def _resize(pictures: Tensor, height: int, width: int) -> Tensor:
-    """Bicubic with a filter as wide as the reduction asks for, as Pillow does; (N, 3, ...) in [-1, 1]."""
-    if pictures.shape[2:] == (height, width):
-        return pictures
-    resized = F.interpolate(pictures, (height, width), mode="bicubic", antialias=True)
-    return resized.clamp(-1, 1)

@@ -99,6 +99,23 @@ def fill(
     Raises:
         ValueError: as `load`.
     """
+    values = check(module, key, path, part=part, spare=spare)
+    state = {name: value.to(dtype) for name, value in values.items()}
+    module.load_state_dict(state, strict=False, assign=True)
+
+
+def check(
+    module: nn.Module,
+    key: str,
+    path: Path,
+    *,
+    part: Callable[[str], bool] = lambda _name: True,
+    spare: bool = False,
+) -> dict[str, Tensor]:
+    """What `fill` would put into the module, by the module's names and as the file has it.
+
+    Args and errors: as `fill`.
+    """
     found = _today(_read(path))
     state = {name: value for name, value in module.state_dict().items() if part(name)}
     ours = {name: public_names(name) for name in state}
@@ -128,8 +145,7 @@ def fill(
             f"{path}: expected the {len(expected)} tensors of the public {key} file, got {len(found)}: "
             f"{'; '.join(problems[:3])}{more}. Get the official file again, or give the one that {key} means"
         )
-    values = {name: found[names[0]].to(dtype) for name, names in ours.items()}
-    module.load_state_dict(values, strict=False, assign=True)
+    return {name: found[names[0]] for name, names in ours.items()}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

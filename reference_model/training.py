@@ -1,56 +1,62 @@
-"""Training of a preset: the autoencoder, then single frames and clips (phases 1 and 2 of the paper), then the decoder.
+"""Training of a preset: single frames and clips, phases 1 and 2 of the paper, and what the preset has beside them.
 
 Phase 1 trains everything but the motion modules on pairs of frames of one identity; phase 2 trains the motion
 modules and the anchors on windows of frames. Latents are computed once before, so that a step of either
-phase costs no more than the networks it trains. At last the decoder learns to live with the latents that the
-denoiser really makes.
+phase costs no more than the networks it trains.
 """
 
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from reference_model import checkpoint
 from reference_model.batches import Batches, to_device
-from reference_model.checkpoint import Model
-from reference_model.networks import motion_modules
-from reference_model.objectives import Objectives, Perceptual
-from reference_model.pipeline import to_tensor
+from reference_model.objectives import Objectives
 from reference_model.recipe import PHASES, Recipe
-from reference_model.training_data import TrainingSet
 
 Log = Callable[[dict[str, float | int | str]], None]
 
 
-class Trainer:
+class Trainer(ABC):
     """Runs the phases; can be killed at any moment and continues from its last checkpoint.
 
     Device, mixed precision and several processes (`accelerate launch`) are accelerate's business. Several processes
     draw different batches; they need `Recipe.steps`, since their clocks may differ.
     """
 
+    phases: ClassVar[tuple[str, ...]]
+    """Those of `recipe.PHASES` that the preset has."""
+
     def __init__(
         self,
-        model: Model,
-        data: TrainingSet,
+        model: nn.Module,
+        learnt: nn.Module,
+        batches: Callable[[int], Batches],
         recipe: Recipe,
-        out: Path,
+        out: Path | None,
         log: Log,
-        perceptual: Perceptual | None = None,
     ) -> None:
-        """Train `model` in place; checkpoints go to `out`, records of progress to `log`.
+        """Train `learnt` in place.
 
-        Without a perceptual distance the decoder learns from pixels alone, and draws softly what it is unsure of.
+        Args:
+            model: all of it; what is not in `learnt` stays as it is.
+            learnt: the part that is trained, averaged and saved; it knows its `preset`.
+            batches: makes the batches from a seed.
+            recipe: how.
+            out: folder of the checkpoints; None: there shall be none.
+            log: takes records of progress.
 
         Raises:
-            ValueError: a device that is not there; several processes without a number of steps.
+            ValueError: a device that is not there; several processes without a number of steps; a budget for a phase
+                that the preset does not have.
         """
         if recipe.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu")
@@ -61,25 +67,57 @@ class Trainer:
             raise ValueError(
                 "steps: several processes cannot share a budget of minutes; give numbers of steps"
             )
-        self.model, self.data, self.recipe, self.out, self.log = model, data, recipe, out, log
-        self.perceptual = perceptual
-        model.to(self.accelerator.device)
-        self.batches = Batches(data, model.preset, recipe, recipe.seed + self.accelerator.process_index)
+        self.model, self.learnt, self.recipe, self.out, self.log = model, learnt, recipe, out, log
+        self.preset: checkpoint.Trained = learnt.preset
+        for phase in set(PHASES) - set(self.phases):
+            if self._budget(phase) > 0:
+                raise ValueError(
+                    f"steps: preset {self.preset.name} has no phase {phase!r}; expected 0 for it"
+                )
+        model.requires_grad_(False).to(self.accelerator.device)
+        self.batches = batches(recipe.seed + self.accelerator.process_index)
         self.phase, self.step, self.spent = 0, 0, 0.0
-        self.weights = dict(model.state_dict())
+        self.weights = dict(learnt.state_dict())
         self.average = {name: value.clone() for name, value in self.weights.items()}
         self._start_phase()
 
+    # What presets do differently
+
+    @abstractmethod
+    def _objectives(self) -> Objectives:
+        """Losses of the model."""
+
+    @abstractmethod
+    def _trained_in(self, name: str, parameter: nn.Parameter) -> set[str]:
+        """Phases that train a parameter of `learnt`."""
+
+    @abstractmethod
+    def _encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to latents (N, C, h, w)."""
+
+    def _peak_rate(self, phase: str) -> float:
+        """Largest learning rate of a phase."""
+        return self.recipe.learning_rate
+
+    def _begin(self, phase: str) -> None:
+        """Before the first step of a phase, or of what is left of it."""
+        if self.batches.latents is None:
+            self._encode_all()
+
+    def _finish(self, phase: str) -> None:
+        """After the last step of a phase, when the weights are the averaged ones."""
+        self._record(finished=1)
+
     def run(self, validate: Callable[[dict[str, Tensor], str], None] | None = None) -> dict[str, Tensor]:
-        """Train to the end; returns the averaged weights (a `Model` state dict).
+        """Train to the end; returns the averaged weights (a state dict of `learnt`).
 
         Args:
-            validate: called with the averaged weights and a label at each checkpoint of phases 1 and 2.
+            validate: called with the averaged weights and a label at each checkpoint of the denoiser's phases.
         """
         torch.set_flush_denormal(True)  # tiny moments of the optimizer would slow every step down
         try:
-            while self.phase < len(PHASES):
-                if self._budget > 0:
+            while self.phase < len(self.phases):
+                if self._budget(self.phases[self.phase]) > 0:
                     self._run_phase(validate)
                     self._finish_phase()
                 self._next_phase()
@@ -89,30 +127,22 @@ class Trainer:
 
     def _start_phase(self) -> None:
         """Choose what this phase trains."""
-        denoiser = self.model.animator.denoiser
-        motion = {id(p) for m in motion_modules(denoiser) for p in m.parameters()}
-        motion |= {id(p) for p in self.model.animator.anchors.parameters()}
-        for name, parameter in self.model.named_parameters():
-            encodes = name.startswith(("autoencoder.encoder", "autoencoder.project"))
-            phases = {0} if encodes else {0, 3} if name.startswith("autoencoder") else {1}
-            parameter.requires_grad_(self.phase in ({2} if id(parameter) in motion else phases))
-        self.trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-        rate = self.recipe.learning_rate * (2.0, 1.0, 1.0, 1.0)[self.phase]
+        phase = self.phases[self.phase]
+        for name, parameter in self.learnt.named_parameters():
+            parameter.requires_grad_(phase in self._trained_in(name, parameter))
+        self.trained = [(n, p) for n, p in self.learnt.named_parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            [p for _, p in self.trained], lr=rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
+            [p for _, p in self.trained],
+            lr=self._peak_rate(phase),
+            weight_decay=0.01,
+            betas=(0.9, 0.98),
+            fused=True,
         )
-        self.objectives, self.optimizer = self.accelerator.prepare(
-            Objectives(self.model, self.recipe.ffg, self.perceptual, self.recipe.perceptual), optimizer
-        )
+        self.objectives, self.optimizer = self.accelerator.prepare(self._objectives(), optimizer)
 
     def _run_phase(self, validate: Callable[[dict[str, Tensor], str], None] | None) -> None:
-        if self.phase == 0 and self.step == 0:
-            some = self.data.some_frames(self.batches.rng, 256)
-            self.model.autoencoder.start_from_patches(to_tensor(some).to(self.accelerator.device))
-            self._follow(0.0)
-        if self.phase > 0 and self.batches.latents is None:
-            self._encode_all()
-        phase = PHASES[self.phase]
+        phase = self.phases[self.phase]
+        self._begin(phase)
         clock = saved = logged = time.monotonic()
         losses: list[Tensor] = []
         self.objectives.train()
@@ -137,38 +167,37 @@ class Trainer:
                 losses, logged = [], now
             if now - saved > 60 * self.recipe.checkpoint_minutes:
                 self.save()
-                if validate and self.phase > 0 and self.accelerator.is_main_process:
+                if validate and phase != "autoencoder" and self.accelerator.is_main_process:
                     validate(self.average, f"{phase}-{self.step:06d}")
                 saved = clock = time.monotonic()
 
     def _finish_phase(self) -> None:
         for name, parameter in self.trained:
             parameter.data.copy_(self.average[name])
-        if self.phase == 0:
-            self._normalise_latents()
-        self._record(finished=1)
+        self._finish(self.phases[self.phase])
 
     def _next_phase(self) -> None:
         self.phase, self.step, self.spent = self.phase + 1, 0, 0.0
-        if self.phase < len(PHASES):
+        if self.phase < len(self.phases):
             self._start_phase()
         self.save()
 
     def _record(self, **values: float) -> None:
         minutes = round(self.spent / 60, 2)
         if self.accelerator.is_main_process:
-            self.log({"phase": PHASES[self.phase], "step": self.step, "minutes": minutes, **values})
+            self.log({"phase": self.phases[self.phase], "step": self.step, "minutes": minutes, **values})
 
-    @property
-    def _budget(self) -> float:
-        """Steps or seconds of this phase; 0 leaves it out."""
+    def _budget(self, phase: str) -> float:
+        """Steps or seconds of a phase; 0 leaves it out."""
+        index = PHASES.index(phase)
         if self.recipe.steps is not None:
-            return self.recipe.steps[self.phase]
-        return 60 * self.recipe.minutes * self.recipe.shares[self.phase]
+            return self.recipe.steps[index]
+        return 60 * self.recipe.minutes * self.recipe.shares[index]
 
     def _progress(self) -> float:
         """Share of this phase that is done."""
-        return (self.spent if self.recipe.steps is None else self.step) / self._budget
+        budget = self._budget(self.phases[self.phase])
+        return (self.spent if self.recipe.steps is None else self.step) / budget
 
     def _rate(self, progress: float) -> float:
         """Learning rate as a share of its peak: linear warm-up, then half a cosine."""
@@ -183,22 +212,13 @@ class Trainer:
             )
 
     @torch.no_grad()
-    def _normalise_latents(self) -> None:
-        self.model.eval()
-        batches = np.array_split(self.data.some_frames(self.batches.rng, 128), 8)
-        raw = [self.model.autoencoder.raw(to_tensor(b).to(self.accelerator.device)) for b in batches]
-        self.model.autoencoder.normalise(torch.cat(raw))
-        for name in ("autoencoder.mean", "autoencoder.scale"):
-            self.average[name].copy_(self.weights[name])
-
-    @torch.no_grad()
     def _encode_all(self) -> None:
         self.model.eval()
         start = time.monotonic()
 
         def encode(pictures: Tensor) -> Tensor:
             with self.accelerator.autocast():
-                return self.model.autoencoder.encode(pictures.to(self.accelerator.device))
+                return self._encode(pictures.to(self.accelerator.device))
 
         self.batches.keep_latents(encode)
         self.log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
@@ -207,10 +227,10 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint; a kill in the middle leaves the previous one."""
-        if not self.accelerator.is_main_process:
+        if self.out is None or not self.accelerator.is_main_process:
             return
         self.out.mkdir(parents=True, exist_ok=True)
-        preset = self.model.preset
+        preset = self.preset
         stem = self.out / f"checkpoint-{self.phase}-{self.step:06d}"
         checkpoint.save(stem.with_suffix(".weights.safetensors"), self.weights, preset, torch.float32)
         checkpoint.save(stem.with_suffix(".average.safetensors"), self.average, preset, torch.float32)
@@ -233,17 +253,17 @@ class Trainer:
         Raises:
             ValueError: a checkpoint of another preset or version.
         """
-        if not (self.out / "state.json").is_file():
+        if self.out is None or not (self.out / "state.json").is_file():
             return False
         state = json.loads((self.out / "state.json").read_text())
         stem = self.out / state["checkpoint"]
-        checkpoint.load(self.model, stem.with_suffix(".average.safetensors"))
+        checkpoint.load(self.learnt, stem.with_suffix(".average.safetensors"))
         self.average = {name: value.clone() for name, value in self.weights.items()}
-        checkpoint.load(self.model, stem.with_suffix(".weights.safetensors"))
+        checkpoint.load(self.learnt, stem.with_suffix(".weights.safetensors"))
         self.phase, self.step, self.spent = state["phase"], state["step"], state["spent"]
         self.batches.rng.bit_generator.state = state["numpy"]
         extra = torch.load(stem.with_suffix(".pt"), weights_only=True)
-        if self.phase < len(PHASES):
+        if self.phase < len(self.phases):
             self._start_phase()
             self.optimizer.load_state_dict(extra["optimizer"])
         self.batches.torch_rng.set_state(extra["rng"])

@@ -1,53 +1,82 @@
 """A look at the model while it trains: pictures and an L1 on identities it does not train on."""
 
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from reference_model.checkpoint import Model
-from reference_model.pipeline import Frames, Pipeline
-from reference_model.presets import Preset
+from reference_model.pipeline import Animated, Frames
 from reference_model.training import Log
 from reference_model.training_data import TrainingSet
+
+
+class Animates(Protocol):
+    """`Pipeline`, `ReleasedPipeline`."""
+
+    def animate(
+        self,
+        portrait: Frames,
+        target_landmarks: NDArray[np.floating],
+        *,
+        portrait_landmarks: NDArray[np.floating] | None = None,
+        guidance: float | None = None,
+    ) -> Animated:
+        """See `Pipeline.animate`."""
+        ...
 
 
 class Validation:
     """Animates a few held-out sequences with the averaged weights; give it to `Trainer.run`."""
 
-    def __init__(self, preset: Preset, data: TrainingSet, out: Path, log: Log, frames: int = 4) -> None:
+    def __init__(
+        self, pipeline: Animates, learnt: nn.Module, data: TrainingSet, out: Path, log: Log, frames: int = 4
+    ) -> None:
         """Use all of `data`'s sequences and `frames` frames of each; pictures go to `out`/validation.
 
-        The portrait is the last of those that `data` offers.
+        The portrait is the last of those that come before the other frames, or the first frame.
+
+        Args:
+            pipeline: not the one that is trained.
+            learnt: the part of its model that takes the weights.
+            data: held-out sequences.
+            out: folder.
+            log: takes the errors.
+            frames: of each sequence.
         """
-        self.pipeline = Pipeline(Model(preset))
-        self.data, self.out, self.log = data, out / "validation", log
-        self.chosen = np.unique(
-            np.linspace(data.moved.shape[1], data.frames.shape[1] - 1, frames).astype(int)
-        )
+        self.pipeline, self.learnt, self.data = pipeline, learnt, data
+        self.out, self.log = out / "validation", log
+        self.portrait = 0 if data.moved is None else data.portraits - 1
+        self.chosen = np.unique(np.linspace(self.portrait + 1, data.frames.shape[1] - 1, frames).astype(int))
 
     def __call__(self, weights: dict[str, Tensor], label: str) -> None:
         """Log L1 on [0, 1] (with and without guidance, of repeating and of warping the portrait) and write a grid.
 
-        Rows of the grid: portrait, warped portrait, truth, guided, unguided; one column for each generated frame.
+        Rows of the grid: portrait, warped portrait (where the data has it), truth, guided, unguided; one column for
+        each generated frame.
         """
-        self.pipeline.model.load_state_dict(weights)
-        errors: dict[str, list[float]] = {"copy": [], "warp": [], "guided": [], "unguided": []}
+        self.learnt.load_state_dict(weights)
+        errors: dict[str, list[float]] = {}
         columns: list[Frames] = []
-        first = self.data.moved.shape[1] - 1
-        for frames, landmarks, moved in zip(
-            self.data.frames, self.data.landmarks, self.data.moved, strict=True
-        ):
-            portrait, truth = frames[first], frames[self.chosen]
-            results = {"copy": np.repeat(portrait[None], len(truth), 0), "warp": moved[first, self.chosen]}
+        for k, (frames, landmarks) in enumerate(zip(self.data.frames, self.data.landmarks, strict=True)):
+            portrait, truth = frames[self.portrait], frames[self.chosen]
+            results = {"copy": np.repeat(portrait[None], len(truth), 0)}
+            if self.data.moved is not None:
+                results["warp"] = self.data.moved[k, self.portrait, self.chosen]
+            rows = [*results.values(), truth]
             for name, guidance in (("guided", None), ("unguided", 1.0)):
                 results[name] = self.pipeline.animate(
-                    portrait, landmarks[self.chosen], portrait_landmarks=landmarks[first], guidance=guidance
+                    portrait,
+                    landmarks[self.chosen],
+                    portrait_landmarks=landmarks[self.portrait],
+                    guidance=guidance,
                 ).frames
+                rows.append(results[name])
             for name, result in results.items():
-                errors[name].append(float(np.abs(result.astype(float) - truth).mean() / 255))
-            rows = (results["copy"], results["warp"], truth, results["guided"], results["unguided"])
+                error = float(np.abs(result.astype(float) - truth).mean() / 255)
+                errors.setdefault(name, []).append(error)
             columns.append(np.concatenate([np.concatenate(list(row), 1) for row in rows], 0))
         self.out.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(self.out / f"{label}.png"), np.concatenate(columns, 1)[..., ::-1])

@@ -80,7 +80,8 @@ class Training:
         """
         from reference_model import checkpoint
         from reference_model.checkpoint import Model
-        from reference_model.training import Trainer, jsonl
+        from reference_model.mini_training import MiniTrainer
+        from reference_model.training import jsonl
 
         folder = self.folder(row.name)
         preset = replace(self.preset, landmark_groups=row.landmarks or self.preset.landmark_groups)
@@ -91,7 +92,7 @@ class Training:
         model = Model(preset)
         model.load_state_dict(self._start)
         try:
-            trainer = Trainer(model, self._data(), recipe, folder, jsonl(folder / "log.jsonl"))
+            trainer = MiniTrainer(model, self._data(), recipe, folder, jsonl(folder / "log.jsonl"))
             trainer.batches.latents = self._latents
             trainer.resume()
         except ValueError as error:

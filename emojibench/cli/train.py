@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -10,8 +11,7 @@ import typer
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from reference_model.objectives import Perceptual
-    from reference_model.presets import Preset
+    from emojibench.trainees import Trainee
     from reference_model.recipe import Recipe
     from reference_model.training_data import TrainingSet
 
@@ -19,15 +19,32 @@ Number = TypeVar("Number", int, float)
 
 
 def train(
-    preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
+    preset: Annotated[
+        str, typer.Option(help="mini, or paper: the full-size model, which starts from --from.")
+    ] = "mini",
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="NAME=PATH",
+            help="Checkpoints that paper starts from: sd15-unet, sd15-vae, clip, motion; repeat for each.",
+        ),
+    ] = None,
     minutes: Annotated[
         float, typer.Option(help="Wall-clock budget of the training itself.", min=0.01)
     ] = 60.0,
     shares: Annotated[
-        str, typer.Option(help="Of the budget, what each phase gets: autoencoder,frames,clips,decoder.")
-    ] = "0.12,0.55,0.2,0.13",
+        str,
+        typer.Option(
+            help="Of the budget, what each phase gets: autoencoder,frames,clips,decoder; paper: frames,clips. "
+            "[0.12,0.55,0.2,0.13; paper: 0.75,0.25]"
+        ),
+    ] = "",
     steps: Annotated[
-        str, typer.Option(help="Steps of the four phases instead of a budget, as 2000,2000,800,1000.")
+        str,
+        typer.Option(
+            help="Steps of the phases instead of a budget, as 2000,2000,800,1000; paper: 30000,10000."
+        ),
     ] = "",
     start: Annotated[
         Path | None,
@@ -36,11 +53,13 @@ def train(
         ),
     ] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak of the learning rate.", min=1e-7, max=0.1)
-    ] = 6e-4,
-    out: Annotated[Path, typer.Option(help="Folder for data, checkpoints, log and pictures.")] = Path(
-        "training/mini"
-    ),
+        float | None,
+        typer.Option(help="Peak of the learning rate. [0.0006; paper: 0.00001]", min=1e-7, max=0.1),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for data, checkpoints, log and pictures. [training/PRESET]"),
+    ] = None,
     dataset: Annotated[
         str, typer.Option(help="Folder made by `emojibench data build`; procedural identities by default.")
     ] = "",
@@ -84,54 +103,48 @@ def train(
     """
     import torch
 
-    from reference_model import presets
-    from reference_model.recipe import Recipe
+    from emojibench import trainees
 
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
-    try:
-        chosen = presets.get(preset)
-        recipe = Recipe(
-            minutes=minutes,
-            shares=_four("--shares", shares, float),
-            steps=_four("--steps", steps, int) if steps else None,
-            seed=seed,
-            learning_rate=learning_rate,
-            perceptual=perceptual,
-            bf16=bf16,
-            device=device,
-        )
-    except ValueError as error:
-        raise UserError(f"--preset: {error}") from error
+    trainee = trainees.choose(preset, start, files or [])
+    recipe = trainee.recipe()
+    if perceptual and "decoder" not in trainee.phases:
+        raise UserError(f"--perceptual: preset {preset} has no decoder to train; leave it out")
+    recipe = replace(
+        recipe,
+        minutes=minutes,
+        shares=_numbers("--shares", shares, float, trainee) if shares else recipe.shares,
+        steps=_numbers("--steps", steps, int, trainee) if steps else None,
+        seed=seed,
+        learning_rate=learning_rate or recipe.learning_rate,
+        perceptual=perceptual,
+        bf16=bf16,
+        device=device,
+    )
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     if dry_run:
         with tempfile.TemporaryDirectory() as folder:
-            _rehearse(chosen, recipe, _data(Path(folder), dataset, 4, chosen), Path(folder))
+            _rehearse(trainee, recipe, _data(Path(folder), dataset, 4, trainee, count=4))
         return
-    data = _data(out / "data", dataset, identities + validation, chosen, fresh=fresh)
+    out = out or Path("training") / preset
+    data = _data(out / "data", dataset, identities + validation, trainee, fresh=fresh)
     if len(data.frames) < validation + 2:
         raise UserError(
             f"{out / 'data'}: {len(data.frames)} usable sequences, {validation} of them for validation; "
             "ask for more --identities or less --validation"
         )
     if not data_only:
-        _train(chosen, recipe, data, validation, out, start, fresh=fresh)
+        _train(trainee, recipe, data, validation, out, fresh=fresh)
 
 
 def _train(
-    preset: "Preset",
-    recipe: "Recipe",
-    data: "TrainingSet",
-    validation: int,
-    out: Path,
-    start: Path | None,
-    *,
-    fresh: bool,
+    trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path, *, fresh: bool
 ) -> None:
     from reference_model import checkpoint
-    from reference_model.training import Trainer, jsonl, tensorboard
+    from reference_model.training import jsonl, tensorboard
     from reference_model.validation import Validation
 
     logs = [jsonl(out / "log.jsonl")]
@@ -145,97 +158,67 @@ def _train(
             write(record)
 
     try:
-        model = checkpoint.Model(preset)
-        if start is not None:
-            checkpoint.load(model, start)
-        trainer = Trainer(model, data[:-validation], recipe, out, log, _distance(recipe))
+        trainer = trainee.trainer(data[:-validation], recipe, out, log)
         if not fresh and trainer.resume():
             typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
     except ValueError as error:
         raise UserError(f"{out}: {error}") from error
-    look = Validation(preset, data[-validation:], out, log)
+    look = Validation(*trainee.onlooker(trainer), data[-validation:], out, log)
     weights = trainer.run(look)
-    path = out / f"{preset.name}.safetensors"
-    checkpoint.save(path, weights, preset)
+    path = out / f"{trainee.name}.safetensors"
+    checkpoint.save(path, weights, trainer.preset)
     look(weights, "final")
     typer.echo(str(path))
 
 
-def _distance(recipe: "Recipe") -> "Perceptual | None":
-    """The perceptual distance, on the device of the training; None where the recipe gives it no weight."""
-    if recipe.perceptual == 0:
-        return None
-    from emojibench import weights
-    from metrics.lpips import WEIGHTS, LpipsNetwork
-    from metrics.networks import load_tensors
-
-    backbone, heads = (load_tensors(weights.find(name)) for name in WEIGHTS["squeeze"])
-    return LpipsNetwork("squeeze", backbone, heads).between
-
-
-def _rehearse(preset: "Preset", recipe: "Recipe", data: "TrainingSet", out: Path) -> None:
-    """Two steps of each phase; prints one JSON line with what a step takes."""
-    import resource
-    import time
-    from dataclasses import replace
-
-    import torch
-
-    from reference_model.checkpoint import Model
-    from reference_model.recipe import PHASES
-    from reference_model.training import Trainer
-
-    finished: dict[str, float] = {}
-    start = time.monotonic()
-
-    def log(record: dict[str, float | int | str]) -> None:
-        if "finished" in record:
-            finished[str(record["phase"])] = time.monotonic()
-            typer.echo(f"{record['phase']}: two steps done", err=True)
-
+def _rehearse(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet") -> None:
+    """Print one JSON line of what a step takes."""
     try:
-        trainer = Trainer(Model(preset), data, replace(recipe, steps=(2, 2, 2, 2)), out, log)
-        trainer.run()
+        found = trainee.rehearse(data, recipe, lambda text: typer.echo(text, err=True))
     except ValueError as error:
         raise UserError(str(error)) from error
-    ends = [start, *finished.values()]
-    if recipe.device == "cuda":
-        memory = torch.cuda.max_memory_allocated()
-    else:
-        memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = {phase: round((ends[i + 1] - ends[i]) / 2, 2) for i, phase in enumerate(PHASES)}
-    parameters = sum(p.numel() for p in trainer.model.parameters())
-    typer.echo(
-        json.dumps(
-            {
-                "parameters": parameters,
-                "sequences": len(data.frames),
-                "frames": data.frames.shape[1],
-                "seconds_a_step": seconds,
-                "peak_memory_mib": memory >> 20,
-            }
-        )
+    typer.echo(json.dumps({"sequences": len(data.frames), "frames": data.frames.shape[1], **found}))
+
+
+def _data(
+    folder: Path,
+    dataset: str,
+    identities: int,
+    trainee: "Trainee",
+    *,
+    count: int | None = None,
+    fresh: bool = False,
+) -> "TrainingSet":
+    """Procedural identities, or `count` clips (all by default) of a dataset."""
+    from emojibench import training
+
+    side, warp = trainee.resolution, trainee.warp
+    if not dataset:
+        return training.synthetic(folder, identities, side, warp=warp, fresh=fresh)
+    from emojibench.dataset import load_dataset
+
+    return training.from_dataset(
+        folder, load_dataset(dataset, size=side), count=count, warp=warp, fresh=fresh
     )
 
 
-def _data(folder: Path, dataset: str, count: int, preset: "Preset", *, fresh: bool = False) -> "TrainingSet":
-    from emojibench import training
+def _numbers(
+    flag: str, text: str, kind: "type[Number]", trainee: "Trainee"
+) -> "tuple[Number, Number, Number, Number]":
+    """Numbers for the preset's phases, none negative and not all 0; 0 for those of `recipe.PHASES` that it lacks."""
+    from reference_model.recipe import PHASES
 
-    if not dataset:
-        return training.synthetic(folder, count, preset.resolution, fresh=fresh)
-    from emojibench.dataset import load_dataset
-
-    return training.from_dataset(folder, load_dataset(dataset, size=preset.resolution), fresh=fresh)
-
-
-def _four(flag: str, text: str, kind: "type[Number]") -> "tuple[Number, Number, Number, Number]":
-    """Numbers for the four phases, none negative and not all 0."""
     try:
-        first, second, third, fourth = (kind(part) for part in text.split(","))
+        numbers = [kind(part) for part in text.split(",")]
     except ValueError:
-        first = second = third = fourth = kind(-1)
-    numbers = first, second, third, fourth
-    if min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
-        example = "2000,2000,800,1000" if kind is int else "0.12,0.55,0.2,0.13"
-        raise UserError(f"{flag}: expected four numbers, none negative, as in {example}; got {text!r}")
-    return numbers
+        numbers = []
+    phases = trainee.phases
+    if len(numbers) != len(phases) or min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
+        example = ",".join("2000" if kind is int else "0.5" for _ in phases)
+        raise UserError(
+            f"{flag}: expected {len(phases)} numbers ({', '.join(phases)}), none negative, as in {example}; "
+            f"got {text!r}"
+        )
+    given = dict(zip(phases, numbers, strict=True))
+    first, second, third, fourth = (given.get(phase, kind(0)) for phase in PHASES)
+    return first, second, third, fourth

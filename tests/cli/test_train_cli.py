@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 
+from paper_start import SMALL, write
 from tiny_model import TINY
 
 from emojibench import training
 from emojibench.cli import app
 from emojibench.errors import UserError
-from reference_model import presets
+from reference_model import paper, presets
 from reference_model.presets import Preset
 from reference_model.training_data import TrainingSet
 
@@ -62,7 +64,15 @@ def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
         return training._filled(frames[int(index)], points[int(index)])
 
     data = training._prepare(
-        tmp_path, {"source": "test"}, 32, training.select(3), ["0", "1", "2"], load, portraits=1
+        tmp_path,
+        {"source": "test"},
+        32,
+        training.select(3),
+        ["0", "1", "2"],
+        load,
+        portraits=1,
+        warp=True,
+        fresh=False,
     )
     assert np.array_equal(data.frames, frames[[0, 2]])
     assert np.array_equal(data.landmarks, points[[0, 2]])
@@ -87,10 +97,10 @@ class _InProcess:
 def small(monkeypatch: pytest.MonkeyPatch) -> Preset:
     monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
 
-    def made_up(_folder: Path, count: int, size: int, *, fresh: bool) -> TrainingSet:
+    def made_up(_folder: Path, count: int, size: int, *, warp: bool, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
-        moved = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8)
+        moved = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8) if warp else None
         landmarks = rng.uniform(0.3, 0.7, (count, 5, 478, 3)).astype(np.float32)
         return TrainingSet(frames, landmarks, moved, ((1, 2, 3),), ((0, 4),))
 
@@ -138,15 +148,52 @@ def test_a_phase_without_a_share_keeps_the_weights_it_starts_from(small: Preset,
     assert not any(name.startswith(("autoencoder.encoder", "autoencoder.project")) for name in changed)
 
 
+def test_the_paper_s_model_is_rehearsed_from_its_checkpoints(
+    small: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paper, "PAPER", replace(SMALL, name="paper", resolution=64))
+    files = write(tmp_path)
+    arguments = ["train", "--preset", "paper", "--dry-run"]
+    arguments += [word for name, path in files.items() for word in ("--from", f"{name}={path}")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "sd15-unet, motion, sd15-vae, clip: every tensor is there" in result.stderr
+    told = json.loads(result.stdout)
+    assert set(told["trained"]) == {"frames", "clips"}
+    assert told["parameters"] > sum(told["trained"].values())
+    swapped = [*arguments, "--from", f"clip={files['sd15-vae']}"]  # the last one counts
+    refused = CliRunner().invoke(app, swapped)
+    assert isinstance(refused.exception, UserError)
+    assert "expected the" in str(refused.exception)
+    assert "public clip file" in str(refused.exception)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'"),
-        (["--steps", "1,2"], "--steps: expected four numbers, none negative, as in 2000"),
-        (["--steps", "1,2,3,-4"], "--steps: expected four numbers"),
-        (["--steps", "1,2,3,4.5"], "--steps: expected four numbers"),
-        (["--shares", "0,0,0,0"], "--shares: expected four numbers, none negative, as in 0.12"),
-        (["--shares", "nan,1,1,1"], "--shares: expected four numbers"),
+        (
+            ["--steps", "1,2"],
+            "--steps: expected 4 numbers (autoencoder, frames, clips, decoder), none negative, as in 2000",
+        ),
+        (["--steps", "1,2,3,-4"], "--steps: expected 4 numbers"),
+        (["--steps", "1,2,3,4.5"], "--steps: expected 4 numbers"),
+        (
+            ["--shares", "0,0,0,0"],
+            "--shares: expected 4 numbers (autoencoder, frames, clips, decoder), none negative, as in 0.5",
+        ),
+        (["--shares", "nan,1,1,1"], "--shares: expected 4 numbers"),
+        (["--from", "clip=x.bin"], "--from: preset mini starts from random weights or from --start"),
+        (
+            ["--preset", "paper"],
+            "--from: preset paper starts from sd15-unet, sd15-vae, clip, motion, of which",
+        ),
+        (["--preset", "paper", "--from", "clip"], "--from: expected NAME=PATH, got 'clip'"),
+        (
+            ["--preset", "paper", "--from", "clipp=x"],
+            "--from: unknown checkpoint 'clipp'. Did you mean 'clip'?",
+        ),
+        (["--preset", "paper", "--from", "clip=/no/file"], "--from clip=/no/file: no such file"),
         (["--device", "tpu"], "--device: expected cpu or cuda, got 'tpu'"),
         (["--dataset", "/no/such/folder"], "unknown dataset '/no/such/folder'"),
     ],

@@ -5,34 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from released_golden import GOLDEN, made_input, made_weight
+from paper_start import SMALL, meta, shapes, write
+from released_golden import made_input
 from tiny_model import SHARED
-from torch import Tensor
 
-from reference_model.paper import FILES, PAPER, PaperModel, PaperPreset, start
+from reference_model.paper import PAPER, PaperModel, start
 from reference_model.released import RELEASED, ReleasedModel
-from reference_model.released_weights import public_names
 
-SMALL = PaperPreset(**vars(GOLDEN), queries=3, qformer_layers=2)
 MANIFESTS = SHARED / "facts/fye_state_dicts"
-State = dict[str, Tensor]
-
-
-def meta(preset: PaperPreset) -> PaperModel:
-    with torch.device("meta"):
-        return PaperModel(preset)
-
-
-def shapes(model: PaperModel) -> dict[str, dict[str, torch.Size]]:
-    """Names and shapes of the starting checkpoints of a model's size."""
-    denoiser = model.animator.denoiser.state_dict()
-    public = {p: v.shape for name, v in denoiser.items() for p in public_names(name)}
-    return {
-        "sd15-unet": {name: shape for name, shape in public.items() if "motion_modules" not in name},
-        "motion": {name: shape for name, shape in public.items() if "motion_modules" in name},
-        "sd15-vae": {name: v.shape for name, v in model.autoencoder.state_dict().items()},
-        "clip": {name: v.shape for name, v in model.image_encoder.state_dict().items()},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +64,7 @@ def test_full_size_names_and_shapes_are_the_public_ones(
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Starting checkpoints of the small size."""
-    folder = tmp_path_factory.mktemp("start")
-    paths = {key: folder / f"{key}.pth" for key in FILES}
-    for key, wanted in shapes(meta(SMALL)).items():
-        torch.save(
-            {name: made_weight(f"{key}.{name}", tuple(shape)) for name, shape in wanted.items()}, paths[key]
-        )
-    return paths
+    return write(tmp_path_factory.mktemp("start"))
 
 
 def test_each_checkpoint_fills_its_part_and_the_rest_starts_neutral(files: dict[str, Path]) -> None:

@@ -8,9 +8,11 @@ import torch
 
 from reference_model.batches import Scenes
 from reference_model.checkpoint import Model
+from reference_model.mini_training import MiniTrainer
+from reference_model.pipeline import Pipeline
 from reference_model.presets import Preset
 from reference_model.recipe import Recipe
-from reference_model.training import Trainer, jsonl, tensorboard
+from reference_model.training import jsonl, tensorboard
 from reference_model.training_data import TrainingSet
 from reference_model.validation import Validation
 
@@ -24,12 +26,12 @@ def data() -> TrainingSet:
     return TrainingSet(frames, landmarks, moved, ((1, 2, 3, 4), (5, 6, 7, 8)), ((1, 4, 8),))
 
 
-def trainer(preset: Preset, data: TrainingSet, out: Path, steps: tuple[int, int, int, int]) -> Trainer:
+def trainer(preset: Preset, data: TrainingSet, out: Path, steps: tuple[int, int, int, int]) -> MiniTrainer:
     torch.manual_seed(0)
     recipe = Recipe(
         minutes=0, steps=steps, crops=2, crop=32, portraits=2, targets=2, clips=1, decoded=2, warm_up=2
     )
-    return Trainer(Model(preset), data, recipe, out, lambda _record: None)
+    return MiniTrainer(Model(preset), data, recipe, out, lambda _record: None)
 
 
 def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
@@ -147,7 +149,8 @@ def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> N
 
 def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     log = jsonl(tmp_path / "log.jsonl")
-    Validation(tiny, data, tmp_path, log, frames=2)(Model(tiny).state_dict(), "start")
+    pipeline = Pipeline(Model(tiny))
+    Validation(pipeline, pipeline.model, data, tmp_path, log, frames=2)(Model(tiny).state_dict(), "start")
     assert (tmp_path / "validation/start.png").stat().st_size > 1000
     record = json.loads((tmp_path / "log.jsonl").read_text())
     assert record["validation"] == "start"
@@ -182,7 +185,7 @@ def test_a_perceptual_distance_counts_in_the_last_phase_alone(
     for weight in (0.0, 10.0):
         recipe = Recipe(minutes=0, steps=(0, 0, 0, 1), decoded=2, perceptual=weight)
         torch.manual_seed(0)
-        run = Trainer(Model(tiny), data, recipe, tmp_path, lambda _record: None, distance)
+        run = MiniTrainer(Model(tiny), data, recipe, tmp_path, lambda _record: None, distance)
         with torch.no_grad():
             run.batches.keep_latents(run.model.autoencoder.encode)
         run.phase = 3
@@ -198,7 +201,7 @@ def test_a_device_that_is_not_there_is_named(tiny: Preset, data: TrainingSet, tm
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(ValueError, match="device: cuda was asked for"):
-        Trainer(Model(tiny), data, Recipe(minutes=0, device="cuda"), tmp_path, lambda _record: None)
+        MiniTrainer(Model(tiny), data, Recipe(minutes=0, device="cuda"), tmp_path, lambda _record: None)
 
 
 def test_unfit_data_is_refused(data: TrainingSet) -> None:

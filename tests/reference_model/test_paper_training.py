@@ -1,0 +1,152 @@
+"""Training the paper's model in a small size: what each phase changes, that it continues, that its weights load."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from paper_start import SMALL as CHECKED
+from paper_start import write
+
+from reference_model import checkpoint
+from reference_model.batches import Scenes
+from reference_model.paper import PAPER, PaperModel, check_start, start
+from reference_model.paper_training import RECIPE, PaperTrainer, onlooker, rehearse
+from reference_model.training_data import TrainingSet
+from reference_model.validation import Validation
+
+Steps = tuple[int, int, int, int]
+SMALL = replace(CHECKED, resolution=64)
+"""Tensors do not depend on the resolution, seconds do."""
+
+
+def made_up(side: int, sequences: int = 2) -> TrainingSet:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (sequences, 5, side, side, 3), np.uint8)
+    landmarks = rng.uniform(0.3, 0.7, (sequences, 5, 478, 3)).astype(np.float32)
+    return TrainingSet(frames, landmarks, None, ((1, 2, 3),), ((0, 4),))
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    return made_up(SMALL.resolution)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write(tmp_path_factory.mktemp("start"))
+
+
+def trainer(files: dict[str, Path], data: TrainingSet, out: Path | None, steps: Steps) -> PaperTrainer:
+    torch.manual_seed(0)
+    model = PaperModel(SMALL)
+    start(model, files)
+    recipe = replace(RECIPE, steps=steps, portraits=2, warm_up=1, learning_rate=1e-3)
+    return PaperTrainer(model, data, recipe, out, lambda _record: None)
+
+
+def test_phases_train_their_own_parts_and_the_weights_come_back(
+    files: dict[str, Path], data: TrainingSet, tmp_path: Path
+) -> None:
+    run = trainer(files, data, tmp_path, (0, 1, 2, 0))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+
+    def changed() -> set[str]:
+        after = run.model.state_dict()
+        names = {name for name in before if not torch.equal(before[name], after[name])}
+        before.update({name: value.clone() for name, value in after.items()})
+        return names
+
+    run._run_phase(None)
+    run._finish_phase()
+    run._next_phase()
+    frames = changed()
+    assert all(name.startswith("animator.") for name in frames)  # autoencoder and CLIP are frozen
+    assert {name.split(".")[1] for name in frames} == {
+        "denoiser",
+        "reference_net",
+        "landmarks",
+        "image_prompt",
+    }
+    assert not any("motion_modules" in name for name in frames)
+    run._run_phase(None)
+    run._finish_phase()
+    run._next_phase()
+    clips = changed()
+    assert all("motion_modules" in name or name.startswith("animator.anchors.") for name in clips)
+    assert any("motion_modules" in name for name in clips)
+
+    checkpoint.save(tmp_path / "paper.safetensors", run.average, SMALL, torch.float32)
+    again = PaperModel(SMALL)
+    checkpoint.load(again.animator, tmp_path / "paper.safetensors")
+    for name, value in run.model.animator.state_dict().items():
+        assert torch.equal(again.animator.state_dict()[name], value), name
+
+    records: list[dict[str, float | int | str]] = []
+    pipeline = onlooker(run.model)
+    look = Validation(pipeline, pipeline.model.animator, data[:1], tmp_path, records.append, frames=1)
+    look.pipeline.preset = replace(SMALL, steps=1)  # type: ignore[attr-defined]
+    look(run.average, "final")
+    assert (tmp_path / "validation/final.png").is_file()
+    assert set(records[0]) == {"validation", "l1_copy", "l1_guided", "l1_unguided"}
+
+
+def test_a_killed_training_continues_to_the_same_weights(
+    files: dict[str, Path], data: TrainingSet, tmp_path: Path
+) -> None:
+    steps = (0, 3, 1, 0)
+    whole = trainer(files, data, tmp_path / "whole", steps).run()
+
+    class KilledError(Exception):
+        pass
+
+    broken = trainer(files, data, tmp_path / "broken", steps)
+    original, calls = broken.batches.frames, 0
+
+    def dies_in_the_middle() -> Scenes:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            broken.save()
+        if calls == 3:
+            raise KilledError
+        return original()
+
+    broken.batches.frames = dies_in_the_middle  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        broken.run()
+    again = trainer(files, data, tmp_path / "broken", steps)
+    assert again.resume()
+    assert (again.phase, again.step) == (0, 1)
+    for name, value in again.run().items():
+        torch.testing.assert_close(value, whole[name], msg=name)
+
+
+def test_phases_that_it_lacks_and_other_presets_are_refused(
+    files: dict[str, Path], data: TrainingSet, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="preset golden has no phase 'autoencoder'"):
+        trainer(files, data, None, (1, 1, 1, 0))
+    checkpoint.save(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, PAPER)
+    with pytest.raises(ValueError, match="weights of preset 'paper', expected"):
+        checkpoint.load(PaperModel(SMALL).animator, tmp_path / "other.safetensors")
+
+
+def test_checkpoints_are_checked_without_memory(files: dict[str, Path]) -> None:
+    with torch.device("meta"):
+        model = PaperModel(SMALL)
+    check_start(model, files)
+    assert all(parameter.is_meta for parameter in model.parameters())
+    with pytest.raises(ValueError, match=r"public sd15-unet file.*lacks conv_in\.weight"):
+        check_start(model, files | {"sd15-unet": files["motion"]})
+
+
+def test_the_full_size_is_rehearsed_without_memory() -> None:
+    told = rehearse(PAPER, made_up(PAPER.resolution), RECIPE)
+    assert told["parameters"] > 2.5e9
+    assert told["trained"]["clips"] == 453_209_280 + 5 * 9 * 320 + 320  # motion modules, anchors
+    assert 1.7e9 < told["trained"]["frames"] < 1.8e9
+    assert 30 < told["training_state_gib"] < 60
+    with pytest.raises(ValueError, match="frames: expected 512x512 pixels, got"):
+        rehearse(PAPER, made_up(64), RECIPE)
