@@ -92,6 +92,7 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
     assert set(records[0]) == {"validation", "l1_copy", "l1_guided", "l1_unguided"}
 
 
+@pytest.mark.slow  # the same code as for `mini`, whose test is not slow; here with frozen parts
 def test_a_killed_training_continues_to_the_same_weights(
     files: dict[str, Path], data: TrainingSet, tmp_path: Path
 ) -> None:
