@@ -69,8 +69,13 @@ def as_trained(preset: Preset, path: Path) -> Preset:
         return replace(preset, landmark_groups=_landmarks(file, preset))
 
 
-def load(model: nn.Module, path: Path) -> None:
+def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
     """Read weights into what a preset learns, a module that knows its `preset`; all keys and shapes checked.
+
+    Args:
+        model: keeps its parameters, whose values are replaced.
+        path: the file.
+        assign: replace the parameters themselves, which may then be on the meta device.
 
     Raises:
         ValueError: no such file, not safetensors, another preset's, trained on other landmarks; missing or extra
@@ -84,7 +89,7 @@ def load(model: nn.Module, path: Path) -> None:
                 f"{path}: trained on landmarks {','.join(groups)}, expected {','.join(preset.landmark_groups)}"
             )
         state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    _fill(model, state, path, preset)
+    _fill(model, state, path, preset, assign=assign)
 
 
 def load_autoencoder(model: Model, path: Path) -> None:
@@ -121,9 +126,11 @@ def _landmarks(file: Any, preset: Trained) -> tuple[str, ...]:
     return tuple(noted.split(",")) if noted else preset.landmark_groups
 
 
-def _fill(module: nn.Module, state: Mapping[str, Tensor], path: Path, preset: Trained) -> None:
+def _fill(
+    module: nn.Module, state: Mapping[str, Tensor], path: Path, preset: Trained, *, assign: bool = False
+) -> None:
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=assign)
     except RuntimeError as error:
         raise ValueError(f"{path}: does not fit preset {preset.name!r}: {error}") from error
 

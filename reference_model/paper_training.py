@@ -19,9 +19,10 @@ from reference_model.batches import Batches, Latents, Scenes, to_device
 from reference_model.networks import temporal
 from reference_model.objectives import Objectives
 from reference_model.paper import PaperModel, PaperPreset
+from reference_model.paper_pipeline import PaperPipeline
 from reference_model.pipeline import to_tensor
 from reference_model.recipe import PHASES, Recipe
-from reference_model.released_pipeline import ReleasedPipeline, condition_maps
+from reference_model.released_pipeline import condition_maps
 from reference_model.training import Log, Trainer
 from reference_model.training_data import Indices, TrainingSet
 
@@ -123,18 +124,15 @@ def checkpoint_activations(model: PaperModel, phase: str) -> None:
         denoiser.disable_gradient_checkpointing()
 
 
-def onlooker(model: PaperModel) -> ReleasedPipeline:
-    """A pipeline with an animator of its own, in half precision on a GPU; the frozen rest is shared.
-
-    For clips of one window, such as those of `validation.Validation`.
-    """
+def onlooker(model: PaperModel) -> PaperPipeline:
+    """A pipeline with an animator of its own, in half precision on a GPU; the frozen rest is shared."""
     with torch.device("meta"):
         twin = PaperModel(model.preset)
     twin.animator = copy.deepcopy(model.animator)
     if next(model.parameters()).is_cuda:
         twin.animator.half()
     twin.autoencoder, twin.image_encoder = model.autoencoder, model.image_encoder
-    return ReleasedPipeline(twin)
+    return PaperPipeline(twin)
 
 
 def rehearse(preset: PaperPreset, data: TrainingSet, recipe: Recipe) -> dict[str, Any]:

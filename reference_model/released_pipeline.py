@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from diffusers import SchedulerMixin
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from reference_model.pipeline import (
     to_tensor,
 )
 from reference_model.released import LATENT_SCALE, ReleasedModel, resize
-from reference_model.sampler import Guided, Predict, overlapping_windows
+from reference_model.sampler import Condition, Guided, Predict, overlapping_windows
 from reference_model.schedule import ddim
 
 _DECODED_TOGETHER = 4
@@ -100,24 +101,36 @@ class ReleasedPipeline:
                 canvas = box.fit(portrait)
                 animator.remember(animator.look(self.model.encode(canvas), self.model.tokens(canvas)))
 
-            def condition(frames: list[int], _anchors: Tensor | None) -> Predict:
+            def condition(frames: list[int], anchors: Tensor | None) -> Predict:
                 maps = condition_maps(box.move(target[frames]), self.preset.resolution)
-                return Guided(animator, animator.place(maps[None]), scheduler.timesteps, guidance, 1.0, 0.0)
+                places = self._place(maps[None], anchors)
+                return Guided(animator, places, scheduler.timesteps, guidance, 1.0, 0.0)
 
             with timed(seconds, "denoise"):
                 shape = (1, 4, len(target), self.preset.latent_size, self.preset.latent_size)
-                latents = overlapping_windows(
-                    condition,
-                    torch.randn(shape, generator=torch.Generator().manual_seed(seed)),
-                    scheduler,
-                    length=self.preset.window,
-                    overlap=overlap,
-                    progress=progress or silent,
-                )
+                noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+                latents = self._sample(condition, noise, scheduler, overlap, progress or silent)
             with timed(seconds, "decode"):
                 parts = latents[0].transpose(0, 1).split(_DECODED_TOGETHER)
                 frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
         return Animated(frames, latents[0].transpose(0, 1), seconds)
+
+    def _place(self, maps: Tensor, anchors: Tensor | None) -> Tensor:
+        """Encode maps (1, F, 3, H, W) and what is known of the frames, which these networks cannot be told."""
+        return self.model.animator.place(maps)
+
+    def _sample(
+        self,
+        condition: Condition,
+        noise: Tensor,
+        scheduler: SchedulerMixin,
+        overlap: int,
+        progress: Progress,
+    ) -> Tensor:
+        """Latents (1, 4, T, h, w) of a clip."""
+        return overlapping_windows(
+            condition, noise, scheduler, length=self.preset.window, overlap=overlap, progress=progress
+        )
 
     def _decode(self, latents: Tensor) -> Tensor:
         """The way back, on the CPU."""

@@ -12,12 +12,13 @@ from paper_start import write
 from reference_model import checkpoint
 from reference_model.batches import Scenes
 from reference_model.paper import PAPER, PaperModel, check_start, start
+from reference_model.paper_pipeline import PaperPipeline
 from reference_model.paper_training import RECIPE, PaperTrainer, onlooker, rehearse
 from reference_model.training_data import TrainingSet
 from reference_model.validation import Validation
 
 Steps = tuple[int, int, int, int]
-SMALL = replace(CHECKED, resolution=64)
+SMALL = replace(CHECKED, resolution=64, overlap=0)
 """Tensors do not depend on the resolution, seconds do."""
 
 
@@ -82,6 +83,25 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
     checkpoint.load(again.animator, tmp_path / "paper.safetensors")
     for name, value in run.model.animator.state_dict().items():
         assert torch.equal(again.animator.state_dict()[name], value), name
+
+    told, deaf = (
+        PaperPipeline.from_weights(
+            tmp_path / "paper.safetensors",
+            vae=files["sd15-vae"],
+            clip=files["clip"],
+            device="cpu",
+            preset=replace(SMALL, window=3),
+        )
+        for _ in range(2)
+    )
+    for parameter in deaf.model.animator.anchors.parameters():
+        parameter.zero_()
+    frames, points = data.frames[0], data.landmarks[0]
+    with pytest.raises(ValueError, match="overlap: the progressive strategy has none, got 1"):
+        told.animate(frames[0], points, steps=1, overlap=1)
+    sampled, otherwise = (p.animate(frames[0], points, steps=1, overlap=0).latents for p in (told, deaf))
+    assert sampled.shape == (5, 4, SMALL.latent_size, SMALL.latent_size)
+    assert not torch.equal(sampled, otherwise)  # frames in between know those that are there
 
     records: list[dict[str, float | int | str]] = []
     pipeline = onlooker(run.model)
