@@ -74,6 +74,7 @@ def build(preset: ReleasedPreset, device: torch.device, dtype: torch.dtype) -> N
     try:
         with device:
             model = ReleasedModel(preset).eval().requires_grad_(False)
+            model.to(memory_format=torch.channels_last)  # as `ReleasedPipeline` lays it out
     finally:
         torch.set_default_dtype(before)
     side = preset.latent_size

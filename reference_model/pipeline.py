@@ -56,7 +56,7 @@ class Pipeline:
             ValueError: unknown device or dtype, or CUDA where there is none.
         """
         self.device, self.dtype = precision.device(device), precision.dtype(dtype)
-        self.model = model.eval().requires_grad_(False).to(self.device)
+        self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         if self.dtype != torch.float32:
             precision.cast(self.model, self.dtype)
         self.preset = model.preset

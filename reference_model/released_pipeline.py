@@ -35,7 +35,7 @@ class ReleasedPipeline:
 
     def __init__(self, model: ReleasedModel) -> None:
         """Wrap a model that lies where it shall compute."""
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preset = model.preset
 
     @classmethod
