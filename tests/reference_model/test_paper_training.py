@@ -79,33 +79,30 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
     assert any("motion_modules" in name for name in clips)
 
     checkpoint.save(tmp_path / "paper.safetensors", run.average, SMALL, torch.float32)
-    again = PaperModel(SMALL)
-    checkpoint.load(again.animator, tmp_path / "paper.safetensors")
-    for name, value in run.model.animator.state_dict().items():
-        assert torch.equal(again.animator.state_dict()[name], value), name
-
-    told, deaf = (
-        PaperPipeline.from_weights(
-            tmp_path / "paper.safetensors",
-            vae=files["sd15-vae"],
-            clip=files["clip"],
-            device="cpu",
-            preset=replace(SMALL, window=3),
-        )
-        for _ in range(2)
+    pipeline = PaperPipeline.from_weights(
+        tmp_path / "paper.safetensors",
+        vae=files["sd15-vae"],
+        clip=files["clip"],
+        device="cpu",
+        preset=replace(SMALL, window=3),
     )
-    for parameter in deaf.model.animator.anchors.parameters():
-        parameter.zero_()
+    loaded = pipeline.model.animator.state_dict()
+    for name, value in run.model.animator.state_dict().items():
+        assert torch.equal(loaded[name], value), name
+
     frames, points = data.frames[0], data.landmarks[0]
     with pytest.raises(ValueError, match="overlap: the progressive strategy has none, got 1"):
-        told.animate(frames[0], points, steps=1, overlap=1)
-    sampled, otherwise = (p.animate(frames[0], points, steps=1, overlap=0).latents for p in (told, deaf))
-    assert sampled.shape == (5, 4, SMALL.latent_size, SMALL.latent_size)
-    assert not torch.equal(sampled, otherwise)  # frames in between know those that are there
+        pipeline.animate(frames[0], points, steps=1, overlap=1)
+    told = pipeline.animate(frames[0], points, steps=1, overlap=0).latents
+    assert told.shape == (5, 4, SMALL.latent_size, SMALL.latent_size)
+    for parameter in pipeline.model.animator.anchors.parameters():
+        parameter.zero_()
+    deaf = pipeline.animate(frames[0], points, steps=1, overlap=0).latents
+    assert not torch.equal(told, deaf)  # frames in between know those that are there
 
     records: list[dict[str, float | int | str]] = []
-    pipeline = onlooker(run.model)
-    look = Validation(pipeline, pipeline.model.animator, data[:1], tmp_path, records.append, frames=1)
+    watching = onlooker(run.model)
+    look = Validation(watching, watching.model.animator, data[:1], tmp_path, records.append, frames=1)
     look.pipeline.preset = replace(SMALL, steps=1)  # type: ignore[attr-defined]
     look(run.average, "final")
     assert (tmp_path / "validation/final.png").is_file()
