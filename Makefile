@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PYTHONHASHSEED ?= 0
+# Where this is set, every process compiles torch and diffusers anew, which takes half a minute each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test slow check format clean
 
