@@ -5,6 +5,7 @@ A folder holds it all: `rows/<row>` (settings, log, checkpoints, weights) and `r
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 
 class Training:
-    """Trains rows on the same data with the same budget, from the same weights, with one frozen autoencoder."""
+    """Trains rows on the same data with the same budget, from the same weights, with one frozen encoder.
+
+    The decoder, which is shown the condition maps too, starts from the main weights' and learns each row's maps and
+    latents in the last share of the budget.
+    """
 
     def __init__(
         self,
@@ -30,6 +35,7 @@ class Training:
         preset: "Preset",
         recipe: "Recipe",
         main: Path | None,
+        start: str,
         identities: int,
         data: "Callable[[], TrainingSet]",
     ) -> None:
@@ -40,6 +46,8 @@ class Training:
             preset: what is trained.
             recipe: how.
             main: the main weights; None: those of the package.
+            start: `random`: networks start from random weights; `main`: from the main ones, but for the landmark
+                encoder, so that no row knows its drawing of landmarks already.
             identities: how many sequences were asked of `data`.
             data: makes or opens the training data; called when a row is to be trained.
 
@@ -55,13 +63,19 @@ class Training:
         self._identities, self._data = identities, data
         # Rows differ in what their networks are shown, so they can all start from the same weights.
         torch.manual_seed(recipe.seed)
-        start = Model(preset)
+        model = Model(preset)
+        untaught = deepcopy(model.animator.landmarks.state_dict())
         source = main or checkpoint.packaged(preset)
         try:
-            checkpoint.load_autoencoder(start, source)
+            if start == "main":
+                checkpoint.load(model, source)
+                model.animator.landmarks.load_state_dict(untaught)
+            else:
+                checkpoint.load_autoencoder(model, source)
         except ValueError as error:
             raise UserError(f"--main: {error}") from error
-        self._start, self._autoencoder = start.state_dict(), checkpoint.digest(source)
+        self._start = model.state_dict()
+        self._source = {"start": start, "main": checkpoint.digest(source)}
         self._latents: Latents | None = None
 
     def folder(self, name: str) -> Path:
@@ -112,7 +126,7 @@ class Training:
             "bf16": recipe.bf16,
             "device": recipe.device,
             "identities": self._identities,
-            "autoencoder": self._autoencoder,
+            **self._source,
         }
         file = folder / "settings.json"
         if not file.is_file():

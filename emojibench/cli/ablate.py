@@ -8,6 +8,8 @@ import typer
 
 from emojibench.errors import UserError
 
+STARTS = ("random", "main")
+
 if TYPE_CHECKING:
     from emojibench.ablation.matrix import Row
     from emojibench.ablation.running import Training
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 def ablate(
     minutes: Annotated[float, typer.Option(help="Training budget of each row, wall clock.", min=0.01)] = 30.0,
     steps: Annotated[
-        str, typer.Option(help="Steps of single frames and of clips instead of a budget, as 2000,800.")
+        str,
+        typer.Option(help="Steps of single frames, clips and decoder instead of a budget, as 2000,800,400."),
     ] = "",
     rows: Annotated[
         list[str] | None,
@@ -34,8 +37,14 @@ def ablate(
     preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
     main: Annotated[
         Path | None,
-        typer.Option(help="Main weights: all rows share their autoencoder, some all of it. [the package's]"),
+        typer.Option(help="Main weights: all rows have their encoder, some all of it. [the package's]"),
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            help="What trained rows start from: `random` weights, or the `main` ones with a new landmark encoder."
+        ),
+    ] = "random",
     data: Annotated[
         Path | None, typer.Option(help="Training data, made if it is not there. [OUT/data]")
     ] = None,
@@ -93,9 +102,12 @@ def ablate(
     chosen = [row for row in matrices.choose(known, listed(rows)) if not row.missing]
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
-    recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, bf16=bf16, device=device)
-    _, phase1, phase2, _ = recipe.shares
-    recipe = replace(recipe, shares=(0, phase1 / (phase1 + phase2), phase2 / (phase1 + phase2), 0))
+    if start not in STARTS:
+        raise UserError(f"--start: expected {' or '.join(STARTS)}, got {start!r}")
+    # The usual warm-up would be most of a small budget.
+    recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, warm_up=20, bf16=bf16, device=device)
+    _, *rest = recipe.shares
+    recipe = replace(recipe, shares=(0, *(share / sum(rest) for share in rest)))
     try:
         size = presets.get(preset)
     except ValueError as error:
@@ -107,6 +119,7 @@ def ablate(
         size,
         recipe,
         main,
+        start,
         identities,
         lambda: synthetic(data or out / "data", identities, size.resolution, fresh=fresh),
     )
@@ -152,10 +165,11 @@ def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: P
 
 
 def _steps(text: str) -> tuple[int, int, int, int] | None:
-    """Numbers of steps from `2000,800`, none for the phases that are left out; None for an empty text."""
+    """Numbers of steps from `2000,800,400`, none for the autoencoder; None for an empty text."""
     if not text:
         return None
     parts = text.split(",")
-    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"--steps: expected two positive numbers as in 2000,800, got {text!r}")
-    return 0, int(parts[0]), int(parts[1]), 0
+    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"--steps: expected three positive numbers as in 2000,800,400, got {text!r}")
+    frames, clips, decoder = map(int, parts)
+    return 0, frames, clips, decoder

@@ -17,7 +17,7 @@ _LEGEND = (
     "Mean ± half of the 95 % interval (bootstrap over portraits). The second table holds the mean of row minus "
     "reference over the clips that both have, with the 95 % interval of that paired difference; **bold** where it "
     "excludes zero. Rows that are trained differ in nothing but what their name says: same start, same data, same "
-    "order of batches, same budget, one frozen autoencoder. A row's seed is one, so an interval tells what other "
+    "order of batches, same budget, one frozen encoder. A row's seed is one, so an interval tells what other "
     "portraits would change, not what another training would."
 )
 
@@ -126,7 +126,7 @@ def _measured(name: str, runs: Sequence[FinishedRun]) -> bool:
 
 
 def _measured_table(rows: Sequence[AblationRow], columns: Sequence[Column], notes: Footnotes) -> str:
-    header = ["Row", "Trained: frames + clips", "n", *(c.heading for c in columns)]
+    header = ["Row", "Trained: frames + clips + decoder", "n", *(c.heading for c in columns)]
     lines = []
     for row in rows:
         if row.run is None:
@@ -138,7 +138,7 @@ def _measured_table(rows: Sequence[AblationRow], columns: Sequence[Column], note
 
 
 def _trained(row: AblationRow) -> str:
-    """`1200 + 400 steps, 22.5 + 7.5 min`; a dash for rows that take others' weights."""
+    """`1200 + 400 + 300 steps, 20.0 + 6.0 + 4.0 min`; a dash for rows that take others' weights."""
     if not row.effort:
         return DASH
     steps, minutes = zip(*row.effort.values(), strict=True)

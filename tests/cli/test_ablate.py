@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import metrics.flops  # noqa: F401  before the fakes can stand in for it
 from baselines.fye_faster import FyeFaster
 from emojibench import training
 from emojibench.ablation import matrix
+from emojibench.ablation.running import Training
 from emojibench.cli import main
 from emojibench.errors import UserError
 from emojibench.matrix import Measuring
@@ -68,7 +71,15 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
         return measure(how, name, "fake", *rest, **others)
 
     monkeypatch.setattr(Measuring, "run", free)
-    command = ["ablate", "--steps", "1,1", "--identities", "2", "--rows", "without-pupils,without-alignment"]
+    command = [
+        "ablate",
+        "--steps",
+        "1,1,1",
+        "--identities",
+        "2",
+        "--rows",
+        "without-pupils,without-alignment",
+    ]
     command += ["--clips", "4", "--frames", "3", "--metrics", "fake_l1", "--table", "pages/table4.md"]
     whole = Batches.clips
     calls = 0
@@ -99,9 +110,10 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     assert [r["phase"] for r in log if "finished" in r] == [
         "frames",
         "clips",
+        "decoder",
     ]  # phase 1 was not trained again
     assert "Published: Table 4" in printed.out
-    assert "1 + 1 steps" in printed.out
+    assert "1 + 1 + 1 steps" in printed.out
     assert "With the cache and its landmark mask" in printed.out
 
     figures = json.loads(Path("pages/table4.json").read_text())
@@ -123,9 +135,9 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     assert unaligned == {"preset": "mini", "cache": "none", "weights": str(full), "alignment": "false"}
     assert len(revisions) == 2
 
-    changed = ["2,1" if argument == "1,1" else argument for argument in command]
+    changed = ["2,1,1" if argument == "1,1,1" else argument for argument in command]
     assert emojibench(monkeypatch, *changed) == 2
-    assert "trained with steps [0, 1, 1, 0], asked for [0, 2, 1, 0]" in capfd.readouterr().err
+    assert "trained with steps [0, 1, 1, 1], asked for [0, 2, 1, 1]" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -133,7 +145,11 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     [
         (["--rows", "with-contur"], "--rows: unknown row 'with-contur'. Did you mean 'with-contour'?"),
         (["--matrix", "nowhere.yaml"], "nowhere.yaml: expected a YAML file of rows"),
-        (["--steps", "1,2,3,4"], "--steps: expected two positive numbers as in 2000,800, got '1,2,3,4'"),
+        (
+            ["--steps", "1,2,3,4"],
+            "--steps: expected three positive numbers as in 2000,800,400, got '1,2,3,4'",
+        ),
+        (["--start", "scratch"], "--start: expected random or main, got 'scratch'"),
         (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'?"),
         (["--main", "nowhere.safetensors"], "--main: nowhere.safetensors: no such weights file"),
         (["--clips", "5000"], "--clips: expected a number from 1 to 500"),
@@ -188,3 +204,23 @@ def test_chosen_rows_bring_what_they_refer_to() -> None:
     names = [row.name for row in matrix.choose(rows, ["overlap", "without-alignment"])]
     assert names == ["full", "without-alignment", "progressive", "overlap"]
     assert sum(row.trained for row in rows) == 7
+
+
+@pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
+def test_rows_start_from_random_or_main_weights_and_never_know_their_landmarks(tmp_path: Path) -> None:
+    main = {name: value.float() for name, value in load_file(packaged(MINI)).items()}
+
+    def start(kind: str) -> dict[str, Any]:
+        settings = recipe.Recipe(minutes=1, steps=(0, 1, 1, 1))
+        return Training(tmp_path, MINI, settings, None, kind, 2, lambda: pytest.fail("not asked for"))._start
+
+    random, continued = start("random"), start("main")
+    for name, value in main.items():
+        if name.startswith("autoencoder."):
+            assert torch.equal(random[name], value)
+        if name.startswith("animator.landmarks."):
+            assert torch.equal(continued[name], random[name])
+        else:
+            assert torch.equal(continued[name], value)
+    assert any(not torch.equal(random[n], v) for n, v in main.items() if n.startswith("animator.landmarks."))
+    assert any(not torch.equal(random[n], v) for n, v in main.items() if n.startswith("animator.denoiser."))
