@@ -145,9 +145,11 @@ class Training:
 def options(row: Row, training: Training, how: Measuring) -> dict[str, str]:
     """The method's options for a row, once it is trained."""
     weights = training.main if row.weights == MAIN else training.weights(row.weights or row.name)
-    # What is ablated is the method, not how faithfully a cache predicts each variant of it.
-    uncached = {"cache": "none"} if row.method == "fye-faster" else {}
-    chosen = {"preset": training.preset.name, **uncached, **how.options, **row.options}
+    # What is ablated is the method, not how faithfully a cache predicts each variant of it; other methods are caches.
+    given = {"cache": "none", **how.options}
+    if row.method != "fye-faster":
+        del given["cache"]
+    chosen = {"preset": training.preset.name, **given, **row.options}
     return chosen if weights is None else chosen | {"weights": str(weights)}
 
 

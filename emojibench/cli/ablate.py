@@ -106,8 +106,9 @@ def ablate(
         raise UserError(f"--start: expected {' or '.join(STARTS)}, got {start!r}")
     # The usual warm-up would be most of a small budget.
     recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, warm_up=20, bf16=bf16, device=device)
-    _, *rest = recipe.shares
-    recipe = replace(recipe, shares=(0, *(share / sum(rest) for share in rest)))
+    encoder, phase1, phase2, decoder = recipe.shares
+    rest = 1 - encoder
+    recipe = replace(recipe, shares=(0, phase1 / rest, phase2 / rest, decoder / rest))
     try:
         size = presets.get(preset)
     except ValueError as error:
