@@ -20,9 +20,10 @@ from collections import defaultdict
 import cv2
 import numpy as np
 
-from emojibench.synth.features import lid_gap, lip_gap
+from emojibench.synth.eyes import lid_gap
 from emojibench.synth.identity import DOMAINS, Identity
 from emojibench.synth.motion import State
+from emojibench.synth.mouth import lip_gap
 from emojibench.synth.render import render
 from emojibench.synth.sequences import Sequence, sequences, training_sequences
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from reference_model.recipe import Recipe
     from reference_model.training_data import TrainingSet
 
+_STARTS = {
+    "random": "random weights, with the encoder and decoder of the main ones",
+    "main": "the main weights, with a new landmark encoder",
+}
+"""What `--start` means, in words of the page."""
+STARTS = tuple(_STARTS)
+
 
 class Training:
     """Trains rows on the same data with the same budget, from the same weights, with one frozen encoder.
@@ -172,6 +179,12 @@ def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) ->
     return how.run(
         row.name, row.method, options(row, training, how), training.out / "runs", overwrite=overwrite
     )
+
+
+def start(folder: Path) -> str | None:
+    """What a row's training started from, in words; None before it was trained."""
+    file = folder / "settings.json"
+    return _STARTS[json.loads(file.read_text())["start"]] if file.is_file() else None
 
 
 def effort(folder: Path) -> dict[str, tuple[int, float]]:

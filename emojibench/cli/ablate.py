@@ -8,8 +8,6 @@ import typer
 
 from emojibench.errors import UserError
 
-STARTS = ("random", "main")
-
 if TYPE_CHECKING:
     from emojibench.ablation.matrix import Row
     from emojibench.ablation.running import Training
@@ -92,6 +90,7 @@ def ablate(
 
     from emojibench.ablation import matrix as matrices
     from emojibench.ablation import running
+    from emojibench.ablation.running import STARTS
     from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.matrix import Measuring
     from emojibench.training import synthetic
@@ -148,7 +147,7 @@ def ablate(
 
 def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: Path) -> str:
     """Write the page: all rows, and the runs of those that were measured as the latest run was."""
-    from emojibench.ablation.running import effort
+    from emojibench.ablation.running import effort, start
     from emojibench.reporting.ablation import AblationRow, write_ablation
     from emojibench.reporting.load import load_run
 
@@ -160,8 +159,9 @@ def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: P
             run = load_run(folder)
             if (run.track, run.spec.split, run.spec.clips) != (like.track, like.spec.split, like.spec.clips):
                 run, reason = None, "measured on other clips or under another protocol; run it again"
-        trained = effort(training.folder(row.name)) if row.trained else None
-        lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained))
+        folder = training.folder(row.name)
+        trained, began = (effort(folder), start(folder)) if row.trained else (None, None)
+        lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained, began))
     return write_ablation(lines, file)
 
 

@@ -35,6 +35,8 @@ class AblationRow:
     """Why there is no run."""
     effort: Mapping[str, tuple[int, float]] | None = None
     """Phase to its steps and minutes; None for rows without a training of their own."""
+    start: str | None = None
+    """What that training started from, in words."""
 
 
 def write_ablation(rows: Sequence[AblationRow], file: Path) -> str:
@@ -62,6 +64,7 @@ def ablation_page(rows: Sequence[AblationRow]) -> str:
         "## Paired differences",
         _difference_table(rows, pairs, notes),
         _LEGEND,
+        *(f"Trained rows start from {start}." for start in sorted({row.start for row in rows if row.start})),
     ]
     if lines := notes.lines():
         parts += ["## Why cells are empty", "\n".join(lines)]
@@ -95,6 +98,7 @@ def _row_data(row: AblationRow, runs: Mapping[str, FinishedRun]) -> dict[str, An
         data["training"] = {
             phase: {"steps": steps, "minutes": minutes} for phase, (steps, minutes) in row.effort.items()
         }
+        data["start"] = row.start
     if row.run is None:
         return data | {"missing": row.reason}
     summaries = {name: s for name, s in row.run.summaries.items() if s.mean is not None}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from emojibench.synth.compiled import Image
 from emojibench.synth.identity import Identity
 from emojibench.synth.mesh import Array, smoothstep
-from emojibench.synth.raster import Image
 from emojibench.synth.texture import mix, rgb
 
 

@@ -1,4 +1,4 @@
-"""The posed mesh: parametric surfaces for head, hair, ears, neck, clothes and glasses.
+"""The mesh: parametric surfaces for head, hair, ears, neck, clothes and glasses.
 
 Units: the half height of a head is about 1. x runs to the right of the picture, y up, z towards the viewer; the
 origin lies between the ears. Every surface is a grid of vertices, rows running down and columns to the right as seen
@@ -7,14 +7,12 @@ from in front, so that outward faces have one orientation.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.synth.identity import Identity
-from emojibench.synth.motion import State
 
 Array = NDArray[np.float64]
 
@@ -23,8 +21,6 @@ JAW_DROP = 0.24
 """How far the jaw drops with the mouth wide open."""
 JAW_TOP, JAW_FULL = MOUTH_Y + 0.01, -0.66
 """Heights between which the skin goes from staying put to following the jaw."""
-PIVOT = np.array([0.0, -0.45, -0.25])
-"""Where the head turns on the neck."""
 
 # Hairline height at these azimuths (degrees from the front), per style.
 _AZIMUTHS = (0.0, 30.0, 48.0, 62.0, 78.0, 100.0, 125.0, 180.0)
@@ -390,20 +386,3 @@ def expression_basis(identity: Identity, head: Part) -> dict[str, Array]:
         basis[f"brow_inner_{name}"] = field(0.01 * s * inner, 0.11 * inner, 0.01 * inner)
         basis[f"brow_outer_{name}"] = field(zero, 0.11 * outer, zero)
     return basis
-
-
-def rotation(yaw: float, pitch: float, roll: float) -> Array:
-    """The matrix that turns by yaw, then pitch, then roll (degrees, signs as in `State`)."""
-    a, b, c = math.radians(yaw), math.radians(pitch), math.radians(roll)
-    ry = np.array([[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]])
-    rx = np.array([[1, 0, 0], [0, math.cos(b), math.sin(b)], [0, -math.sin(b), math.cos(b)]])
-    rz = np.array([[math.cos(c), math.sin(c), 0], [-math.sin(c), math.cos(c), 0], [0, 0, 1]])
-    return np.asarray(rz @ rx @ ry)
-
-
-def pose(points: Array, follow: Array, state: State) -> Array:
-    """Turn points (n, 3) with the head; `follow` (n,) is 1 on the head and 0 on the torso, which turns a little."""
-    local = points - PIVOT
-    head = local @ rotation(state.yaw, state.pitch, state.roll).T
-    body = local @ rotation(0.18 * state.yaw, 0.0, 0.1 * state.roll).T
-    return np.asarray(PIVOT + body + follow[:, None] * (head - body))

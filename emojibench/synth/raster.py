@@ -1,8 +1,8 @@
-"""A deferred software rasteriser: surfaces in, a picture out, with OpenCV and numpy alone.
+"""A deferred software rasteriser: surfaces in, a picture out.
 
 Each visible quad is filled with its own number, far ones first; the numbers left in the buffer say which quad every
 pixel sees. From a per-quad table each pixel then solves where in that quad it lies, which is where it reads the
-texture and the shading. So a frame costs one fast fill per quad and a handful of whole-picture operations.
+texture and the shading.
 
 Vertices are rounded to 1/16 pixel and shading to 1/255 before anything is drawn: differences in the last digit
 between processors cannot reach a pixel.
@@ -12,17 +12,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emojibench.synth.compiled import HALF, clip, compiled
+from emojibench.synth.fill import SHIFT, fill_quads
 from emojibench.synth.mesh import Array, Part
 
 TEXELS = 8
 """Texels from one vertex to the next."""
-_SHIFT = 4
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +116,13 @@ def normals(layout: Layout, vertices: Array) -> Array:
 
 def visible_surface(
     layout: Layout, screen: Array, depth: Array, size: int
-) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]:
-    """Which quad each pixel sees, and where on the atlas.
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Which quad each pixel sees, and how to find a pixel's place in a quad.
 
-    `screen` is (n, 2) in pixels, `depth` (n,) larger when nearer. Returns (size, size) arrays: quad number counted
-    from 1 (0 for the background), atlas column and atlas row in vertices.
+    `screen` is (n, 2) in pixels, `depth` (n,) larger when nearer. Returns quad numbers counted from 1 (0 for the
+    background), (size, size), and the table (q + 1, 10) that `place` reads, which holds quads that face us.
     """
-    fixed = np.round(screen * (1 << _SHIFT)).astype(np.int32)
+    fixed = np.round(screen * (1 << SHIFT)).astype(np.int32)
     corners = fixed[layout.quads]
     a, b = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
     # Twice the signed area; y runs down on the screen, so a quad that faces us is positive.
@@ -132,63 +130,53 @@ def visible_surface(
     shown = np.flatnonzero((area > 0) | (layout.two_sided & (area != 0)))
     far = np.round(depth[layout.quads[shown]].mean(axis=1) + layout.bias[shown], 6)
     shown = shown[np.argsort(far, kind="stable")]
-    buffer = np.zeros((size, size), np.float32)
-    fill = cv2.fillConvexPoly
-    for polygon, number in zip(list(corners[shown]), (shown + 1.0).tolist(), strict=True):
-        fill(buffer, polygon, number, cv2.LINE_8, _SHIFT)
-    seen = buffer.astype(np.intp)
-    return seen, *_locate(layout, corners, seen)
+    seen = np.zeros((size, size), np.int32)
+    fill_quads(corners, shown, seen)
+    table = np.zeros((len(corners) + 1, 10), np.float32)
+    _solve(corners, shown, layout.origin, table)
+    return seen, table
 
 
-def _locate(
-    layout: Layout, corners: NDArray[np.int32], seen: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Solve p = centre + s e + t f + s t g for every pixel by two fixed-point steps; s and t lie in +-1/2."""
-    p = corners.astype(np.float64) / (1 << _SHIFT)
-    p00, p10, p11, p01 = p[:, 0], p[:, 1], p[:, 2], p[:, 3]
-    e, f = (p10 + p11 - p00 - p01) / 2.0, (p01 + p11 - p00 - p10) / 2.0
-    g, centre = p00 - p10 - p01 + p11, p.mean(axis=1)
-    det = e[:, 0] * f[:, 1] - e[:, 1] * f[:, 0]
-    inverse = np.where(np.abs(det) > 1e-3, 1.0 / np.where(np.abs(det) > 1e-3, det, 1.0), 0.0)
+@compiled
+def _solve(
+    corners: NDArray[np.int32],
+    shown: NDArray[np.intp],
+    origin: NDArray[np.float32],
+    table: NDArray[np.float32],
+) -> None:
+    """Write what `place` needs: a quad's points are p = centre + s e + t f + s t g; s and t are wanted from p."""
+    unit = 1.0 / (1 << SHIFT)
+    for quad in shown:
+        x00, x10, x11, x01 = corners[quad, :, 0] * unit
+        y00, y10, y11, y01 = corners[quad, :, 1] * unit
+        ex, ey = (x10 + x11 - x00 - x01) / 2.0, (y10 + y11 - y00 - y01) / 2.0
+        fx, fy = (x01 + x11 - x00 - x10) / 2.0, (y01 + y11 - y00 - y10) / 2.0
+        gx, gy = x00 - x10 - x01 + x11, y00 - y10 - y01 + y11
+        cx, cy = (x00 + x10 + x11 + x01) / 4.0, (y00 + y10 + y11 + y01) / 4.0
+        det = ex * fy - ey * fx
+        inverse = 1.0 / det if abs(det) > 1e-3 else 0.0
+        row = table[quad + 1]
+        row[0], row[1], row[2] = fy * inverse, -fx * inverse, (fy * -cx - fx * -cy) * inverse
+        row[3] = (fy * gx - fx * gy) * inverse
+        row[4], row[5], row[6] = -ey * inverse, ex * inverse, (ex * -cy - ey * -cx) * inverse
+        row[7] = (ex * gy - ey * gx) * inverse
+        row[8], row[9] = origin[0, quad + 1], origin[1, quad + 1]
 
-    def solve(v: Array) -> tuple[Array, Array]:
-        return (f[:, 1] * v[:, 0] - f[:, 0] * v[:, 1]) * inverse, (
-            e[:, 0] * v[:, 1] - e[:, 1] * v[:, 0]
-        ) * inverse
 
-    (c0, c1), (h0, h1) = solve(-centre), solve(g)
-    table = np.zeros((8, len(p) + 1), np.float32)
-    table[:, 1:] = (
-        f[:, 1] * inverse,
-        -f[:, 0] * inverse,
-        c0,
-        h0,
-        -e[:, 1] * inverse,
-        e[:, 0] * inverse,
-        c1,
-        h1,
-    )
-    m0, m1, c, hs, n0, n1, d, ht = (_gather(row, seen) for row in table)
-    height, width = seen.shape
-    x = np.arange(width, dtype=np.float32)[None, :]
-    y = np.arange(height, dtype=np.float32)[:, None]
-    s0 = m0 * x + m1 * y + c
-    t0 = n0 * x + n1 * y + d
-    half = np.float32(0.5)
-    s, t = np.clip(s0, -half, half), np.clip(t0, -half, half)
+@compiled
+def place(row: NDArray[np.float32], x: int, y: int) -> tuple[np.float32, np.float32]:
+    """Atlas column and row, in vertices, of a pixel that sees the quad of this row of the table.
+
+    s = row[0] x + row[1] y + row[2] - row[3] s t, likewise t: two fixed-point steps; both lie in +-1/2.
+    """
+    s0 = row[0] * np.float32(x) + row[1] * np.float32(y) + row[2]
+    t0 = row[4] * np.float32(x) + row[5] * np.float32(y) + row[6]
+    s, t = clip(s0, -HALF, HALF), clip(t0, -HALF, HALF)
     for _ in range(2):
         product = s * t
-        s, t = s0 - hs * product, t0 - ht * product
-        np.clip(s, -half, half, out=s)
-        np.clip(t, -half, half, out=t)
-    return s + _gather(layout.origin[0], seen), t + _gather(layout.origin[1], seen)
-
-
-def _gather(row: NDArray[np.float32], seen: NDArray[np.intp]) -> NDArray[np.float32]:
-    out = np.empty(seen.shape, np.float32)
-    # Mode "clip" lets numpy write straight into `out`; the numbers are always in range.
-    np.take(row, seen, out=out, mode="clip")
-    return out
+        s = clip(s0 - row[3] * product, -HALF, HALF)
+        t = clip(t0 - row[7] * product, -HALF, HALF)
+    return s + row[8], t + row[9]
 
 
 def spread(layout: Layout, part: Part) -> Array:

@@ -1,4 +1,4 @@
-"""Rendering one frame: deform, turn, light, rasterise, colour."""
+"""Rendering one frame: deform, turn, rasterise, light, colour."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.synth.background import paint_background
+from emojibench.synth.compiled import Image
 from emojibench.synth.features import Features
 from emojibench.synth.identity import Identity
-from emojibench.synth.mesh import Array, build_parts, expression_basis, pose
+from emojibench.synth.mesh import Array, build_parts, expression_basis
 from emojibench.synth.motion import State
-from emojibench.synth.raster import TEXELS, Image, arrange, normals, spread, visible_surface
+from emojibench.synth.pose import pose
+from emojibench.synth.raster import arrange, normals, spread, visible_surface
+from emojibench.synth.shade import colour_pixels
 from emojibench.synth.texture import paint
 
 _SUPERSAMPLE = 1.5
@@ -82,20 +85,13 @@ class _Model:
         points[: self._basis.shape[1]] += np.tensordot(strengths, self._basis, axes=1)
         points = pose(points, self._follow, state)
         screen = self._project(points, state, size)
-        seen, columns, rows = visible_surface(self._layout, screen, points[:, 2], size)
+        seen, table = visible_surface(self._layout, screen, points[:, 2], size)
         texture = self._texture.copy()
         self._features.paint(texture, state)
-        step = np.float32(TEXELS)
-        colour = cv2.remap(texture, columns * step, rows * step, cv2.INTER_LINEAR)
-        light = cv2.remap(self._lit(points), columns, rows, cv2.INTER_LINEAR)
-        diffuse, shine = cv2.split(light)
-        colour = cv2.multiply(colour, cv2.applyColorMap(diffuse, self._tones), scale=1 / 128)
-        colour = cv2.add(colour, cv2.merge([shine] * 3))
+        picture = self._background.copy()
+        colour_pixels(seen, table, texture, self._lit(points), self._tones, picture)
         if self._identity.domain == "cartoon":
-            colour = _outlined(
-                np.asarray(colour, dtype=np.uint8), np.asarray(self._layout.labels[seen], dtype=np.uint8)
-            )
-        picture = cv2.copyTo(colour, (seen > 0).astype(np.uint8), self._background.copy())
+            picture = _outlined(picture, np.asarray(self._layout.labels[seen], dtype=np.uint8))
         # At this ratio bilinear sampling touches every pixel, much as an area average does, and it is bit-exact.
         return np.asarray(
             cv2.resize(picture, (self._size, self._size), interpolation=cv2.INTER_LINEAR_EXACT),
@@ -126,15 +122,16 @@ class _Model:
         return out
 
 
-def _outlined(colour: Image, labels: NDArray[np.uint8]) -> Image:
-    """Dark lines where one part ends against another or the background; changes `colour`."""
+def _outlined(picture: Image, labels: NDArray[np.uint8]) -> Image:
+    """Dark lines on parts (`labels` above 0) where they end against another one or the background."""
     kernel = np.ones((3, 3), np.uint8)
     line = cv2.dilate(cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, kernel), kernel)
-    return np.asarray(cv2.copyTo(cv2.LUT(colour, _INK), line, colour), dtype=np.uint8)
+    line[labels == 0] = 0
+    return np.asarray(cv2.copyTo(cv2.LUT(picture, _INK), line, picture), dtype=np.uint8)
 
 
 def _tones(identity: Identity) -> NDArray[np.uint8]:
-    """Light to colour multiplier, uint8 (256, 1, 3); 128 leaves the paint as it is."""
+    """Light to colour multiplier, uint8 (256, 3); 128 leaves the paint as it is."""
     s = np.linspace(0.0, 1.0, 256)
     warm = 0.05 * identity.warmth
     if identity.domain == "cartoon":
@@ -146,4 +143,4 @@ def _tones(identity: Identity) -> NDArray[np.uint8]:
         level = np.clip(0.20 + 1.08 * s**contrast, 0.0, 1.6)
         shadow = (1.0 - s)[:, None] * np.array([0.04 + warm, 0.0, -0.02 - warm])
         tint = level[:, None] * np.array([1.0 + warm, 1.0, 1.0 - warm]) + 0.6 * shadow * level[:, None]
-    return np.asarray(np.round(np.clip(tint, 0, 1.99) * 128).astype(np.uint8)[:, None])
+    return np.asarray(np.round(np.clip(tint, 0, 1.99) * 128).astype(np.uint8))

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from emojibench.errors import UserError
 from emojibench.synth.identity import DOMAINS, Identity, sample_identity
-from emojibench.synth.mesh import EYE_Y, pose
+from emojibench.synth.mesh import EYE_Y
 from emojibench.synth.motion import NEUTRAL, Motion, State, sample_motion
+from emojibench.synth.pose import pose
 from emojibench.synth.render import UNIT, render
 
 FRAMES = 64

@@ -9,9 +9,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from emojibench.synth.compiled import Image
 from emojibench.synth.identity import RGB, Identity
 from emojibench.synth.mesh import EYE_X, EYE_Y, MOUTH_Y, Array, Part, bump, hairline, smoothstep
-from emojibench.synth.raster import TEXELS, Image, Layout, spread, texel_window
+from emojibench.synth.raster import TEXELS, Layout, spread, texel_window
 
 WHITE = np.array([255.0, 255.0, 255.0])
 

@@ -114,6 +114,10 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     ]  # phase 1 was not trained again
     assert "Published: Table 4" in printed.out
     assert "1 + 1 + 1 steps" in printed.out
+    assert (
+        "Trained rows start from random weights, with the encoder and decoder of the main ones."
+        in printed.out
+    )
     assert "With the cache and its landmark mask" in printed.out
 
     figures = json.loads(Path("pages/table4.json").read_text())

@@ -23,8 +23,10 @@ def rows(make_run: MakeRun) -> list[AblationRow]:
     }
     effort = {"frames": (1200, 22.5), "clips": (400, 7.5)}
     return [
-        AblationRow("full", "Full method", "full", runs["full"], effort=effort),
-        AblationRow("plain", "Plain 2-D landmarks", "full", runs["plain"], effort=effort),
+        AblationRow("full", "Full method", "full", runs["full"], effort=effort, start="random weights"),
+        AblationRow(
+            "plain", "Plain 2-D landmarks", "full", runs["plain"], effort=effort, start="random weights"
+        ),
         AblationRow("taylor", "Cache", "full", None, "not an option yet"),
     ]
 
@@ -38,6 +40,7 @@ def test_page_shows_means_differences_and_what_is_missing(make_run: MakeRun, tmp
     assert "** n = 3" in page
     assert "50.0" in page  # mean of 40, 49, 61
     assert "- [1] not an option yet" in page
+    assert page.count("Trained rows start from random weights.") == 1
     assert "/home/somebody" not in page
     assert "15.92" in page.partition("## Published")[2]
     assert "latency" not in page

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emojibench.synth import render as module
-from emojibench.synth.features import lid_gap, lip_gap
+from emojibench.synth.eyes import lid_gap
 from emojibench.synth.identity import (
     BACKGROUNDS,
     BEARDS,
@@ -24,6 +24,7 @@ from emojibench.synth.identity import (
     sample_identity,
 )
 from emojibench.synth.motion import NEUTRAL
+from emojibench.synth.mouth import lip_gap
 from emojibench.synth.render import render
 from emojibench.synth.sequences import sequences
 
