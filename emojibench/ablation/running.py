@@ -184,7 +184,7 @@ def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) ->
 def start(folder: Path) -> str | None:
     """What a row's training started from, in words; None before it was trained."""
     file = folder / "settings.json"
-    return _STARTS[json.loads(file.read_text())["start"]] if file.is_file() else None
+    return _STARTS.get(json.loads(file.read_text()).get("start")) if file.is_file() else None
 
 
 def effort(folder: Path) -> dict[str, tuple[int, float]]:

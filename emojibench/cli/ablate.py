@@ -90,7 +90,6 @@ def ablate(
 
     from emojibench.ablation import matrix as matrices
     from emojibench.ablation import running
-    from emojibench.ablation.running import STARTS
     from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.matrix import Measuring
     from emojibench.training import synthetic
@@ -101,8 +100,8 @@ def ablate(
     chosen = [row for row in matrices.choose(known, listed(rows)) if not row.missing]
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
-    if start not in STARTS:
-        raise UserError(f"--start: expected {' or '.join(STARTS)}, got {start!r}")
+    if start not in running.STARTS:
+        raise UserError(f"--start: expected {' or '.join(running.STARTS)}, got {start!r}")
     # The usual warm-up would be most of a small budget.
     recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, warm_up=20, bf16=bf16, device=device)
     encoder, phase1, phase2, decoder = recipe.shares
