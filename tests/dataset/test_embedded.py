@@ -91,7 +91,7 @@ def test_identity_of_a_dataset(cache, monkeypatch):
 
 def test_frames_of_another_renderer_are_never_found(cache, monkeypatch):
     one = load_dataset("mini", size=SIZE)
-    monkeypatch.setattr(embedded, "_sources", lambda: "edited")
+    monkeypatch.setattr(embedded, "PIXELS", "changed")
     other = load_dataset("mini", size=SIZE)
     assert other.digest != one.digest
     assert other.files.root != one.files.root
