@@ -168,7 +168,9 @@ def progressive(
 
 
 def spans(frames: int, length: int, overlap: int) -> list[range]:
-    """Windows of `length` frames that share `overlap`; the last one is moved back to end with the clip.
+    """Windows of `length` frames that share `overlap`, up to the end of the clip.
+
+    What is left there is a shorter window if none overlap; else the last window is full and moved back.
 
     Raises:
         ValueError: no frames, or an overlap that leaves no step.
@@ -177,6 +179,8 @@ def spans(frames: int, length: int, overlap: int) -> list[range]:
         raise ValueError(f"expected frames >= 1 and 0 <= overlap < length, got {frames}, {overlap}, {length}")
     if frames <= length:
         return [range(frames)]
+    if not overlap:
+        return [range(start, min(start + length, frames)) for start in range(0, frames, length)]
     starts = [*range(0, frames - length, length - overlap), frames - length]
     return [range(start, start + length) for start in starts]
 

@@ -18,13 +18,22 @@ from reference_model.sampler import (
 from reference_model.schedule import ddim
 
 
-@given(st.integers(1, 300), st.integers(1, 32), st.data())
-def test_windows_cover_every_frame_and_are_all_full(frames: int, length: int, data: st.DataObject) -> None:
-    overlap = data.draw(st.integers(0, length - 1))
+@given(st.integers(1, 300), st.integers(2, 32), st.data())
+def test_windows_cover_every_frame_and_are_full_where_they_overlap(
+    frames: int, length: int, data: st.DataObject
+) -> None:
+    overlap = data.draw(st.integers(1, length - 1))
     found = spans(frames, length, overlap)
     assert {f for span in found for f in span} == set(range(frames))
     assert all(len(span) == min(length, frames) for span in found)
     assert all(a.start < b.start and b.start <= a.stop - overlap for a, b in pairwise(found))
+
+
+@given(st.integers(1, 300), st.integers(1, 32))
+def test_windows_side_by_side_hold_every_frame_once(frames: int, length: int) -> None:
+    found = spans(frames, length, 0)
+    assert [f for span in found for f in span] == list(range(frames))
+    assert all(len(span) == length for span in found[:-1])
 
 
 def test_a_benchmark_clip_takes_five_windows() -> None:
