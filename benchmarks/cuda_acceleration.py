@@ -235,6 +235,10 @@ def parsed() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.frames, options.repeats) < 1 or not 1 <= options.window <= 32:
         parser.error("expected --frames and --repeats from 1 on and --window from 1 to 32")
+    if options.frames > options.window and options.frames % options.window:
+        parser.error(
+            f"argument --frames: expected a multiple of --window {options.window}, got {options.frames}"
+        )
     if any(size < 128 or size % 64 for size in options.sizes):  # norms over one cell would blow rounding up
         parser.error(f"argument --sizes: expected multiples of 64 from 128 on, got {options.sizes}")
     if not options.small and not torch.cuda.is_available():

@@ -34,7 +34,7 @@ _LEGEND = (
     "frame. MSE (pixels on [0, 1]) and LPIPS (SqueezeNet): between the decoded frames. Means come with their 95 % "
     "interval (bootstrap over portraits), tails are means of the worst 5 % of frames. A solver with another number of "
     "steps aims at another trajectory than 30 steps of DDIM, which its error holds against it; the column with more "
-    "steps tells how far everything is from that. Seconds are of the machine below, one clip at a time."
+    "steps tells how far everything is from that. Seconds are of the machine below, {together}."
 )
 
 
@@ -173,7 +173,7 @@ def _page(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], missing
         f"{spec.split.capitalize()} reenactment on `{spec.dataset}` version {spec.dataset_version}, n = "
         f"{len(spec.clips)} clips of {spec.protocol.frames} frames at {spec.protocol.size}x{spec.protocol.size}, "
         f"protocol `{spec.protocol.id}`; FLOPs, memory and latents of {traced} of them.",
-        _LEGEND,
+        _LEGEND.format(together=_together(rows)),
     ]
     for group, title in _GROUPS.items():
         members = [row for row in rows if group in row.groups]
@@ -196,6 +196,14 @@ def _page(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], missing
         published_table(load_table(5)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _together(rows: Sequence[AccelerationRow]) -> str:
+    """How many clips were animated at the same time."""
+    jobs = sorted({row.run.provenance["platform"]["jobs"] for row in rows if row.run is not None})
+    if jobs == [1]:
+        return "one clip at a time"
+    return f"{' or '.join(map(str, jobs))} clips side by side"
 
 
 def _cost_table(

@@ -56,6 +56,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         options: Mapping[str, str] | None = None,
         failed: Mapping[str, str] | None = None,
         finished: bool = True,
+        jobs: int = 1,
     ) -> Path:
         path = (root or tmp_path / "runs") / name
         path.mkdir(parents=True)
@@ -71,6 +72,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             "command": "emojibench run --out /home/somebody/runs",
             "code": {"commit": "0123456789abcdef", "dirty": False},
             "device": "cpu: test",
+            "platform": {"jobs": jobs},
             "earlier": [],
         }
         (path / "provenance.json").write_text(json.dumps(provenance))

@@ -97,6 +97,7 @@ def test_the_page_says_what_is_missing_and_what_leaves_the_interval(
     assert "| Cached | 0            | L1      |" in inside
     assert "| More   | 1            | none    |" in inside
     assert "n = 4 clips" in page
+    assert "Seconds are of the machine below, one clip at a time." in page
     data = {row["name"]: row for row in json.loads((tmp_path / "new" / "page.json").read_text())["rows"]}
     assert data["cached"]["lpips"]["mean"] == pytest.approx(0.045)
     assert data["absent"] == {
@@ -105,6 +106,12 @@ def test_the_page_says_what_is_missing_and_what_leaves_the_interval(
         "groups": ["table3"],
         "missing": "not run yet",
     }
+
+
+def test_the_page_says_how_many_clips_shared_the_machine(make_run: MakeRun, tmp_path: Path) -> None:
+    run = load_run(make_run("base", {"l1": dict.fromkeys(CLIPS, 0.1)}, jobs=2))
+    page = write_acceleration([AccelerationRow("base", "Base", ("table3",), run)], tmp_path / "page.md")
+    assert "Seconds are of the machine below, 2 clips side by side." in page
 
 
 def test_figures_are_drawn_with_their_data(rows: list[AccelerationRow], tmp_path: Path) -> None:
