@@ -44,6 +44,7 @@ def animate(
     steps: int | None = None,
     guidance: float | None = None,
     cache: str | None = None,
+    sampler: str = "progressive",
     seed: int = 0,
     detector: str = "auto",
     watermark: bool = True,
@@ -64,6 +65,7 @@ def animate(
         steps: DDIM steps; None: the preset's.
         guidance: scale of classifier-free guidance; None: the preset's.
         cache: a choice of `reference_model.acceleration_presets`, or None.
+        sampler: how clips longer than a window are made, one of `reference_model.long_clips.SAMPLERS`.
         seed: of the noise.
         detector: name or id of the landmark detector.
         watermark: whether each frame says that it is generated.
@@ -73,11 +75,13 @@ def animate(
         UnavailableError: the detector's file cannot be had.
     """
     from reference_model.acceleration_presets import preset
+    from reference_model.long_clips import check_sampler
 
     steps = pipeline.preset.steps if steps is None else steps
     try:
         pipeline.check(steps, pipeline.preset.guidance if guidance is None else guidance)
         accelerator = preset(cache, steps)
+        check_sampler(sampler)
     except ValueError as error:
         raise UserError(f"animate: {error}") from error
     reader = shared_detector(detector_id(detector))
@@ -103,6 +107,7 @@ def animate(
                 portrait_landmarks=head.face.landmarks,
                 steps=steps,
                 guidance=guidance,
+                sampler=sampler,
                 seed=seed,
                 accelerator=accelerator,
                 progress=progress,

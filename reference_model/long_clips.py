@@ -30,3 +30,9 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "concatenate": concatenate,
 }
 """Name to a function (condition, noise, scheduler, *, length, progress) of the shapes of `sampler.progressive`."""
+
+
+def check_sampler(name: str) -> None:
+    """Raise ValueError unless there is such a sampler."""
+    if name not in SAMPLERS:
+        raise ValueError(f"sampler: expected one of {', '.join(SAMPLERS)}, got {name!r}")

@@ -17,7 +17,7 @@ from torch import Tensor
 from reference_model import checkpoint, landmarks, precision, presets
 from reference_model.acceleration import Accelerator, ClipInfo
 from reference_model.checkpoint import Model
-from reference_model.long_clips import SAMPLERS
+from reference_model.long_clips import SAMPLERS, check_sampler
 from reference_model.sampler import Guided, Predict
 from reference_model.schedule import clip_noise
 from reference_model.warp import Warp
@@ -106,13 +106,14 @@ class Pipeline:
             progress: called as progress(done, total).
 
         Raises:
-            ValueError: wrong shapes or types, no frame with a face, steps or guidance out of range.
+            ValueError: wrong shapes or types, no frame with a face, steps or guidance out of range, no such sampler.
             MemoryError: the GPU's memory is not enough.
         """
         accelerator = accelerator or Accelerator()
         steps = self.preset.steps if steps is None else steps
         guidance = self.preset.guidance if guidance is None else guidance
         self.check(steps, guidance)
+        check_sampler(sampler)
         check_portrait(portrait)
         if portrait_landmarks is not None and portrait_landmarks.shape != (478, 3):
             raise ValueError(f"portrait_landmarks: expected (478, 3), got {portrait_landmarks.shape}")

@@ -33,6 +33,12 @@ def animate(
             "[balanced; none with other steps than its 30]"
         ),
     ] = None,
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="How clips longer than a window are made: progressive (the paper's), overlap or concatenate."
+        ),
+    ] = "progressive",
     seed: Annotated[int, typer.Option(help="Same seed, same video.", min=0)] = 0,
     portrait_landmarks: Annotated[
         Path | None,
@@ -84,6 +90,7 @@ def animate(
         steps=steps,
         guidance=guidance,
         cache=cache,
+        sampler=sampler,
         seed=seed,
         detector=detector,
         watermark=not no_watermark,

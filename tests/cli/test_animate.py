@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 from tiny_model import SHARED, TINY
 
 from emojibench.cli import main
-from emojibench.dataset.landmarks import write_driving
+from emojibench.dataset.landmarks import read_driving, write_driving
 from emojibench.faces import open_detector
 from emojibench.media import read_video, video_info, write_image, write_lossless
 from emojibench.synth.render import render
@@ -135,6 +135,24 @@ def test_seed_steps_and_watermark_do_what_they_say(animate: Animate) -> None:
     assert not changed[: SIDE // 2].any()
 
 
+@pytest.mark.parametrize(("sampler", "windows"), [("progressive", 4), ("overlap", 3), ("concatenate", 2)])
+def test_samplers_split_long_clips_their_own_way(
+    animate: Animate,
+    model: Model,
+    files: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    sampler: str,
+    windows: int,
+) -> None:
+    sequence = read_driving(files / "driving.npz")
+    longer = np.resize(sequence.landmarks, (2 * model.preset.window, *sequence.landmarks.shape[1:]))
+    write_driving(tmp_path / "longer.npz", replace(sequence, landmarks=longer))
+    assert animate(driving=tmp_path / "longer.npz", sampler=sampler, steps=2) == 0
+    assert f"{2 * windows}/{2 * windows}" in capfd.readouterr().err
+    assert video_info("out.mp4").frames == len(longer)
+
+
 def _odd(picture: Image.Image) -> Image.Image:
     return picture.crop((3, 2, 256, 255)).resize((203, 211))
 
@@ -193,6 +211,10 @@ def test_landmarks_by_hand_replace_the_detector(animate: Animate, files: Path, t
         ({"guidance": 0.5}, "animate: guidance: expected 1 (off) to 50, got 0.5"),
         ({"cache": "lossy"}, "animate: cache: expected one of none, lossless, balanced, fast, got 'lossy'"),
         ({"cache": "fast", "steps": 3}, "animate: cache: fast is made for 30 steps, got 3"),
+        (
+            {"sampler": "overlapp"},
+            "animate: sampler: expected one of progressive, overlap, concatenate, got 'overlapp'",
+        ),
         ({"dtype": "fp8"}, "animate: dtype: expected one of fp32, bf16, fp16, got 'fp8'"),
         ({"device": "tpu"}, "animate: device: expected one of auto, cpu, cuda, got 'tpu'"),
         ({"detector": "bundeld"}, "unknown detector 'bundeld'. Did you mean 'bundled'?"),
