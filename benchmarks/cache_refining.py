@@ -1,5 +1,6 @@
 """Closed-loop refinement for `search_cache.py`: small changes of a recipe that are kept where they measure better."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +10,8 @@ from reference_model.acceleration import Recipe
 from reference_model.forecast import Forecast, GuidanceShare
 from reference_model.taylor_cache import explicit
 
-Measure = Callable[[Recipe], float]
-"""Error of a recipe on some clips."""
+Measure = Callable[[Recipe, float], float]
+"""Error of a recipe on some clips, or infinity as soon as it is clearly beyond the least error so far."""
 
 
 def refine(
@@ -27,7 +28,7 @@ def refine(
         measure: what to make less.
         minutes: wall-clock budget.
     """
-    best, least, end = start, measure(start), time.monotonic() + 60 * minutes
+    best, least, end = start, measure(start, math.inf), time.monotonic() + 60 * minutes
     shuffle, tried = random.Random(0), {start.label}
     while True:
         fresh = [recipe for recipe in neighbours(best, guided, residuals) if recipe.label not in tried]
@@ -36,7 +37,7 @@ def refine(
             if time.monotonic() > end:
                 return best
             tried.add(recipe.label)
-            if (error := measure(recipe)) < least:
+            if (error := measure(recipe, least)) < least:
                 best, least = recipe, error
                 break
         else:
@@ -51,6 +52,9 @@ def neighbours(recipe: Recipe, guided: int, residuals: list[float | None]) -> It
         yield _changed(recipe, replace(forecast, residual=residual))
     for order, predictor in ((0, "eq4"), (1, "eq4"), (2, "eq4"), (2, "newton"), (3, "eq4"), (3, "newton")):
         yield _changed(recipe, replace(forecast, order=order, predictor=predictor))
+    if recipe.guidance is not None:
+        for order in (0, 1, 2):
+            yield replace(recipe, guidance=replace(recipe.guidance, order=order))
     full = forecast.schedule.full
     shared = full_guided(recipe, guided)
     for moved in full[1:]:

@@ -37,6 +37,10 @@ class Scene:
     """(L, 3, H, W) in [0, 1]."""
     noise: Tensor
     """(1, C, L, h, w)."""
+    moved: Tensor
+    """(L, 3, H, W) in [-1, 1]: the portrait moved to each frame, for the decoder."""
+    still: Tensor
+    """(1, 3, H, W) in [-1, 1]: the portrait."""
     outside: int
     """FLOPs of everything but denoising: condition and decoding of the window."""
 
@@ -72,13 +76,14 @@ class Recorder(Accelerator):
         return over(rows, guided)
 
 
-def scenes(pipeline: Pipeline, count: int, frames: int, folder: Path) -> Iterator[Scene]:
-    """The first frames of training sequences, less those without a face in each; kept in `folder` once made."""
+def scenes(pipeline: Pipeline, count: int, frames: int, folder: Path, *, first: int = 0) -> Iterator[Scene]:
+    """Frames `first`, ... of training sequences, less those without a face in each; kept in `folder` once made."""
     folder.mkdir(parents=True, exist_ok=True)
     for sequence in training_sequences(count):
-        file = folder / f"{pipeline.digest}-{sequence.sequence_id}-{frames}.pt"
+        name = f"{sequence.sequence_id}-{first}" if first else sequence.sequence_id
+        file = folder / f"{pipeline.digest}-{name}-{frames}.pt"
         if not file.exists():
-            states = [portrait_state(sequence), *(sequence.motion.at(k) for k in range(frames))]
+            states = [portrait_state(sequence), *(sequence.motion.at(first + k) for k in range(frames))]
             pictures = [render(sequence.identity, state, pipeline.preset.resolution) for state in states]
             with open_detector() as detector:
                 found = [detector.detect(picture) for picture in pictures]
@@ -88,7 +93,7 @@ def scenes(pipeline: Pipeline, count: int, frames: int, folder: Path) -> Iterato
                     f"{sequence.sequence_id}: left out, {len(pictures) - len(points)} frames without a face"
                 )
                 continue
-            torch.save(_scene(pipeline, sequence.sequence_id, pictures[0], points), file)
+            torch.save(_scene(pipeline, name, pictures[0], points), file)
         yield torch.load(file, weights_only=False)
 
 
@@ -107,7 +112,15 @@ def _scene(pipeline: Pipeline, name: str, portrait: np.ndarray, points: np.ndarr
         model.autoencoder.decode(latents, moved, subject.still.expand_as(moved), maps)
     shape = (1, *latents.transpose(0, 1).shape)
     noise = preset.temperature * clip_noise(shape, preset.shared_noise, torch.Generator().manual_seed(0))
-    return Scene(name, known, places, maps, noise, counter.total)
+    return Scene(name, known, places, maps, noise, moved, subject.still, counter.total)
+
+
+def decoded(pipeline: Pipeline, scene: Scene, latents: Tensor) -> Tensor:
+    """(1, C, L, h, w) latents of a scene to its frames (L, 3, H, W) in [0, 1]."""
+    with torch.inference_mode():
+        still = scene.still.expand_as(scene.moved)
+        frames = pipeline.model.autoencoder.decode(latents[0].transpose(0, 1), scene.moved, still, scene.maps)
+    return (frames.clamp(-1, 1) + 1) / 2
 
 
 def sample(pipeline: Pipeline, scene: Scene, accelerator: Accelerator, steps: int) -> Result:
