@@ -44,6 +44,17 @@ def refine(
             return best
 
 
+def grown(recipe: Recipe, rows: int, guided: int) -> Recipe:
+    """The recipe with further full steps of one row in its widest gaps, up to a number of rows."""
+    assert isinstance(recipe.cache, Forecast)
+    shared = full_guided(recipe, guided)
+    full = [*recipe.cache.schedule.full, recipe.steps]
+    while len(full) - 1 + len(shared) < rows:
+        k = max(range(len(full) - 1), key=lambda k: full[k + 1] - full[k])
+        full.insert(k + 1, (full[k] + full[k + 1]) // 2)
+    return _scheduled(recipe, set(full[:-1]), set(shared))
+
+
 def neighbours(recipe: Recipe, guided: int, residuals: list[float | None]) -> Iterator[Recipe]:
     """Recipes with as many rows and one setting changed."""
     forecast = recipe.cache

@@ -13,9 +13,10 @@ FLOPs are counted while it runs (`metrics.flops`). Clips are training sequences,
    Then the steps that run the unconditional row are chosen among the full ones.
 2. Closed loop, for real: the best of each budget, the paper's setting, its rivals and other solvers are run; the latter
    also with guidance extrapolated between some of their guided steps.
-3. Closed loop, refined: from the best of some budgets, the present presets among them, one setting or step is changed
-   at a time, and kept if the error on short windows of further clips is less; --refine minutes for each budget. Short
-   windows are the last frames of whole ones, which have moved furthest from the portrait. The results are run as in 2.
+3. Closed loop, refined: from the best of some budgets, the present presets and what came out for smaller budgets among
+   them, one setting or step is changed at a time, and kept if the error on short windows of further clips is less;
+   --refine minutes for each budget. Short windows are the last frames of whole ones, which have moved furthest from the
+   portrait. The results are run as in 2.
 4. `lossless`: least error at the FLOPs of the paper's setting. `balanced` and `fast`: least error at 4 and 5 times
    fewer FLOPs than uncached; whether that is at or below the error of the paper's setting is printed.
 
@@ -34,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from cache_planning import Planner
-from cache_refining import refine
+from cache_refining import grown, refine
 from cache_scenes import Scene, decoded, sample, scenes, uncached
 
 from reference_model.acceleration import Composed, Recipe
@@ -47,8 +48,8 @@ from reference_model.taylor_cache import TaylorCacheConfig, explicit, uniform
 STEPS = 30
 BUDGETS = (20, 16, 13, 11, 10, 9, 8, 7, 6, 5)
 """Rows computed in full; the uncached way takes 45."""
-REFINED = (16, 11, 8)
-"""Budgets that are refined, for one preset each."""
+REFINED = (8, 11, 16)
+"""Budgets that are refined, for one preset each, `fast` first."""
 SOLVERS: tuple[Solver, ...] = ("dpm++", "unipc")
 SHARES = ((14, 2), (13, 3), (12, 4), (9, 2), (8, 3), (6, 2))
 """Steps, and how many of them run the unconditional row: as many rows as `REFINED`."""
@@ -124,7 +125,7 @@ def shipped() -> Recipes:
     """The presets as they are, for a search to start from as well."""
     return {
         f"shipped {name}, {budget} rows": recipe
-        for (name, recipe), budget in zip(PRESETS.items(), REFINED, strict=True)
+        for (name, recipe), budget in zip(reversed(PRESETS.items()), REFINED, strict=True)
     }
 
 
@@ -162,6 +163,7 @@ def refined(
     made: Recipes = {}
     for budget in REFINED:
         starts = [recipe for name, recipe in plans.items() if f"{budget} rows" in name]
+        starts += [grown(recipe, budget, guided) for recipe in made.values()]
         forecasts = [recipe for recipe in starts if isinstance(recipe.cache, Forecast)]
         best = min(forecasts, key=lambda recipe: error(recipe, math.inf))
         made[f"refined, {budget} rows"] = refine(best, guided, residuals, error, minutes)
