@@ -86,9 +86,7 @@ class Modes:
 
 def shortened(recipe: Recipe, interval: int) -> Recipe:
     """The same means in few steps, of which every `interval`-th is full; all rows at each step if that is 1."""
-    if recipe.cache is None:
-        return Recipe(CHECKED_STEPS, recipe.solver)
-    cache = replace(recipe.cache, schedule=uniform(CHECKED_STEPS, interval))
+    cache = recipe.cache and replace(recipe.cache, schedule=uniform(CHECKED_STEPS, interval))
     share = recipe.guidance and (GuidanceShare((0,)) if interval > 1 else None)
     return Recipe(CHECKED_STEPS, recipe.solver, cache, share)
 

@@ -165,9 +165,11 @@ class Recipe:
 class Composed(Accelerator):
     """Solver, cache and shared guidance of a recipe together."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, steps: int | None = None) -> None:
+        """Take a recipe, and the number of steps that it stands for; None: its own."""
         self.recipe = recipe
         self.label = recipe.label
+        self._stands_for = recipe.steps if steps is None else steps
         inner = recipe.cache
         self._features = TaylorCached(inner) if isinstance(inner, TaylorCacheConfig) else None
         # Weakly: a window that is done must not keep its condition, or a long clip would fill the memory.
@@ -177,10 +179,10 @@ class Composed(Accelerator):
         """See `Accelerator`.
 
         Raises:
-            ValueError: another number of steps than the recipe's.
+            ValueError: another number of steps than the recipe stands for.
         """
-        _check_steps(self.recipe.steps, steps)
-        return solver(self.recipe.solver, steps)
+        _check_steps(self._stands_for, steps)
+        return solver(self.recipe.solver, self.recipe.steps)
 
     @contextmanager
     def attached(self, denoiser: nn.Module, clip: ClipInfo) -> Iterator[None]:

@@ -8,24 +8,24 @@ from reference_model.forecast import Forecast, GuidanceShare
 from reference_model.taylor_cache import explicit
 
 STEPS = 30
-"""T of all presets."""
-
+"""T of the uncached sampling that all presets stand for."""
 
 PRESETS: Mapping[str, Recipe] = MappingProxyType(
     {
         "lossless": Recipe(
             STEPS,
-            cache=Forecast(explicit(STEPS, (0, 5, 9, 12, 15, 18, 21, 24, 26, 27, 28, 29)), 2, "eq4", 0.1),
+            cache=Forecast(explicit(STEPS, (0, 5, 8, 12, 15, 17, 21, 23, 25, 27, 28, 29)), 2, "newton", 0.0),
+            guidance=GuidanceShare((0, 5, 8, 12), 1, 0.0),
         ),
         "balanced": Recipe(
             STEPS,
-            cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 17, 21, 25, 29)), 2, "newton", 0.0),
-            guidance=GuidanceShare((0, 8), 1, 0.0),
+            cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 18, 20, 25, 29)), 2, "newton", 0.0),
+            guidance=GuidanceShare((0, 8), 0, 0.0),
         ),
         "fast": Recipe(
             STEPS,
-            cache=Forecast(explicit(STEPS, (0, 9, 14, 17, 24, 29)), 1, "eq4", None),
-            guidance=GuidanceShare((0, 9), 1, None),
+            cache=Forecast(explicit(STEPS, (0, 7, 12, 20, 25, 29)), 3, "newton", 0.0),
+            guidance=GuidanceShare((0, 7), 0, 0.0),
         ),
     }
 )
@@ -47,11 +47,11 @@ def preset(name: str | None, steps: int) -> Accelerator:
         ValueError: an unknown name, or one that is made for another number of steps.
     """
     if name is None:
-        name = DEFAULT if PRESETS[DEFAULT].steps == steps else "none"
+        name = DEFAULT if steps == STEPS else "none"
     if name not in CHOICES:
         raise ValueError(f"cache: expected one of {', '.join(CHOICES)}, got {name!r}")
     if name == "none":
         return Accelerator()
-    if PRESETS[name].steps != steps:
-        raise ValueError(f"cache: {name} is made for {PRESETS[name].steps} steps, got {steps}; expected none")
-    return Composed(PRESETS[name])
+    if steps != STEPS:
+        raise ValueError(f"cache: {name} is made for {STEPS} steps, got {steps}; expected none")
+    return Composed(PRESETS[name], STEPS)

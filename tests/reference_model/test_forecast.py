@@ -160,12 +160,22 @@ def test_a_recipe_computes_what_it_says(
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_cost_what_their_schedules_say(animator: Animator, tiny: Preset, name: str) -> None:
     recipe = PRESETS[name]
-    full = recipe.cache.schedule.full
-    guided = recipe.guidance.steps if recipe.guidance else [step for step in full if step < 15]
-    _, whole = sample(animator, tiny, Recipe(recipe.steps))
+    full = recipe.cache.schedule.full if recipe.cache else range(recipe.steps)
+    guided = recipe.guidance.steps if recipe.guidance else [step for step in full if 2 * step < recipe.steps]
+    _, whole = sample(animator, tiny, Recipe(30))
     _, rows = sample(animator, tiny, recipe)
     # The sampler guides the first half of the steps: 45 rows, of which the preset computes these.
     assert rows * 45 == whole * (len(full) + len(guided))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_stand_for_thirty_steps_however_many_they_take(name: str) -> None:
+    accelerator = preset(name, 30)
+    assert len(accelerator.scheduler(30).timesteps) == PRESETS[name].steps
+    with pytest.raises(ValueError, match="steps: this accelerator is made for 30, got 12"):
+        accelerator.scheduler(12)
+    with pytest.raises(ValueError, match=f"cache: {name} is made for 30 steps, got 12; expected none"):
+        preset(name, 12)
 
 
 def test_unknown_presets_are_refused() -> None:
