@@ -12,11 +12,7 @@ STEPS = 30
 
 PRESETS: Mapping[str, Recipe] = MappingProxyType(
     {
-        "lossless": Recipe(
-            STEPS,
-            cache=Forecast(explicit(STEPS, (0, 5, 8, 12, 15, 17, 21, 23, 25, 27, 28, 29)), 2, "newton", 0.0),
-            guidance=GuidanceShare((0, 5, 8, 12), 1, 0.0),
-        ),
+        "lossless": Recipe(12, "dpm++", guidance=GuidanceShare((0, 2, 3, 4), 1, 0.0)),
         "balanced": Recipe(
             STEPS,
             cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 18, 20, 25, 29)), 2, "newton", 0.0),
