@@ -209,7 +209,7 @@ def _together(rows: Sequence[AccelerationRow]) -> str:
 def _cost_table(
     rows: Sequence[AccelerationRow], known: Mapping[str, Figures], notes: Footnotes, missing: str
 ) -> str:
-    untraced = "this row was not traced"
+    untraced, apart = "this row was not traced", "no clip has frames in both rows"
     columns: list[tuple[str, Callable[[Figures], str | None], str]] = [
         ("GFLOP", lambda f: _text(f.flops, "{:.0f}", 1e-9), untraced),
         ("Speed-up, FLOPs", lambda f: _text(f.flops_speedup, "{:.2f}"), untraced),
@@ -224,9 +224,10 @@ def _cost_table(
         ("Latent error", lambda f: _text(f.latent, "{:.4f}"), untraced),
         ("tail", lambda f: _text(f.latent_tail, "{:.4f}"), untraced),
         ("to more steps", lambda f: _text(f.latent_far, "{:.4f}"), "no row with more steps was traced"),
-        ("MSE x 1e4", lambda f: _text(f.mse, "{:.3f}", 1e4), "no clip has frames in both rows"),
-        ("LPIPS", lambda f: _interval(f.lpips), missing or "no clip has frames in both rows"),
-        ("tail", lambda f: _text(f.lpips_tail, "{:.4f}"), missing or "no clip has frames in both rows"),
+        ("MSE x 1e4", lambda f: _text(f.mse, "{:.3f}", 1e4), apart),
+        ("tail", lambda f: _text(f.mse_tail, "{:.2f}", 1e4), apart),
+        ("LPIPS x 1e3", lambda f: _interval(f.lpips), missing or apart),
+        ("tail", lambda f: _text(f.lpips_tail, "{:.2f}", 1e3), missing or apart),
     ]
     lines = []
     for row in rows:
@@ -315,8 +316,8 @@ def _text(value: float | None, form: str, scale: float = 1) -> str | None:
 def _interval(interval: Interval | None) -> str | None:
     if interval is None:
         return None
-    half = f" ± {(interval.high - interval.low) / 2:.4f}" if interval.defined else ""
-    return f"{interval.mean:.4f}{half}"
+    half = f" ± {(interval.high - interval.low) / 2 * 1e3:.3f}" if interval.defined else ""
+    return f"{interval.mean * 1e3:.3f}{half}"
 
 
 def _data(rows: Sequence[AccelerationRow], known: Mapping[str, Figures]) -> dict[str, Any]:

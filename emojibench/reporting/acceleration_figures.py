@@ -24,48 +24,72 @@ def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
     return [*_pareto(rows, figures(rows), folder), *_steps(rows, folder)]
 
 
+_ERRORS = {
+    "lpips": "LPIPS to the uncached frames",
+    "lpips_tail": "LPIPS, worst 5 % of frames",
+    "latent_error": "latent error to the uncached way",
+    "latent_error_tail": "latent error, worst 5 % of frames",
+}
+_COSTS = {"gflop": "GFLOP counted while denoising a clip", "seconds": "seconds of denoising a clip"}
+
+
 def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folder: Path) -> list[Path]:
-    found = [(row, known[row.name]) for row in rows[1:] if row.name in known]
-    points = [(row, f, f.flops / 1e9, f.latent) for row, f in found if f.flops is not None and f.latent]
+    points = [(row, _point(known[row.name])) for row in rows[1:] if row.name in known]
+    points = [(row, p) for row, p in points if p["gflop"] is not None and p["latent_error"]]
     if not points:
         return []
     data, picture = folder / "pareto.csv", folder / "pareto.png"
     with data.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["row", "gflop", "seconds", "latent_error", "latent_error_tail", "lpips"])
-        for row, f, gflop, error in points:
-            lpips = f.lpips.mean if f.lpips else ""
-            writer.writerow([row.name, gflop, f.seconds, error, f.latent_tail, lpips])
+        writer.writerow(["row", *points[0][1]])
+        writer.writerows([row.name, *point.values()] for row, point in points)
 
     pyplot = _pyplot()
-    drawing, panels = pyplot.subplots(1, 2, figsize=(15, 7.5), sharey=True, layout="constrained")
-    panels[0].set(xlabel="GFLOP counted while denoising a clip", ylabel="latent error to the uncached way")
-    panels[1].set(xlabel="seconds of denoising a clip")
-    for number, panel in enumerate(panels):
-        here = [
-            (k, row, cost, error)
-            for k, (row, f, gflop, error) in enumerate(points, 1)
-            if (cost := (gflop, f.seconds)[number]) is not None
-        ]
-        panel.set(xscale="log", yscale="log")
-        panel.grid(visible=True, which="both", alpha=0.25)
-        for k, row, x, y in here:
-            ours = row.run is not None and row.run.spec.method == "fye-faster"
-            panel.plot(
-                x, y, "o", color="grey" if "floor" in row.groups else "tab:red" if ours else "tab:blue"
-            )
-            panel.annotate(str(k), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
-        front = _front([(x, y) for _, row, x, y in here if "floor" not in row.groups])
-        if front:
-            panel.step(*zip(*front, strict=True), where="post", color="black", alpha=0.4, linewidth=1)
-    names = "\n".join(f"{k}  {row.title}" for k, (row, *_) in enumerate(points, 1))
+    errors = [name for name in _ERRORS if any(point[name] for _, point in points)]
+    drawing, panels = pyplot.subplots(
+        len(errors), 2, figsize=(14, 4 * len(errors)), sharex="col", sharey="row", squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for error, beside in zip(errors, panels, strict=True):
+        for cost, panel in zip(_COSTS, beside, strict=True):
+            _draw_errors(panel, [(row, point[cost], point[error]) for row, point in points])
+        beside[0].set_ylabel(_ERRORS[error])
+    for cost, panel in zip(_COSTS, panels[-1], strict=True):
+        panel.set_xlabel(_COSTS[cost])
+    names = "\n".join(f"{k}  {row.title}" for k, (row, _) in enumerate(points, 1))
     drawing.text(1.0, 0.5, names, va="center", ha="left", fontsize=9)
     drawing.suptitle(
         "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front"
     )
-    drawing.savefig(picture, dpi=110, bbox_inches="tight")
+    drawing.savefig(picture, dpi=90, bbox_inches="tight")
     pyplot.close(drawing)
     return [data, picture]
+
+
+def _point(found: Figures) -> dict[str, float | None]:
+    return {
+        "gflop": found.flops / 1e9 if found.flops is not None else None,
+        "seconds": found.seconds,
+        "latent_error": found.latent,
+        "latent_error_tail": found.latent_tail,
+        "lpips": found.lpips.mean if found.lpips else None,
+        "lpips_tail": found.lpips_tail,
+    }
+
+
+def _draw_errors(panel: Any, points: Sequence[tuple[AccelerationRow, float | None, float | None]]) -> None:
+    """Number the rows from 1; one whose cost or error is unknown keeps its number and is left out."""
+    panel.set(xscale="log", yscale="log")
+    panel.grid(visible=True, which="both", alpha=0.25)
+    shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x is not None and y]
+    for k, row, x, y in shown:
+        ours = row.run is not None and row.run.spec.method == "fye-faster"
+        colour = "grey" if "floor" in row.groups else "tab:red" if ours else "tab:blue"
+        panel.plot(x, y, "o", color=colour)
+        panel.annotate(str(k), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
+    front = _front([(x, y) for _, row, x, y in shown if "floor" not in row.groups])
+    if front:
+        panel.step(*zip(*front, strict=True), where="post", color="black", alpha=0.4, linewidth=1)
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -88,6 +88,9 @@ def test_the_page_says_what_is_missing_and_what_leaves_the_interval(
     (line,) = [line for line in table.splitlines() if line.startswith("| Cached") and "1.60" in line]
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
     assert cells[:7] == ["8", "1.60", "2.0", "4.00", "25.0", "1.0", "0.1000"]
+    assert cells[9:11] == ["1.500", "11.00"]
+    assert cells[11].startswith("45.000 ± ")
+    assert cells[12] == "60.00"
     assert "| Absent | –[" in " ".join(table.split())
     assert "] not run yet" in page
     assert (
@@ -121,6 +124,8 @@ def test_figures_are_drawn_with_their_data(rows: list[AccelerationRow], tmp_path
         points = {row["row"]: row for row in csv.DictReader(file)}
     assert set(points) == {"cached", "more"}
     assert float(points["cached"]["gflop"]) == 7.5
+    assert float(points["cached"]["lpips_tail"]) == pytest.approx(0.06)
+    assert points["more"]["lpips"] == ""
     with files[2].open() as file:
         assert [float(row["cached"]) for row in csv.DictReader(file)] == [0, 0, 0.1, 0.2]
     for file in (files[1], files[3]):
