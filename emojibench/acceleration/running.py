@@ -5,7 +5,7 @@ A folder holds it all: `runs/<row>` (ordinary run folders), `fidelity/<row>` (di
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emojibench.acceleration.fidelity import Distances, Fidelity
@@ -30,9 +30,16 @@ class Finished:
 class Acceleration:
     """Runs rows one after the other, the first of the matrix first."""
 
-    def __init__(self, out: Path, how: Measuring, traced: int) -> None:
-        """Take the folder, how to measure, and how many of the clips are traced."""
-        self._out, self._how, self._traced = out, how, traced
+    def __init__(self, out: Path, how: Measuring, traced: int, floor: int | None = None) -> None:
+        """Take the folder and how to measure.
+
+        Args:
+            out: the folder.
+            how: for all rows.
+            traced: how many of the clips are traced.
+            floor: how many of them the noise floors are run on, because they are slow; all for None.
+        """
+        self._out, self._how, self._traced, self._floor = out, how, traced, floor
         self._fidelity: Fidelity | None = None
         self._tracing: Tracing | None = None
         self._subjects: dict[str, str] = {}
@@ -64,9 +71,8 @@ class Acceleration:
         Raises:
             UserError: as `emojibench.run`.
         """
-        result = self._how.run(
-            row.name, row.method, self._options(row), self._out / "runs", overwrite=overwrite
-        )
+        how = self._how if self._fidelity is None else self._how_for(row)
+        result = how.run(row.name, row.method, self._options(row), self._out / "runs", overwrite=overwrite)
         run = load_run(result.folder)
         if self._fidelity is None:
             self._fidelity = Fidelity(result.folder, self._out / "fidelity")
@@ -81,6 +87,15 @@ class Acceleration:
             self._fidelity.of(result.folder, self._subjects),
             self._tracing.row(row.name, run.spec) if self._tracing else {},
         )
+
+    def _how_for(self, row: Row) -> Measuring:
+        """How to measure a row that is not the first."""
+        clips = self._how.clips
+        if self._floor is None or "floor" not in row.groups:
+            return self._how
+        if clips is None or isinstance(clips, int):
+            return replace(self._how, clips=min(self._floor, clips or self._floor))
+        return replace(self._how, clips=clips[: self._floor])
 
     def _options(self, row: Row) -> dict[str, str]:
         return {**self._how.options, **row.options}

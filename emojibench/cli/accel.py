@@ -27,6 +27,10 @@ def accel(
     traced: Annotated[
         int, typer.Option(help="So many of the clips are denoised once more, watched step by step.", min=0)
     ] = 4,
+    floor_clips: Annotated[
+        int | None,
+        typer.Option(help="Run the noise floors, which are slow, on so many of the clips. [all]", min=1),
+    ] = None,
     frames: Annotated[
         int | None, typer.Option(help="Cut clips to so many frames. [the protocol's 64]")
     ] = None,
@@ -58,7 +62,7 @@ def accel(
     how = Measuring(
         split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
     )
-    work = Acceleration(out, how, traced)
+    work = Acceleration(out, how, traced, floor_clips)
     work.check(chosen)
 
     page, finished = table or out / "acceleration.md", dict[str, Finished]()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,9 +163,22 @@ def write_acceleration(rows: Sequence[AccelerationRow], file: Path, missing: str
     return text
 
 
+def counted(rows: Sequence[AccelerationRow]) -> list[AccelerationRow]:
+    """The rows, with n in the titles of those that were run on other clips than the first."""
+    base = rows[0].run
+    assert base is not None
+    return [
+        row
+        if row.run is None or row.run.spec.clips == base.spec.clips
+        else replace(row, title=f"{row.title}, n = {len(row.run.spec.clips)}")
+        for row in rows
+    ]
+
+
 def _page(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], missing: str) -> str:
     base = rows[0].run
     assert base is not None
+    rows = counted(rows)
     spec, notes = base.spec, Footnotes()
     traced = known[rows[0].name].traced
     parts = [
@@ -267,13 +280,13 @@ def _columns(runs: Sequence[FinishedRun]) -> list[Column]:
 
 
 def _inside_table(rows: Sequence[AccelerationRow]) -> str:
-    """For each row, the metrics whose mean the uncached run's interval does not hold."""
+    """For each row on the same clips, the metrics whose mean the uncached run's interval does not hold."""
     base = rows[0].run
     assert base is not None
     columns = [c for c in _columns([base]) if not is_cost(c.name) and base.summaries[c.name].low is not None]
     lines = []
     for row in rows[1:]:
-        if row.run is None:
+        if row.run is None or row.run.spec.clips != base.spec.clips:
             continue
         outside = []
         for column in columns:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emojibench.reporting.acceleration import AccelerationRow, Figures, figures
+from emojibench.reporting.acceleration import AccelerationRow, Figures, counted, figures
 
 
 def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
@@ -21,6 +21,7 @@ def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
         The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    rows = counted(rows)
     return [*_pareto(rows, figures(rows), folder), *_steps(rows, folder)]
 
 

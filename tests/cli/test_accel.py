@@ -36,7 +36,7 @@ COMMAND = [
     "--traced",
     "1",
 ]
-COMMAND += ["--metrics", "l1", "--table", "pages/accel.md"]
+COMMAND += ["--floor-clips", "1", "--metrics", "l1", "--table", "pages/accel.md"]
 
 
 def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -93,6 +93,7 @@ def test_rows_are_compared_with_the_first_and_kept(
     assert 1.7 < rows["tic"]["flops_speedup"] < 2
     assert rows["tic"]["cached_step"] == pytest.approx(2 / rows["tic"]["flops_speedup"] - 1)
     assert rows["more"]["flops_speedup"] == pytest.approx(4 / 6, rel=0.05)
+    assert [rows[name]["clips"] for name in ("base", "tic", "more")] == [2, 2, 1]  # more is a floor
     assert rows["more"]["latent_far"] == 0 < rows["base"]["latent_far"]
     assert rows["tic"]["metrics"]["l1"] != rows["base"]["metrics"]["l1"] == rows["idle"]["metrics"]["l1"]
     assert "Published: Tables 3 and 5" in printed.out

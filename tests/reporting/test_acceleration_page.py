@@ -117,6 +117,17 @@ def test_the_page_says_how_many_clips_shared_the_machine(make_run: MakeRun, tmp_
     assert "Seconds are of the machine below, 2 clips side by side." in page
 
 
+def test_rows_on_fewer_clips_say_so_and_are_not_held_against_the_interval(
+    rows: list[AccelerationRow], make_run: MakeRun, tmp_path: Path
+) -> None:
+    few = load_run(make_run("few", {"l1": dict.fromkeys(CLIPS[:2], 0.9)}, clips=CLIPS[:2]))
+    page = write_acceleration([*rows, AccelerationRow("few", "Few", ("table3",), few)], tmp_path / "page.md")
+    table = page.split("## The paper's Table 3")[1].split("##")[0]
+    assert "| Few, n = 2 " in table
+    assert "| Cached " in table
+    assert "Few" not in page.split("interval of the uncached run")[1].split("##")[0]
+
+
 def test_figures_are_drawn_with_their_data(rows: list[AccelerationRow], tmp_path: Path) -> None:
     files = write_figures(rows, tmp_path)
     assert [file.name for file in files] == ["pareto.csv", "pareto.png", "steps.csv", "steps.png"]
