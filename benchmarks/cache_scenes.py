@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +77,15 @@ class Recorder(Accelerator):
         return over(rows, guided)
 
 
-def scenes(pipeline: Pipeline, count: int, frames: int, folder: Path, *, first: int = 0) -> Iterator[Scene]:
-    """Frames `first`, ... of training sequences, less those without a face in each; kept in `folder` once made."""
+def scenes(
+    pipeline: Pipeline, count: int, frames: int, folder: Path, *, first: int = 0, after: int = 0
+) -> Iterator[Scene]:
+    """Frames `first`, ... of `count` training sequences `after` others; kept in `folder` once made.
+
+    Sequences without a face in each frame are left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for sequence in training_sequences(count):
+    for sequence in islice(training_sequences(after + count), after, None):
         name = f"{sequence.sequence_id}-{first}" if first else sequence.sequence_id
         file = folder / f"{pipeline.digest}-{name}-{frames}.pt"
         if not file.exists():

@@ -33,7 +33,8 @@ def rows(folders: list[Path], clips: int, shown: int, side: int) -> Iterator[Ima
         videos = [read_video(folder / "animations" / clip_id / "frames.mkv") for folder in folders]
         driving = clip.load_driving_frames and clip.load_driving_frames()
         columns = [video for video in (driving, *videos, truth) if video is not None]
-        chosen = np.linspace(0, len(columns[0]) - 1, shown + 1).round().astype(int)[1:]
+        last = min(map(len, columns)) - 1  # a run may have been cut with --frames
+        chosen = np.linspace(0, last, shown + 1).round().astype(int)[1:]
         yield strip([[clip.portrait], *([column[k] for column in columns] for k in chosen)], side)
 
 

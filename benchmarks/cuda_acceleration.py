@@ -49,7 +49,7 @@ from reference_model.forecast import GuidanceShare
 from reference_model.pipeline import silent
 from reference_model.precision import DTYPES
 from reference_model.released import RELEASED
-from reference_model.sampler import Progress, spans
+from reference_model.sampler import Progress, pieces
 from reference_model.taylor_cache import TaylorCacheConfig, uniform
 
 STEPS, CHECKED_STEPS = 30, 4
@@ -123,7 +123,7 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
         if network.device.type == "cuda":
             for mode in options.modes:
                 try:
-                    run(short, mode, progress=_Strict(len(spans(options.frames, options.window, 0))))
+                    run(short, mode, progress=_Strict(len(pieces(options.frames, options.window))))
                 except RuntimeError as error:
                     yield f"{name}, {mode}: waits for the device within the loop ({error})"
                 finally:
@@ -156,7 +156,7 @@ def count(network: Network, recipe: Recipe | None, options: argparse.Namespace) 
     length = min(options.frames, options.window)
     with count_flops() as counter:
         sample(network, length, recipe.steps, Composed(recipe), window=length)
-    return counter.total * len(spans(options.frames, options.window, 0))
+    return counter.total * len(pieces(options.frames, options.window))
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,11 @@ def timed(
 ) -> Iterator[Row]:
     """The methods of one mode, uncached first."""
     for name in (UNCACHED, *options.methods):
-        accelerator = modes.accelerator(METHODS[name], mode)
+        recipe = METHODS[name]
+        accelerator = modes.accelerator(recipe, mode)
 
-        def work(accelerator: Accelerator = accelerator) -> None:
-            sample(network, options.frames, STEPS, accelerator, window=options.window)
+        def work(recipe: Recipe = recipe, accelerator: Accelerator = accelerator) -> None:
+            sample(network, options.frames, recipe.steps, accelerator, window=options.window)
 
         yield Row(name, flops[name], seconds(work, network.device, options.repeats))
 

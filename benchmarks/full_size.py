@@ -22,7 +22,7 @@ from reference_model.networks import Portrait
 from reference_model.pipeline import silent
 from reference_model.reference_attention import install, spatial_blocks
 from reference_model.released import CLIP_WIDTH, RELEASED, ReleasedModel, ReleasedPreset
-from reference_model.sampler import Condition, Guided, Predict, Progress, overlapping_windows
+from reference_model.sampler import Condition, Guided, Predict, Progress, overlapping_windows, pieces
 
 SMALL = replace(
     RELEASED,
@@ -89,7 +89,8 @@ def concatenated(
     condition: Condition, noise: Tensor, scheduler: SchedulerMixin, *, length: int, progress: Progress
 ) -> Tensor:
     """Windows side by side, none of them wasted where `length` divides the clip."""
-    return overlapping_windows(condition, noise, scheduler, length=length, overlap=0, progress=progress)
+    windows = pieces(noise.shape[2], length)
+    return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 
 
 def wrapping(

@@ -30,7 +30,8 @@ from metrics.landmarks import LandmarkAccuracy
 from reference_model.acceleration_presets import CHOICES, DEFAULT, preset
 from reference_model.long_clips import SAMPLERS
 from reference_model.pipeline import Pipeline
-from reference_model.sampler import plan, spans
+from reference_model.presets import MINI
+from reference_model.sampler import pieces, plan, spans
 
 FPS = 25.0
 COLUMNS = ("l1", "landmark_accuracy", "jitter", "acceleration_error")
@@ -43,8 +44,9 @@ def starts(sampler: str, frames: int, length: int) -> list[int]:
         windows = [window.frames for window in plan(frames, length)]
         first = {w[0] for w in windows if w == list(range(w[0], w[-1] + 1))}
     else:
-        overlap = length // 4 if sampler == "overlap" else 0
-        first = {span.start for span in spans(frames, length, overlap)}
+        side_by_side = sampler == "concatenate"
+        windows = pieces(frames, length) if side_by_side else spans(frames, length, length // 4)
+        first = {span.start for span in windows}
     return sorted(first - {0})
 
 
@@ -72,6 +74,8 @@ def main() -> None:
     parser.add_argument("--sequence", type=int, default=0, help="of synth: whose identity and motion seed")
     parser.add_argument("--cache", choices=CHOICES, default=DEFAULT)
     options = parser.parse_args()
+    if options.frames <= MINI.window:
+        parser.error(f"argument --frames: expected more than a window of {MINI.window}, got {options.frames}")
     options.out.mkdir(parents=True, exist_ok=True)
     known = sequences("synth")[options.sequence]
     motion = sample_motion(known.motion.seed, options.frames + 1)

@@ -133,7 +133,7 @@ def refined(
     pipeline: Pipeline, plans: Recipes, minutes: float, clips: int, frames: int, folder: Path, log: Path
 ) -> Recipes:
     """The plans of some budgets after changes that measure better on short windows of clips of their own."""
-    known = list(scenes(pipeline, 2 * clips, SHORT, folder, first=frames - SHORT))
+    known = list(scenes(pipeline, 2 * clips, SHORT, folder, first=frames - SHORT, after=clips))
     ways = [uncached(pipeline, scene, STEPS, folder) for scene in known]
     targets = [
         (result.latents, decoded(pipeline, scene, result.latents))

@@ -5,23 +5,23 @@ from collections.abc import Callable
 from diffusers import SchedulerMixin
 from torch import Tensor
 
-from reference_model.sampler import Condition, Progress, overlapping_windows, progressive
+from reference_model.sampler import Condition, Progress, overlapping_windows, pieces, progressive, spans
 
 
 def overlap(
     condition: Condition, noise: Tensor, scheduler: SchedulerMixin, *, length: int, progress: Progress
 ) -> Tensor:
     """Windows that share a quarter of their frames, blended smoothly; see `sampler.overlapping_windows`."""
-    return overlapping_windows(
-        condition, noise, scheduler, length=length, overlap=length // 4, progress=progress
-    )
+    windows = spans(noise.shape[2], length, length // 4)
+    return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 
 
 def concatenate(
     condition: Condition, noise: Tensor, scheduler: SchedulerMixin, *, length: int, progress: Progress
 ) -> Tensor:
     """Windows side by side that know nothing of each other; see `sampler.overlapping_windows`."""
-    return overlapping_windows(condition, noise, scheduler, length=length, overlap=0, progress=progress)
+    windows = pieces(noise.shape[2], length)
+    return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {

@@ -152,9 +152,11 @@ def reference_features(unet: UNet2DConditionModel, portrait: Tensor, tokens: Ten
         block.norm1.register_forward_hook(lambda _module, _inputs, output: features.append(output))
         for block in reference_attention.spatial_blocks(unet)
     ]
-    unet(portrait, torch.zeros((), dtype=torch.long), tokens)
-    for hook in hooks:
-        hook.remove()
+    try:
+        unet(portrait, torch.zeros((), dtype=torch.long), tokens)
+    finally:  # also when memory runs out, which a caller may survive
+        for hook in hooks:
+            hook.remove()
     return features
 
 

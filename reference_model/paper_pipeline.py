@@ -8,7 +8,7 @@ from accelerate import init_empty_weights
 from diffusers import SchedulerMixin
 from torch import Tensor
 
-from reference_model import checkpoint
+from reference_model import checkpoint, precision
 from reference_model.paper import PAPER, PaperModel, PaperPreset
 from reference_model.pipeline import Progress
 from reference_model.released_pipeline import ReleasedPipeline
@@ -43,15 +43,14 @@ class PaperPipeline(ReleasedPipeline):
         Raises:
             ValueError: no such device, or a file is missing, broken or not the one that it should be.
         """
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError("device: expected a CUDA device, this machine has none; use one, or device cpu")
-        dtype = torch.float32 if device == "cpu" else torch.float16
+        place = precision.device(device)
+        dtype = torch.float32 if place.type == "cpu" else torch.float16
         with init_empty_weights(include_buffers=False):
             model = PaperModel(preset)
         checkpoint.load(model.animator, animator, assign=True)
         fill(model.autoencoder, "sd15-vae", vae, dtype)
         fill(model.image_encoder, "clip", clip, dtype)
-        return cls(model.to(device, dtype))
+        return cls(model.to(place, dtype))
 
     def check(self, steps: int, guidance: float, overlap: int) -> None:
         """Raise ValueError unless these make sense; windows share their anchors and nothing else."""

@@ -120,7 +120,7 @@ class Pipeline:
         target = landmarks.hold_nearest(target_landmarks)
         seconds: dict[str, float] = {}
         with self._ready():
-            with timed(seconds, "condition"):
+            with timed(seconds, "condition", self.device):
                 subject = Subject(portrait, portrait_landmarks, target, self.preset, self.device)
                 still = self.model.autoencoder.encode(subject.still)
                 animator = self.model.animator
@@ -139,7 +139,7 @@ class Pipeline:
                 )
                 return accelerator.around(guided, frames)
 
-            with timed(seconds, "denoise"), accelerator.attached(animator.denoiser, clip):
+            with timed(seconds, "denoise", self.device), accelerator.attached(animator.denoiser, clip):
                 generator = torch.Generator().manual_seed(seed)
                 shape = (1, self.preset.latent_channels, len(target), *grid)
                 noise = clip_noise(shape, self.preset.shared_noise, generator)
@@ -150,7 +150,7 @@ class Pipeline:
                     length=self.preset.window,
                     progress=progress or silent,
                 )
-            with timed(seconds, "decode"):
+            with timed(seconds, "decode", self.device):
                 frames = self._decode(latents[0].transpose(0, 1), subject, target, portrait.shape[1::-1])
         return Animated(frames, latents[0].transpose(0, 1), seconds)
 
@@ -252,12 +252,12 @@ def to_frames(pictures: Tensor) -> Frames:
 
 
 @contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Note the wall-clock seconds of the block under the stage's name."""
+def timed(seconds: dict[str, float], stage: str, device: torch.device) -> Iterator[None]:
+    """Note the wall-clock seconds of the block, which computes on a device, under the stage's name."""
     start = time.perf_counter()
     yield
-    if torch.cuda.is_initialized():  # its work is queued, not done
-        torch.cuda.synchronize()
+    if device.type == "cuda":  # its work is queued, not done
+        torch.cuda.synchronize(device)
     seconds[stage] = time.perf_counter() - start
 
 

@@ -8,19 +8,24 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def device(name: str) -> torch.device:
-    """The device called `name`; `auto` is CUDA where there is some, else the CPU.
+    """The device called `name`; `auto` is CUDA where there is some, else the CPU; `cuda:1` is the second GPU.
 
     Raises:
-        ValueError: unknown name, or CUDA where PyTorch finds none.
+        ValueError: unknown name, or a CUDA device that PyTorch does not find.
     """
-    if name not in DEVICES:
-        raise ValueError(f"device: expected one of {', '.join(DEVICES)}, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICES or (colon and (kind != "cuda" or not number.isdecimal())):
+        raise ValueError(f"device: expected one of {', '.join(DEVICES)}, cuda:1, ..., got {name!r}")
+    if kind == "cuda" and not torch.cuda.is_available():
         build = torch.version.cuda or "none: this PyTorch is built without it"
         raise ValueError(
             f"device: cuda was asked for, but PyTorch finds no CUDA device (CUDA {build}); use cpu"
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ValueError(f"device: expected cuda:0 to cuda:{torch.cuda.device_count() - 1}, got {name!r}")
+    if number:
+        return torch.device(kind, int(number))
+    return torch.device("cuda" if kind != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def dtype(name: str) -> torch.dtype:

@@ -11,7 +11,7 @@ from diffusers import SchedulerMixin
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reference_model import landmarks, released_weights
+from reference_model import landmarks, precision, released_weights
 from reference_model.pipeline import (
     Animated,
     Frames,
@@ -24,7 +24,7 @@ from reference_model.pipeline import (
     to_tensor,
 )
 from reference_model.released import LATENT_SCALE, ReleasedModel, resize
-from reference_model.sampler import Condition, Guided, Predict, overlapping_windows
+from reference_model.sampler import Condition, Guided, Predict, overlapping_windows, spans
 from reference_model.schedule import ddim
 
 _DECODED_TOGETHER = 4
@@ -37,6 +37,7 @@ class ReleasedPipeline:
         """Wrap a model that lies where it shall compute."""
         self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.preset = model.preset
+        self.device = next(model.parameters()).device
 
     @classmethod
     def from_files(cls, files: Mapping[str, Path], device: str = "cuda") -> Self:
@@ -49,10 +50,9 @@ class ReleasedPipeline:
         Raises:
             ValueError: no such device, or a file is missing, broken or not the one that it should be.
         """
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError("device: expected a CUDA device, this machine has none; use one, or device cpu")
-        dtype = torch.float32 if device == "cpu" else torch.float16
-        return cls(released_weights.load(files, dtype=dtype).to(device))
+        place = precision.device(device)
+        dtype = torch.float32 if place.type == "cpu" else torch.float16
+        return cls(released_weights.load(files, dtype=dtype).to(place))
 
     def check(self, steps: int, guidance: float, overlap: int) -> None:
         """Raise ValueError unless these make sense together with the preset."""
@@ -97,7 +97,7 @@ class ReleasedPipeline:
         box = Letterbox(portrait.shape[1], portrait.shape[0], self.preset.resolution)
         animator, scheduler, seconds = self.model.animator, ddim(steps), dict[str, float]()
         with torch.inference_mode():
-            with timed(seconds, "condition"):
+            with timed(seconds, "condition", self.device):
                 canvas = box.fit(portrait)
                 animator.remember(animator.look(self.model.encode(canvas), self.model.tokens(canvas)))
 
@@ -106,11 +106,11 @@ class ReleasedPipeline:
                 places = self._place(maps[None], anchors)
                 return Guided(animator, places, scheduler.timesteps, guidance, 1.0, 0.0)
 
-            with timed(seconds, "denoise"):
+            with timed(seconds, "denoise", self.device):
                 shape = (1, 4, len(target), self.preset.latent_size, self.preset.latent_size)
                 noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
                 latents = self._sample(condition, noise, scheduler, overlap, progress or silent)
-            with timed(seconds, "decode"):
+            with timed(seconds, "decode", self.device):
                 parts = latents[0].transpose(0, 1).split(_DECODED_TOGETHER)
                 frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
         return Animated(frames, latents[0].transpose(0, 1), seconds)
@@ -128,9 +128,8 @@ class ReleasedPipeline:
         progress: Progress,
     ) -> Tensor:
         """Latents (1, 4, T, h, w) of a clip."""
-        return overlapping_windows(
-            condition, noise, scheduler, length=self.preset.window, overlap=overlap, progress=progress
-        )
+        windows = spans(noise.shape[2], self.preset.window, overlap)
+        return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 
     def _decode(self, latents: Tensor) -> Tensor:
         """The way back, on the CPU."""

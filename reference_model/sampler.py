@@ -7,7 +7,7 @@ whose predictions are blended smoothly, and, without overlap, plain concatenatio
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -168,9 +168,7 @@ def progressive(
 
 
 def spans(frames: int, length: int, overlap: int) -> list[range]:
-    """Windows of `length` frames that share `overlap`, up to the end of the clip.
-
-    What is left there is a shorter window if none overlap; else the last window is full and moved back.
+    """Windows of `length` frames that share `overlap`; the last one is full as well, moved back to end with the clip.
 
     Raises:
         ValueError: no frames, or an overlap that leaves no step.
@@ -179,10 +177,13 @@ def spans(frames: int, length: int, overlap: int) -> list[range]:
         raise ValueError(f"expected frames >= 1 and 0 <= overlap < length, got {frames}, {overlap}, {length}")
     if frames <= length:
         return [range(frames)]
-    if not overlap:
-        return [range(start, min(start + length, frames)) for start in range(0, frames, length)]
     starts = [*range(0, frames - length, length - overlap), frames - length]
     return [range(start, start + length) for start in starts]
+
+
+def pieces(frames: int, length: int) -> list[range]:
+    """Windows of `length` frames side by side; what is left at the end of the clip is a shorter one."""
+    return [range(start, min(start + length, frames)) for start in range(0, frames, length)]
 
 
 def blend_weights(length: int) -> Tensor:
@@ -196,8 +197,7 @@ def overlapping_windows(
     noise: Tensor,
     scheduler: SchedulerMixin,
     *,
-    length: int,
-    overlap: int,
+    windows: Sequence[range],
     progress: Progress,
 ) -> Tensor:
     """Denoise all windows at each step and average their predictions of v where they overlap.
@@ -206,15 +206,14 @@ def overlapping_windows(
         condition: makes the guided prediction of a window.
         noise: (1, C, T, h, w).
         scheduler: ready to sample (such as `schedule.ddim(steps)`).
-        length: L, frames in a window.
-        overlap: frames that neighbours share; 0 concatenates clips that know nothing of each other.
+        windows: such as `spans` or `pieces`; all T frames are in one at least. Windows that share no frame make clips
+            that know nothing of each other.
         progress: called as progress(done, total) after each window of each step.
 
     Returns:
         (1, C, T, h, w) clean latents.
     """
     latents = noise
-    windows = spans(noise.shape[2], length, overlap)
     predictions = [condition(list(span), None) for span in windows]
     weights = [blend_weights(len(span)).view(1, 1, -1, 1, 1).to(noise.device) for span in windows]
     total = len(scheduler.timesteps) * len(windows)

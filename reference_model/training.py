@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -267,6 +268,11 @@ class Trainer(ABC):
             self._start_phase()
             self.optimizer.load_state_dict(extra["optimizer"])
         self.batches.torch_rng.set_state(extra["rng"])
+        if (
+            index := self.accelerator.process_index
+        ):  # the state is the main process's; others go on with their own draws
+            self.batches.rng = np.random.default_rng([self.recipe.seed, index, self.phase, self.step])
+            self.batches.torch_rng.manual_seed(int(self.batches.rng.integers(2**63)))
         return True
 
 

@@ -88,6 +88,10 @@ class Broadcast(Accelerator):
             for patch in patches:
                 patch.remove()
 
+    def cached_bytes(self) -> int:
+        """See `Accelerator`."""
+        return sum(store.bytes for store in self._stores.values())
+
     def around(self, guided: Guided, frames: list[int]) -> Predict:
         """See `Accelerator`."""
 

@@ -94,7 +94,10 @@ class Store:
             raise RuntimeError(f"step {step} begins before step {self._now.step} has ended")
         key = tuple(window)
         self._check(step, key, tuple(rows), signal)
-        track = self._tracks.setdefault(key, Track(self._masks.window(key) if self._masks else None))
+        if (
+            track := self._tracks.get(key)
+        ) is None:  # cutting masks out waits for the device: once, not at every step
+            track = self._tracks[key] = Track(self._masks.window(key) if self._masks else None)
         skipped = step - track.full[-1] - 1 if track.full else 0
         if signal is not None and self.schedule.needs_signal:
             _accumulate(track, signal)

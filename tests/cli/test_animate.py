@@ -216,7 +216,7 @@ def test_landmarks_by_hand_replace_the_detector(animate: Animate, files: Path, t
             "animate: sampler: expected one of progressive, overlap, concatenate, got 'overlapp'",
         ),
         ({"dtype": "fp8"}, "animate: dtype: expected one of fp32, bf16, fp16, got 'fp8'"),
-        ({"device": "tpu"}, "animate: device: expected one of auto, cpu, cuda, got 'tpu'"),
+        ({"device": "tpu"}, "animate: device: expected one of auto, cpu, cuda, cuda:1, ..., got 'tpu'"),
         ({"detector": "bundeld"}, "unknown detector 'bundeld'. Did you mean 'bundled'?"),
     ],
 )

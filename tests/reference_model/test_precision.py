@@ -56,7 +56,7 @@ def test_auto_is_the_cpu_where_there_is_nothing_else(model: Model, monkeypatch: 
     ("options", "message"),
     [
         ({"dtype": "fp8"}, "dtype: expected one of fp32, bf16, fp16, got 'fp8'"),
-        ({"device": "tpu"}, "device: expected one of auto, cpu, cuda, got 'tpu'"),
+        ({"device": "tpu"}, "device: expected one of auto, cpu, cuda, cuda:1, ..., got 'tpu'"),
     ],
 )
 def test_unknown_names_are_refused(model: Model, options: dict[str, str], message: str) -> None:

@@ -11,7 +11,7 @@ from reference_model import sampler
 from reference_model.acceleration import ClipInfo, TaylorCached
 from reference_model.networks import Animator, motion_modules
 from reference_model.presets import Preset
-from reference_model.sampler import Guided, overlapping_windows, progressive
+from reference_model.sampler import Guided, overlapping_windows, progressive, spans
 from reference_model.schedule import ddim
 from reference_model.taylor_cache import TaylorCache
 
@@ -51,7 +51,9 @@ def sample(
 
     if strategy == "progressive":
         return progressive(condition, noise, scheduler, length=4, progress=progress)
-    return overlapping_windows(condition, noise, scheduler, length=4, overlap=2, progress=progress)
+    return overlapping_windows(
+        condition, noise, scheduler, windows=spans(noise.shape[2], 4, 2), progress=progress
+    )
 
 
 @pytest.mark.parametrize("strategy", ["progressive", "overlapping"])

@@ -143,6 +143,19 @@ def test_each_part_of_the_ffg_loss_can_be_left_out(
     assert (objective == plain) == (not masks)
 
 
+def test_processes_go_on_with_draws_of_their_own(
+    tiny: Preset, data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer(tiny, data, tmp_path, (0, 1, 1, 0)).save()
+    draws = []
+    for index in (0, 1, 2):
+        run = trainer(tiny, data, tmp_path, (0, 1, 1, 0))
+        monkeypatch.setattr(type(run.accelerator), "process_index", index)
+        assert run.resume()
+        draws.append((run.batches.rng.random(), torch.rand((), generator=run.batches.torch_rng).item()))
+    assert len({first for first, _ in draws}) == len({second for _, second in draws}) == 3
+
+
 def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     assert not trainer(tiny, data, tmp_path, (1, 1, 1, 1)).resume()
 
