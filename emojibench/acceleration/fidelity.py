@@ -41,27 +41,28 @@ class Fidelity:
         except UnavailableError as error:
             self.missing = f"{PERCEPTUAL}: {error}"
 
-    def of(self, run: Path, subjects: dict[str, str]) -> dict[str, Distances]:
+    def of(self, run: Path, subjects: dict[str, str], *, measure: bool = True) -> dict[str, Distances]:
         """Clip id to distances, for clips that both runs have.
 
         Args:
             run: a run folder over the same clips.
             subjects: clip id to its portrait's subject.
+            measure: off: only what was measured before.
         """
         other = RunFolder(run)
         return {
             clip: distances
             for clip, subject in subjects.items()
-            if (distances := self._clip(other, clip, subject)) is not None
+            if (distances := self._clip(other, clip, subject, measure)) is not None
         }
 
-    def _clip(self, other: RunFolder, clip: str, subject: str) -> Distances | None:
+    def _clip(self, other: RunFolder, clip: str, subject: str, measure: bool) -> Distances | None:
         records = [folder.animation(clip) for folder in (self._reference, other)]
         if any(record is None or record.status != "ok" for record in records):
             return None
         key = [record.digest for record in records if record is not None]
         file = self._folder / other.path.name / f"{clip}.json"
-        if (kept := _kept(file, key, lpips=self._metric is not None)) is not None:
+        if (kept := _kept(file, key, lpips=self._metric is not None)) is not None or not measure:
             return kept
         try:
             truth, frames = (read_video(folder.frames_file(clip)) for folder in (self._reference, other))

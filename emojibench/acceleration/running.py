@@ -43,6 +43,7 @@ class Acceleration:
         self._fidelity: Fidelity | None = None
         self._tracing: Tracing | None = None
         self._subjects: dict[str, str] = {}
+        self._first: FinishedRun | None = None
 
     def check(self, rows: Sequence[Row]) -> None:
         """Find out before hours of work whether the rows could be run.
@@ -75,6 +76,7 @@ class Acceleration:
         result = how.run(row.name, row.method, self._options(row), self._out / "runs", overwrite=overwrite)
         run = load_run(result.folder)
         if self._fidelity is None:
+            self._first = run
             self._fidelity = Fidelity(result.folder, self._out / "fidelity")
             spec = run.spec
             dataset = load_dataset(spec.dataset_ref, size=spec.protocol.size, detector=spec.protocol.detector)
@@ -87,6 +89,42 @@ class Acceleration:
             self._fidelity.of(result.folder, self._subjects),
             self._tracing.row(row.name, run.spec) if self._tracing else {},
         )
+
+    def kept(self, row: Row) -> Finished | None:
+        """What earlier calls finished of a row, if it was measured as the first row is; runs nothing.
+
+        Only after `run` of the first row.
+        """
+        from emojibench import registry
+
+        assert self._first is not None
+        assert self._fidelity is not None
+        folder = self._out / "runs" / row.name
+        if not (folder / "summary.json").is_file():
+            return None
+        run, options = load_run(folder), self._options(row)
+        try:
+            revision = registry.load(registry.METHODS, row.method)(options).revision
+        except UserError:
+            return None
+        clips = self._first.spec.clips[: self._floor if "floor" in row.groups else None]
+        wanted = (
+            self._first.track,
+            self._first.spec.split,
+            self._first.spec.seed,
+            row.method,
+            revision,
+            clips,
+        )
+        spec = run.spec
+        if (run.track, spec.split, spec.seed, spec.method, spec.revision, spec.clips) != wanted:
+            return None
+        distances = self._fidelity.of(folder, self._subjects, measure=False)
+        traces = self._tracing.kept(row.name, spec) if self._tracing else {}
+        compared = set(clips) - set(run.failed) - set(self._first.failed)
+        if not compared <= set(distances) or len(traces) < min(self._traced, len(self._first.spec.clips)):
+            return None
+        return Finished(run, 0, distances, traces)
 
     def _how_for(self, row: Row) -> Measuring:
         """How to measure a row that is not the first."""

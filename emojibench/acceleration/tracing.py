@@ -1,5 +1,6 @@
 """Clips denoised once more under observation: FLOPs, memory and errors of each step."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,14 +51,18 @@ class Tracing:
         self._source = Clips(dataset, spec.protocol.frames)
         self._references: dict[str, ClipTrace] = {}
 
+    def kept(self, name: str, spec: RunSpec) -> dict[str, ClipTrace]:
+        """Clip id to trace of one row, as far as it was traced before."""
+        key = self._key(spec)
+        found = {clip: _kept(self._folder / name / f"{clip}.npz", key) for clip in self._clips}
+        return {clip: trace for clip, trace in found.items() if trace is not None}
+
     def row(self, name: str, spec: RunSpec) -> dict[str, ClipTrace]:
         """Clip id to trace of one row, from the spec of its run; the first call makes the reference."""
         method: Any = None
         made: dict[str, ClipTrace] = {}
         first = not self._references
-        key = (
-            f"{self._spec.revision} {spec.revision} {spec.dataset_digest} {spec.seed} {spec.protocol.frames}"
-        )
+        key = self._key(spec)
         with Progress(f"tracing {name}", len(self._clips)) as progress:
             for clip in self._clips:
                 file = self._folder / name / f"{clip}.npz"
@@ -77,6 +82,11 @@ class Tracing:
         if first:
             self._references = made
         return made
+
+    def _key(self, spec: RunSpec) -> str:
+        return (
+            f"{self._spec.revision} {spec.revision} {spec.dataset_digest} {spec.seed} {spec.protocol.frames}"
+        )
 
 
 def _numbers(trace: "Trace", reference: ClipTrace | None) -> ClipTrace:
@@ -125,19 +135,21 @@ def _keep(file: Path, key: str, trace: ClipTrace) -> None:
 
 
 def _kept(file: Path, key: str) -> ClipTrace | None:
-    """A trace made earlier with the same key."""
+    """A trace made earlier with the same key; None also where the file is damaged, so that it is made again."""
     if not file.is_file():
         return None
-    with np.load(file, allow_pickle=False) as arrays:
-        if str(arrays["key"]) != key:
-            return None
-        count = sum(name.startswith("window_") for name in arrays.files)
-        return ClipTrace(
-            latents=arrays["latents"],
-            flops=arrays["flops"],
-            cached_bytes=int(arrays["cached_bytes"]) if "cached_bytes" in arrays.files else None,
-            step_errors=arrays["step_errors"] if "step_errors" in arrays.files else None,
-            windows=tuple(
-                (tuple(arrays[f"frames_{k}"].tolist()), arrays[f"window_{k}"]) for k in range(count)
-            ),
-        )
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return None
+    if str(arrays.get("key")) != key:
+        return None
+    count = sum(name.startswith("window_") for name in arrays)
+    return ClipTrace(
+        latents=arrays["latents"],
+        flops=arrays["flops"],
+        cached_bytes=int(arrays["cached_bytes"]) if "cached_bytes" in arrays else None,
+        step_errors=arrays.get("step_errors"),
+        windows=tuple((tuple(arrays[f"frames_{k}"].tolist()), arrays[f"window_{k}"]) for k in range(count)),
+    )

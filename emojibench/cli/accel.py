@@ -9,7 +9,10 @@ import typer
 def accel(
     rows: Annotated[
         list[str] | None,
-        typer.Option(help="Rows to run beside the first; repeat or separate by commas. [all]"),
+        typer.Option(
+            help="Rows to run beside the first; repeat or separate by commas. The page shows those finished "
+            "before as well. [all]"
+        ),
     ] = None,
     matrix: Annotated[
         Path | None,
@@ -66,10 +69,14 @@ def accel(
     work.check(chosen)
 
     page, finished = table or out / "acceleration.md", dict[str, Finished]()
-    text = ""
+    text, failed = "", False
     for row in chosen:
         typer.echo(f"running {row.name}", err=True)
         finished[row.name] = work.run(row, overwrite=overwrite)
+        failed |= finished[row.name].exit_code != 0
+        if row is chosen[0]:
+            others = {other.name: work.kept(other) for other in known if other is not row}
+            finished |= {name: done for name, done in others.items() if done is not None}
         lines = []
         for other in known:
             done = finished.get(other.name)
@@ -79,5 +86,5 @@ def accel(
     for file in write_figures(lines, page.parent):
         typer.echo(f"wrote {file}", err=True)
     typer.echo(text, nl=False)
-    if any(row.exit_code for row in finished.values()):
+    if failed:
         raise typer.Exit(3)

@@ -91,7 +91,7 @@ def test_rows_are_compared_with_the_first_and_kept(
     assert rows["tic"]["cached_bytes"] > 0
     # All of two of four steps are left out but the output layers.
     assert 1.7 < rows["tic"]["flops_speedup"] < 2
-    assert rows["tic"]["cached_step"] == pytest.approx(2 / rows["tic"]["flops_speedup"] - 1)
+    assert rows["tic"]["cached_step"] == pytest.approx(2 / rows["tic"]["flops_speedup"] - 1, rel=0.01)
     assert rows["more"]["flops_speedup"] == pytest.approx(4 / 6, rel=0.05)
     assert [rows[name]["clips"] for name in ("base", "tic", "more")] == [2, 2, 1]  # more is a floor
     assert rows["more"]["latent_far"] == 0 < rows["base"]["latent_far"]
@@ -110,7 +110,8 @@ def test_rows_are_compared_with_the_first_and_kept(
     runs = {p: p.stat().st_mtime_ns for p in Path("acceleration").rglob("*") if p.suffix in (".mkv", ".npz")}
     assert emojibench(monkeypatch, *COMMAND, "--rows", "tic") == 0
     assert all(path.stat().st_mtime_ns == time for path, time in runs.items())
-    assert "not run yet" in capfd.readouterr().out  # the other rows were not asked for
+    # The other rows were not asked for, but are there.
+    assert capfd.readouterr().out == printed.out == Path("pages/accel.md").read_text()
 
 
 @pytest.mark.parametrize(
