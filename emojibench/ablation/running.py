@@ -123,18 +123,8 @@ class Training:
 
     def _bind(self, folder: Path, preset: "Preset", recipe: "Recipe") -> None:
         """Make this the folder of a training with these settings, or see that it is."""
-        settings = {
-            "preset": preset.name,
-            "landmarks": list(preset.landmark_groups),
-            "ffg": list(recipe.ffg_masks),
-            "minutes": None if recipe.steps else recipe.minutes,
-            "steps": list(recipe.steps) if recipe.steps else None,
-            "seed": recipe.seed,
-            "bf16": recipe.bf16,
-            "device": recipe.device,
-            "identities": self._identities,
-            **self._source,
-        }
+        own = {"landmarks": list(preset.landmark_groups), "ffg": list(recipe.ffg_masks)}
+        settings = self._shared() | own
         file = folder / "settings.json"
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
@@ -145,8 +135,33 @@ class Training:
             if there.get(key) != value:
                 raise UserError(
                     f"{folder}: holds a row trained with {key} {there.get(key)}, asked for {value}; "
-                    "choose another --out, or start over with --fresh"
+                    f"choose another --out, or train it anew with --fresh --rows {folder.name}"
                 )
+
+    def _shared(self) -> dict[str, object]:
+        """Settings that rows must share to be compared."""
+        recipe = self.recipe
+        return {
+            "preset": self.preset.name,
+            "minutes": None if recipe.steps else recipe.minutes,
+            "steps": list(recipe.steps) if recipe.steps else None,
+            "seed": recipe.seed,
+            "bf16": recipe.bf16,
+            "device": recipe.device,
+            "identities": self._identities,
+            **self._source,
+        }
+
+    def otherwise(self, name: str) -> str:
+        """How the row of this name was trained otherwise than rows are now; empty if it was not, or not at all."""
+        file = self.folder(name) / "settings.json"
+        there = json.loads(file.read_text()) if file.is_file() else {}
+        differing = [
+            f"{key} {there[key]}, not {value}"
+            for key, value in self._shared().items()
+            if key in there and there[key] != value
+        ]
+        return ", ".join(differing)
 
 
 def options(row: Row, training: Training, how: Measuring) -> dict[str, str]:

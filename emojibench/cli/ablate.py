@@ -72,11 +72,12 @@ def ablate(
         bool,
         typer.Option(
             "--fresh",
-            help="Train and measure the chosen rows anew; training data that was made otherwise is replaced.",
+            help="Train and measure the named rows anew, all without --rows; training data that was made otherwise "
+            "is replaced.",
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Measure the chosen rows anew; trained weights are kept.")
+        bool, typer.Option("--overwrite", help="Measure the named rows anew; trained weights are kept.")
     ] = False,
 ) -> None:
     """Train each row with the same budget from the same start, measure all on the same clips, print the table.
@@ -126,9 +127,13 @@ def ablate(
         split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
     )
     running.check(chosen, training, how)
+    named = set(listed(rows) or (row.name for row in chosen))
     if fresh:
-        for row in chosen:
-            shutil.rmtree(training.folder(row.name), ignore_errors=True)
+        for row in known:
+            if row.name in named:
+                shutil.rmtree(training.folder(row.name), ignore_errors=True)
+            if row.name in named or row.weights in named:
+                shutil.rmtree(training.out / "runs" / row.name, ignore_errors=True)
 
     page, failed = "", False
     for row in chosen:
@@ -136,7 +141,7 @@ def ablate(
             typer.echo(f"training {row.name}", err=True)
             training.train(row)
         typer.echo(f"measuring {row.name}", err=True)
-        result = running.measure(row, training, how, overwrite=fresh or overwrite)
+        result = running.measure(row, training, how, overwrite=overwrite and row.name in named)
         failed |= result.exit_code != 0
         page = _write(known, training, result.folder, table or out / "ablation.md")
     typer.echo(page, nl=False)
@@ -145,7 +150,7 @@ def ablate(
 
 
 def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: Path) -> str:
-    """Write the page: all rows, and the runs of those that were measured as the latest run was."""
+    """Write the page: all rows, and the runs of those that were trained and measured as the latest run was."""
     from emojibench.ablation.running import effort, start
     from emojibench.reporting.ablation import AblationRow, write_ablation
     from emojibench.reporting.load import load_run
@@ -158,6 +163,8 @@ def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: P
             run = load_run(folder)
             if (run.track, run.spec.split, run.spec.clips) != (like.track, like.spec.split, like.spec.clips):
                 run, reason = None, "measured on other clips or under another protocol; run it again"
+            elif differing := training.otherwise(row.weights or row.name):
+                run, reason = None, f"trained otherwise ({differing}); run it again with --fresh"
         folder = training.folder(row.name)
         trained, began = (effort(folder), start(folder)) if row.trained else (None, None)
         lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained, began))
