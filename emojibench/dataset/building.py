@@ -9,11 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from emojibench.dataset.ingest import Item, Settings, add_driving, add_portrait, first_frame_id
 from emojibench.dataset.loading import sha256
-from emojibench.dataset.manifest import ClipEntry, Manifest, Split, digest_of_clips, write_manifest
+from emojibench.dataset.manifest import (
+    ClipEntry,
+    Identifier,
+    Manifest,
+    Split,
+    digest_of_clips,
+    write_manifest,
+)
 from emojibench.dataset.preparing import spread
 from emojibench.dataset.sources import PICTURES, VIDEOS, find_sources, read_subjects
 from emojibench.errors import UserError
@@ -69,6 +76,7 @@ def build(
             or no clip came out.
     """
     chosen = _settings(detector, settings)
+    name = _checked_name(name or out.resolve().name)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: already there; choose another --out, or remove it")
     who = read_subjects(subjects)
@@ -86,7 +94,7 @@ def build(
         if not entries:
             lines = "\n".join(f"  {item.file}: {item.reason}" for item in items if not item.kept)
             raise UserError(f"no clip came out of {portraits} and {driving}; left out:\n{lines}")
-        report = _finish(root, name or out.resolve().name, licence, chosen, entries, items)
+        report = _finish(root, name, licence, chosen, entries, items)
         if out.is_dir():
             out.rmdir()
         root.rename(out)
@@ -100,6 +108,16 @@ def _settings(detector: str, given: dict[str, Any]) -> Settings:
         first = error.errors()[0]
         flag = f"--{first['loc'][0]}".replace("_", "-")
         raise UserError(f"{flag}: {first['msg'].lower()}, got {first['input']!r}") from error
+
+
+def _checked_name(name: str) -> str:
+    try:
+        return TypeAdapter(Identifier).validate_python(name)
+    except ValidationError as error:
+        raise UserError(
+            f"--name: expected letters, digits and . _ + - (first a letter or digit), at most 200, got {name!r}; "
+            "it is the name of --out unless given"
+        ) from error
 
 
 def _beside(out: Path) -> "tempfile.TemporaryDirectory[str]":
@@ -183,20 +201,15 @@ def _finish(
     digest = digest_of_clips(entries)
     report = BuildReport(name=name, digest=digest, settings=settings, items=items, clips=splits)
     write_text(root / REPORT_FILE, report.model_dump_json(indent=2) + "\n")
-    try:
-        manifest = Manifest(
-            name=name,
-            version="1",
-            licence=licence,
-            size=settings.size,
-            detector=settings.detector,
-            clips=len(entries),
-            digest=digest,
-            notes={"settings": settings.model_dump()},
-        )
-    except ValidationError as error:
-        raise UserError(
-            f"--name {name!r}: expected letters, digits and . _ + - (first a letter or digit)"
-        ) from error
+    manifest = Manifest(
+        name=name,
+        version="1",
+        licence=licence,
+        size=settings.size,
+        detector=settings.detector,
+        clips=len(entries),
+        digest=digest,
+        notes={"settings": settings.model_dump()},
+    )
     write_manifest(root, manifest, entries)
     return report

@@ -17,6 +17,8 @@ from emojibench.errors import DatasetError, UserError
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 LANDMARK_FILES = (".npz", ".json")
+LONGEST_ID = 90
+"""So that a clip id, which names a portrait and a video, stays a file name on any system."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def find_sources(folder: Path, suffixes: frozenset[str], subjects: Subjects) -> 
         identity = re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(relative.with_suffix("").parts)).lstrip("-._+")
         identity = identity or "unnamed"
         subject, domain = subjects.get(file.name, (identity, ""))
-        problem = _problem(file, wanted, suffixes, takers.get(identity))
+        problem = _problem(file, wanted, suffixes, identity, takers.get(identity))
         if not problem:
             takers[identity] = file
         default = relative.parts[0] if len(relative.parts) > 1 else "unspecified"
@@ -132,9 +134,11 @@ def read_manual_landmarks(file: Path) -> Landmarks:
     return landmarks
 
 
-def _problem(file: Path, wanted: bool, suffixes: frozenset[str], taker: Path | None) -> str:
+def _problem(file: Path, wanted: bool, suffixes: frozenset[str], identity: str, taker: Path | None) -> str:
     if file.suffix == ".npy":
         return "landmarks of another detector and no frames; two detectors' landmarks are never mixed"
     if not wanted:
         return f"expected {', '.join(sorted(suffixes))}"
+    if len(identity) > LONGEST_ID:
+        return f"its id (path without suffix) has {len(identity)} characters, expected at most {LONGEST_ID}; rename it"
     return f"its id is taken by {taker}; rename one of them" if taker else ""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from emojibench.dataset import crop, load_dataset
 from emojibench.dataset.building import REPORT_FILE, build
 from emojibench.dataset.landmarks import read_portrait
+from emojibench.dataset.sources import PICTURES, find_sources
 from emojibench.errors import UserError
 from emojibench.media import read_video
 
@@ -128,9 +129,23 @@ def test_nothing_is_left_behind_when_building_fails(tmp_path, user_files):
         build(*folders, frames=13, size=96, pairs_per_portrait=0)
     with pytest.raises(UserError, match=r"--min-detected: .*less than or equal to 1, got 3"):
         build(*folders, min_detected=3)
-    with pytest.raises(UserError, match=r"--name 'a/b': expected letters"):
+    with pytest.raises(UserError, match=r"--name: expected letters, .*got 'a/b'"):
         build(*folders, name="a/b", frames=6, size=96)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["My Benchmark", "x" * 201])
+def test_a_bad_name_is_refused_before_any_work(tmp_path, user_files, name):
+    with pytest.raises(UserError, match=r"--name: expected letters, .* it is the name of --out unless given"):
+        build(user_files / "portraits", user_files / "driving", tmp_path / "out", name=name)
+
+
+def test_a_name_that_would_make_a_clip_id_too_long_is_left_out(tmp_path):
+    (tmp_path / f"{'x' * 91}.png").touch()
+    (tmp_path / f"{'x' * 90}.png").touch()
+    fine, long = find_sources(tmp_path, PICTURES, {})
+    assert fine.problem == ""
+    assert "has 91 characters, expected at most 90" in long.problem
 
 
 def test_the_output_must_be_free_and_the_input_there(tmp_path, user_files):
