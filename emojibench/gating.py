@@ -241,6 +241,10 @@ def _compare(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison:
         return _without_value(rule, Verdict.INFO, f"in neither run ({gaps[0]})")
     if any(gaps):
         return _without_value(rule, rule.unmeasured, "".join(gaps))
+    versions = [run.summaries[rule.column].version for run in (old, new)]
+    if None not in versions and versions[0] != versions[1]:
+        reason = f"version {versions[0]} of the metric in the baseline, {versions[1]} in the run"
+        return _without_value(rule, rule.unmeasured, reason)
     if old.summaries[rule.column].kind == "set":
         return _compare_sets(rule, old, new)
     return _compare_clips(rule, old, new)
@@ -289,7 +293,8 @@ def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison
         [before[clip].subject for clip in common],
     )
     baseline = math.fsum(before[clip].value for clip in common) / len(common)
-    lost = sorted((before.keys() & set(new.spec.clips)) - after.keys())
+    warm_ups = new.warm_ups.get(rule.column, frozenset())
+    lost = sorted((before.keys() & set(new.spec.clips)) - after.keys() - warm_ups)
     verdict, reason = Verdict.SAME, rule.ungated
     if lost:
         verdict, reason = rule.unmeasured, f"{len(lost)} clips lost their value ({lost[0]} is the first)"

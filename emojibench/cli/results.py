@@ -1,6 +1,7 @@
 """How `run` and `score` read their flags and print their results."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ def chosen_clips(value: str | None) -> int | list[str] | None:
     """A number of clips, or clip ids separated by commas."""
     if value is None:
         return None
-    return int(value) if value.strip().lstrip("-").isdecimal() else listed([value]) or []
+    return int(value) if re.fullmatch(r"\s*-?\d+\s*", value) else listed([value]) or []
 
 
 def key_values(pairs: Iterable[str] | None) -> dict[str, str]:

@@ -10,7 +10,6 @@ from emojibench.cli.run import (
     Clips,
     Jobs,
     Metrics,
-    Name,
     Out,
     Overwrite,
     Split,
@@ -21,6 +20,7 @@ from emojibench.errors import UserError
 
 
 def score(
+    context: typer.Context,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -36,7 +36,12 @@ def score(
     clips: Clips = None,
     metrics: Metrics = None,
     jobs: Jobs = 1,
-    name: Name = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the method, by default the folder's; the run folder is <name>-<split>-<dataset>."
+        ),
+    ] = None,
     out: Out = Path("runs"),
     strict: Strict = False,
     timeout: Timeout = 1800,
@@ -56,6 +61,12 @@ def score(
             "score: expected either --predictions DIR (finished videos) or --run DIR (a run folder)"
         )
     if run is not None:
+        for flag in ("split", "clips", "name", "out", "overwrite"):
+            if (source := context.get_parameter_source(flag)) and source.name != "DEFAULT":
+                raise UserError(
+                    f"--{flag}: expected with --predictions only, got it with --run, which scores a run as it is; "
+                    "leave it out"
+                )
         result = api.rescore(
             run, metrics=listed(metrics), dataset=dataset, jobs=jobs, strict=strict, timeout=timeout
         )

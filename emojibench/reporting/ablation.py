@@ -208,7 +208,7 @@ def _provenance(rows: Sequence[AblationRow]) -> str:
     for row in rows:
         if row.run is None:
             continue
-        spec, code = row.run.spec, row.run.provenance["code"]
+        spec, code = row.run.spec, row.run.animated["code"]
         given = {key: value for key, value in sorted(spec.options.items()) if key != "weights"}
         commit = f"`{code['commit'][:10]}`" if code["commit"] else "no git"
         lines.append(
@@ -218,7 +218,7 @@ def _provenance(rows: Sequence[AblationRow]) -> str:
                 ", ".join(f"{key}={value}" for key, value in given.items()) or "none",
                 str(spec.seed),
                 commit + (" with changes" if code["dirty"] else ""),
-                row.run.provenance["device"],
+                row.run.animated["device"],
             ]
         )
     return table(["Row", "Revision", "Options", "Seed", "Commit", "Device"], lines)

@@ -213,7 +213,7 @@ def _page(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], missing
 
 def _together(rows: Sequence[AccelerationRow]) -> str:
     """How many clips were animated at the same time."""
-    jobs = sorted({row.run.provenance["platform"]["jobs"] for row in rows if row.run is not None})
+    jobs = sorted({row.run.animated["platform"]["jobs"] for row in rows if row.run is not None})
     if jobs == [1]:
         return "one clip at a time"
     return f"{' or '.join(map(str, jobs))} clips side by side"
@@ -303,11 +303,11 @@ def _provenance(rows: Sequence[AccelerationRow]) -> str:
     for row in rows:
         if row.run is None:
             continue
-        spec, code = row.run.spec, row.run.provenance["code"]
+        spec, code = row.run.spec, row.run.animated["code"]
         given = ", ".join(f"{k}={v}" for k, v in sorted(spec.options.items()) if k != "weights") or "none"
         commit = f"`{code['commit'][:10]}`" if code["commit"] else "no git"
         changed = " with changes" if code["dirty"] else ""
-        device = row.run.provenance["device"]
+        device = row.run.animated["device"]
         lines.append(
             [
                 row.title,

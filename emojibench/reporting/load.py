@@ -42,6 +42,8 @@ class Summary:
     """higher, lower or none."""
     decimals: int = 3
     """Digits printed."""
+    version: int | None = None
+    """Of the metric; None in summaries that do not say it. The protocol has those of the benchmark's own metrics."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,19 @@ class FinishedRun:
     """Column name to clip id to value; only rows that have one. Columns of a set are absent."""
     failed: dict[str, str] = field(default_factory=dict)
     """Clip id to reason, for clips that the method could not animate."""
+    warm_ups: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Column name to the clips whose values were left out because a worker was warming up."""
 
     @cached_property
     def track(self) -> str:
         """Name that comparable runs share: dataset, its digest and the protocol id."""
         return f"{self.spec.dataset}-{self.spec.dataset_digest[:6]}-{self.spec.protocol.id}"
+
+    @property
+    def animated(self) -> dict[str, Any]:
+        """The newest start of the command that animated clips, else the newest: its device is that of the latencies."""
+        starts = [self.provenance, *reversed(self.provenance.get("earlier", []))]
+        return next((start for start in starts if start.get("stage") == "animate"), self.provenance)
 
 
 def load_run(path: Path) -> FinishedRun:
@@ -80,7 +90,8 @@ def load_run(path: Path) -> FinishedRun:
         raise UserError(
             f"{path / 'summary.json'}: not a summary of this version ({error!r}); score the run again"
         ) from error
-    return FinishedRun(path, spec, provenance, summaries, _values(path / "rows.parquet"), failed)
+    values, warm_ups = _values(path / "rows.parquet")
+    return FinishedRun(path, spec, provenance, summaries, values, failed, warm_ups)
 
 
 def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:
@@ -116,19 +127,25 @@ def _json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _values(file: Path) -> dict[str, dict[str, Value]]:
+def _values(file: Path) -> tuple[dict[str, dict[str, Value]], dict[str, frozenset[str]]]:
     import pyarrow.parquet as parquet
 
     if not file.exists():
         raise UserError(f"{file.parent} is not finished: it has no {file.name}; score the run again")
     measured: dict[str, dict[str, Value]] = {}
     warm_ups: dict[str, dict[str, Value]] = {}
-    for row in parquet.read_table(file).to_pylist():
+    try:
+        rows = parquet.read_table(file).to_pylist()
+    except (ValueError, OSError) as error:
+        raise UserError(f"{file} is damaged ({error}); score the run again") from error
+    for row in rows:
         if row["status"] == "ok" and row["value"] is not None and math.isfinite(row["value"]):
             kept = warm_ups if row["note"] == WARM_UP else measured
             kept.setdefault(row["metric"], {})[row["clip_id"]] = Value(row["value"], row["subject"])
-    return warm_ups | measured  # as in summaries, a warm-up counts only where there is nothing else
+    left_out = {name: frozenset(clips) for name, clips in warm_ups.items() if name in measured}
+    return warm_ups | measured, left_out  # as in summaries, a warm-up counts only where there is nothing else
 
 
 def _summary(entry: dict[str, Any]) -> Summary:
-    return Summary(**{field.name: entry[field.name] for field in fields(Summary)})
+    needed = {field.name: entry[field.name] for field in fields(Summary) if field.name != "version"}
+    return Summary(**needed, version=entry.get("version"))

@@ -141,7 +141,7 @@ def _identity(track: Track) -> str:
 def _provenance(runs: Sequence[FinishedRun]) -> str:
     rows = []
     for run in sorted(runs, key=lambda run: (run.spec.method, run.spec.split, run.spec.name)):
-        spec, origin = run.spec, run.provenance
+        spec, origin = run.spec, run.animated
         options = ", ".join(f"{key}={value}" for key, value in sorted(spec.options.items()))
         code = origin["code"]
         commit = f"`{code['commit'][:10]}`" if code["commit"] else "no git"

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emojibench.reporting.columns import Column, is_cost, other_columns, paper_columns
 from emojibench.reporting.load import FinishedRun, Summary
@@ -46,6 +46,7 @@ class Track:
 
 def build_track(name: str, runs: Sequence[FinishedRun]) -> Track:
     """Arrange runs of one track (same dataset digest and protocol id)."""
+    runs = _up_to_date(runs)
     entries = _entries(runs)
     split_runs = {split: [r for r in runs if r.spec.split == split] for split in SPLITS}
     present = [split for split in SPLITS if split_runs[split]]
@@ -54,6 +55,26 @@ def build_track(name: str, runs: Sequence[FinishedRun]) -> Track:
     columns = [*table1, *itertools.chain.from_iterable(others.values())]
     best = {(c.split, c.name): label for c in columns if (label := _best(c, entries)) is not None}
     return Track(name, tuple(runs), tuple(entries), tuple(table1), others, best)
+
+
+def _up_to_date(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """The runs without values of older versions of a metric than another of them has."""
+    newest: dict[str, int] = {}
+    for run in runs:
+        for name, summary in run.summaries.items():
+            newest[name] = max(newest.get(name, 0), summary.version or 0)
+    kept = []
+    for run in runs:
+        old = {
+            name: replace(
+                NOT_RUN, reason=f"version {s.version} of the metric, others have {newest[name]}; score again"
+            )
+            for name, s in run.summaries.items()
+            if s.version is not None and s.version < newest[name]
+        }
+        values = {name: of_clips for name, of_clips in run.values.items() if name not in old}
+        kept.append(replace(run, summaries=run.summaries | old, values=values) if old else run)
+    return kept
 
 
 def _entries(runs: Sequence[FinishedRun]) -> list[Entry]:

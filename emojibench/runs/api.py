@@ -141,7 +141,7 @@ def score(
     Args:
         predictions: the folder.
         split, dataset, clips, metrics, jobs, out, strict, timeout, overwrite, quiet: as in `run`.
-        name: of the method and the run folder; by default the folder's name, `<folder>-<split>-<dataset>`.
+        name: of the method; by default the folder's. The run folder is `<name>-<split>-<dataset>`.
 
     Raises:
         UserError: something the caller can mend.
@@ -150,7 +150,7 @@ def score(
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
     folder.check_any(bench.clips)
     method = checked_name(name or folder.folder.resolve().name, "--name")
-    name = name or f"{method}-{split}-{bench.dataset.name}"
+    name = f"{method}-{split}-{bench.dataset.name}"
     setup = generate.IngestSetup(bench.open_clips, folder)
     partial_spec = {"source": "predictions", "method": method, "options": {}, "seed": 0}
     return bench.execute(
@@ -184,7 +184,7 @@ def rescore(
     old = RunFolder(path).spec()
     bench = _Bench.open(
         dataset or old.dataset_ref, old.split, old.clips, metrics, jobs, timeout, quiet,
-        detector=old.protocol.detector,
+        detector=old.protocol.detector, frames=old.protocol.frames,
     )  # fmt: skip
     new = old.model_copy(
         update={
@@ -274,6 +274,7 @@ class _Bench:
                 spec = folder.bind(spec, overwrite=overwrite)
                 todo = [clip for clip in spec.clips if not generate.finished(folder, clip, predictions)]
                 if todo:
+                    folder.reopen()
                     self.dataset.prepare(todo, jobs=self.jobs)
                     self._record(folder, spec, "animate", workers)
                     with Progress("animate", len(todo), quiet=self.quiet) as progress:
@@ -284,6 +285,7 @@ class _Bench:
         """Score what is animated and write the summary."""
         left = scoring.plan(folder, spec, self.dataset)
         if scoring.needed(left):
+            folder.reopen()
             detector = partial(open_detector, self.protocol.detector)
             with self._workers(scoring.setup(left, self.open_clips, detector), "scoring") as workers:
                 if set(scoring.needed(left)) - set(workers.info["unavailable"]):

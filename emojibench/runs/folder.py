@@ -18,13 +18,16 @@
    missing are computed again. A value is finished when its row is there and names the digest of its inputs.
 4. Only the process that holds the lock writes here (workers write into .scratch). It is an advisory lock of
    the operating system: it ends with its process, however that ends.
+5. summary.json is removed before anything changes that it says, so that a summary always fits its folder.
 """
 
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -40,6 +43,8 @@ from emojibench.runs.spec import RunSpec
 
 RowKey = tuple[str, str]
 """(clip id, metric)."""
+_TEMPORARY = ".tmp"
+"""Ends the names of files that are being written."""
 
 
 class OutputError(UserError):
@@ -130,22 +135,28 @@ class RunFolder:
                 lines = "".join(f"\n  {line}" for line in differing)
                 raise UserError(
                     f"{self.path} already holds another run; it differs in (there, here):{lines}\n"
-                    "Keep both with --name OTHER, or replace it with --overwrite."
+                    "Keep both with another --name or --out, or replace it with --overwrite."
                 )
             wanted = {*earlier.metrics, *spec.metrics}
             metrics = tuple(name for name in registry.names(registry.METRICS) if name in wanted)
             spec = spec.model_copy(update={"metrics": metrics})
-        elif strangers := [p.name for p in self.path.iterdir() if p.name not in (".lock", ".scratch")]:
+            if spec != earlier:
+                self.reopen()  # a summary of another protocol must never be read as one of this
+        elif strangers := [p.name for p in self.path.iterdir() if not _own(p.name)]:
             raise UserError(
                 f"{self.path} is not a run folder but holds {strangers[0]!r}; choose another --name or --out"
             )
         self.write_json("spec.json", spec.model_dump(mode="json"))
         return spec
 
+    def reopen(self) -> None:
+        """Make the run count as unfinished until it is summarised again: its values are about to change."""
+        (self.path / "summary.json").unlink(missing_ok=True)
+
     def _empty(self) -> None:
         known = (self.path / "spec.json").exists()
         for entry in self.path.iterdir():
-            if entry.name in (".lock", ".scratch"):
+            if _own(entry.name):
                 continue
             if not known:
                 raise UserError(
@@ -257,9 +268,9 @@ class RunFolder:
         if not file.exists():
             return {}
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{file} is damaged; delete it and score the run again") from error
 
     def write_features(self, clip_id: str, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -279,12 +290,23 @@ class RunFolder:
     def write_json(self, name: str, content: object) -> None:
         """Replace a JSON file of the folder atomically."""
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            temporary = self.path / f".{name}.tmp"
+        with self.replacing(name) as temporary:
             temporary.write_text(text)
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """A path to write a file of the folder to, which takes the old one's place when it is complete.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        temporary = self.path / f".{name}{_TEMPORARY}"
+        try:
+            yield temporary
             _sync(temporary)
             temporary.replace(self.path / name)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise _unwritable(error, self.path / name) from error
 
     def keep_log(self, log: Path, name: str) -> Path | None:
@@ -297,6 +319,11 @@ class RunFolder:
             return log.replace(final)
         except OSError as error:
             raise _unwritable(error, final) from error
+
+
+def _own(name: str) -> bool:
+    """Whether a folder may hold this and still count as empty: what a killed command leaves behind."""
+    return name in (".lock", ".scratch") or (name.startswith(".") and name.endswith(_TEMPORARY))
 
 
 def _unwritable(

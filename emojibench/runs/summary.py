@@ -4,12 +4,11 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from emojibench import registry
 from emojibench.runs import cost
-from emojibench.runs.folder import OutputError, RunFolder
+from emojibench.runs.folder import RunFolder
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.scoring import SET
 from emojibench.runs.spec import RunSpec
@@ -112,7 +111,10 @@ def _of_set(traits: Traits, rows: Sequence[Row], total: Row | None, expected: in
 
 
 def _about(traits: Traits, kind: str) -> dict[str, Any]:
-    return {"kind": kind, "unit": traits.unit, "better": traits.better, "decimals": traits.decimals}
+    return {
+        "kind": kind, "unit": traits.unit, "better": traits.better, "decimals": traits.decimals,
+        "version": traits.version,
+    }  # fmt: skip
 
 
 def _verdict(rows: Iterable[Row], measured: int, expected: int) -> tuple[str, str]:
@@ -147,11 +149,5 @@ def _write_parquet(folder: RunFolder, rows: Sequence[Row]) -> None:
         }
     )  # fmt: skip
     table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
-    temporary: Path = folder.path / ".rows.parquet.tmp"
-    try:
+    with folder.replacing("rows.parquet") as temporary:
         parquet.write_table(table, temporary, compression="zstd")
-        temporary.replace(folder.path / "rows.parquet")
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {folder.path / 'rows.parquet'}: {error}; free some space and run the command again"
-        ) from error

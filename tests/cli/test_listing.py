@@ -42,4 +42,8 @@ def test_help_says_what_is_the_default(
     text = " ".join(printed(monkeypatch, capfd, command, "--help").replace("│", " ").split())
     assert "or clip ids separated by commas; all by default." in text
     assert "repeat or separate by commas; all by default." in text
-    assert "<method>-<split>-<dataset> by default." in text
+    folder = {
+        "run": "<method>-<split>-<dataset> by default.",
+        "score": "run folder is <name>-<split>-<dataset>.",
+    }
+    assert folder[command] in text

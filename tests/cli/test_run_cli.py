@@ -53,6 +53,7 @@ def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         ),
         ([*RUN, "--name", "a/b"], "--name: expected letters, digits and"),
         (["score"], "expected either --predictions DIR (finished videos) or --run DIR"),
+        (["score", "--run", "r", "--split", "self"], "--split: expected with --predictions only"),
         (["score", "--run", "nowhere"], "nowhere is not a run folder: it has no spec.json"),
         (["score", "--predictions", "nowhere"], "expected a folder with finished videos, nowhere is not one"),
     ],

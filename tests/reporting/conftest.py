@@ -57,6 +57,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         failed: Mapping[str, str] | None = None,
         finished: bool = True,
         jobs: int = 1,
+        versions: Mapping[str, int] | None = None,
+        scored_on: str = "",
     ) -> Path:
         path = (root or tmp_path / "runs") / name
         path.mkdir(parents=True)
@@ -69,23 +71,32 @@ def make_run(tmp_path: Path) -> MakeRun:
         (path / "spec.json").write_text(spec.model_dump_json())
         provenance = {
             "started": "2026-01-01T00:00:00+00:00",
+            "stage": "animate",
             "command": "emojibench run --out /home/somebody/runs",
             "code": {"commit": "0123456789abcdef", "dirty": False},
             "device": "cpu: test",
             "platform": {"jobs": jobs},
             "earlier": [],
         }
+        if scored_on:
+            later = {"stage": "score", "device": scored_on, "platform": {"jobs": 7}, "earlier": [provenance]}
+            provenance = provenance | later
         (path / "provenance.json").write_text(json.dumps(provenance))
         if finished:
             who = subjects or {clip: f"person {clip}" for clip in clips}
-            _write_results(path, values, clips, who, failed or {})
+            _write_results(path, values, clips, who, failed or {}, versions or {})
         return path
 
     return make
 
 
 def _write_results(
-    path: Path, values: Values, clips: tuple[str, ...], who: Mapping[str, str], failed: Mapping[str, str]
+    path: Path,
+    values: Values,
+    clips: tuple[str, ...],
+    who: Mapping[str, str],
+    failed: Mapping[str, str],
+    versions: Mapping[str, int],
 ) -> None:
     rows: list[Row] = []
     views = {}
@@ -93,6 +104,7 @@ def _write_results(
         better, decimals, unit = ABOUT.get(metric, ("none", 3, ""))
         about = {"better": better, "decimals": decimals, "unit": unit, "expected": len(clips)}
         about |= {"low": None, "high": None, "status": "ok", "reason": "", "kind": "clip"}
+        about |= {"version": versions[metric]} if metric in versions else {}
         if isinstance(content, str):
             views[metric] = about | {"mean": None, "n_clips": 0, "status": "unavailable", "reason": content}
             rows += [_row(clip, who, metric, None, "unavailable", content) for clip in clips]

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 import emojibench
 from emojibench.errors import UserError
 from emojibench.gating import Comparison, GateResult, Tolerance, Verdict, gate
+from emojibench.runs.cost import WARM_UP
 
 BASE = {"c0": 0.010, "c1": 0.020, "c2": 0.030, "c3": 0.040}
 
@@ -88,6 +91,25 @@ def test_lost_clips_are_not_averaged_away(verdicts) -> None:
     assert result.verdict == Verdict.UNMEASURED
     assert "1 clips lost their value (c3" in result.reason
     assert verdicts({"l1": lost}, {"l1": BASE})["l1"].verdict == Verdict.SAME  # gained, on the common clips
+
+
+def test_clips_that_warmed_a_worker_up_are_not_lost(verdicts, make_run) -> None:
+    seconds = dict.fromkeys(BASE, 2.0)
+    base, run = (make_run(name, {"latency_s": seconds}) for name in ("first", "second"))
+    table = parquet.read_table(run / "rows.parquet")
+    notes = [WARM_UP if clip == "c0" else "" for clip in table["clip_id"].to_pylist()]
+    table = table.set_column(table.schema.get_field_index("note"), "note", pyarrow.array(notes))
+    parquet.write_table(table, run / "rows.parquet")
+    (result,) = gate(base, run, gate_costs=True).comparisons
+    assert (result.verdict, result.clips) == (Verdict.SAME, 3)
+
+
+def test_versions_of_a_metric_are_not_compared(verdicts) -> None:
+    old, new = {"versions": {"l1": 1}}, {"versions": {"l1": 2}}
+    result = verdicts({"l1": BASE}, {"l1": moved(0.01)}, old, new)["l1"]
+    assert result.verdict == Verdict.UNMEASURED
+    assert result.reason == "version 1 of the metric in the baseline, 2 in the run"
+    assert verdicts({"l1": BASE}, {"l1": moved(0.01)}, None, new)["l1"].verdict == Verdict.REGRESSED
 
 
 def test_fewer_clips_are_compared_on_the_common_ones(verdicts) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from emojibench.errors import UserError
 from emojibench.reporting import build_pages, report
+from emojibench.reporting.load import load_run
 
 GOOD = {"c0": 0.010, "c1": 0.012, "c2": 0.011, "c3": 0.015}
 BAD = {"c0": 0.050, "c1": 0.052, "c2": 0.051, "c3": 0.055}
@@ -184,6 +185,30 @@ def test_a_damaged_summary_names_the_file(tmp_path: Path, make_run) -> None:
     (make_run("a", {"l1": GOOD}) / "summary.json").write_text("{")
     with pytest.raises(UserError, match=r"summary\.json is not JSON"):
         report(tmp_path / "runs", tmp_path / "boards")
+
+
+def test_a_damaged_table_names_the_file(tmp_path: Path, make_run) -> None:
+    (make_run("r", {"l1": GOOD}) / "rows.parquet").write_bytes(b"")
+    with pytest.raises(UserError, match=r"r/rows\.parquet is damaged .* score the run again"):
+        load_run(tmp_path / "runs" / "r")
+
+
+def test_the_machine_is_the_one_that_animated(tmp_path: Path, make_run) -> None:
+    run = load_run(make_run("r", {"l1": GOOD}, scored_on="cuda: another one"))
+    assert run.animated["device"] == "cpu: test"
+    assert run.animated["platform"]["jobs"] == 1
+
+
+def test_values_of_an_older_version_of_a_metric_are_dashes(tmp_path: Path, make_run) -> None:
+    for version, method in ((1, "copy-reference"), (2, "landmark-warp")):
+        make_run(method, {"sharpness": GOOD}, method=method, versions={"sharpness": version})
+    text = page(tmp_path)
+    cells = line(text, "`sharpness`")[2:]
+    assert cells[1] == "0.012 ± 0.003"
+    (note,) = [
+        row for row in text.splitlines() if "version 1 of the metric, others have 2; score again" in row
+    ]
+    assert note.startswith(f"- {cells[0].removeprefix('–')} ")
 
 
 def test_the_function_survives_the_import_of_its_module() -> None:

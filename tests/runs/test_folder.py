@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from emojibench.errors import UserError
+from emojibench.protocol import Protocol
 from emojibench.runs.folder import OutputError, RunFolder
 from emojibench.runs.records import Row
-from emojibench.runs.spec import clip_seed
+from emojibench.runs.spec import RunSpec, clip_seed
 
 
 def row(clip_id: str, value: float) -> Row:
     return Row(clip_id=clip_id, subject="s", domain="d", metric="m", value=value, unit="", n=1, status="ok")
+
+
+def spec(version: int) -> RunSpec:
+    return RunSpec(
+        name="r", source="method", method="m", options={}, revision="1", dataset_ref="d", dataset="d",
+        dataset_version="1", dataset_digest="0" * 64, split="self", clips=("a",), seed=0, metrics=("l1",),
+        protocol=Protocol(detector="d", metrics={"l1": version}),
+    )  # fmt: skip
 
 
 def test_the_last_row_counts_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
@@ -49,6 +58,34 @@ def test_a_failed_append_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: 
             with pytest.raises(OutputError, match=r"rows\.jsonl: No space left on device; free some space"):
                 folder.append([row("b", 2.0)])
         assert (tmp_path / "r" / "rows.jsonl").read_bytes() == before
+
+
+def test_what_a_kill_leaves_while_a_file_is_written_is_no_stranger(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".spec.json.tmp").write_text("{")
+    for overwrite in (True, False):
+        with RunFolder(tmp_path / "r") as folder:
+            folder.bind(spec(1), overwrite=overwrite)
+    assert folder.spec() == spec(1)
+    assert not (tmp_path / "r" / ".spec.json.tmp").exists()
+
+
+def test_a_run_under_another_protocol_has_no_summary_until_it_is_scored(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "r") as folder:
+        folder.bind(spec(1))
+        folder.write_json("summary.json", {})
+        folder.bind(spec(1))
+        assert (tmp_path / "r" / "summary.json").exists()
+        folder.bind(spec(2))
+    assert not (tmp_path / "r" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off"])
+def test_damaged_features_are_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "a.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"features/a\.npz is damaged; delete it"):
+        RunFolder(tmp_path).features("a")
 
 
 def test_seeds_belong_to_the_clip_and_the_run() -> None:

@@ -111,7 +111,7 @@ def test_a_second_start_redoes_nothing(bench: Any, tmp_path: Path) -> None:
 
 def test_another_run_of_the_same_name_is_refused_and_replaced_only_on_request(bench: Any) -> None:
     bench.run("fake", clips=1)
-    with pytest.raises(UserError, match=r"(?s)differs in.*seed: 0, 5.*--name OTHER.*--overwrite"):
+    with pytest.raises(UserError, match=r"(?s)differs in.*seed: 0, 5.*another --name or --out.*--overwrite"):
         bench.run("fake", clips=1, seed=5)
     with pytest.raises(UserError, match="revision: '1', '2'"):
         bench.run("fake", clips=1, options={"revision": "2"})

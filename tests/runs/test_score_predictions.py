@@ -66,6 +66,18 @@ def test_squashed_and_ambiguous_videos_fail(bench: Any, videos: Path) -> None:
     assert "expected frames of 32x32 pixels or the same ratio of sides, got 48x32" in result.failed["d"]
 
 
+def test_one_name_holds_both_splits(bench: Any, videos: Path) -> None:
+    for split in ("self", "cross"):
+        folder = bench.score(videos, metrics=["fake_l1"], split=split, name="theirs").folder
+        assert folder.name.startswith(f"theirs-{split}-")
+
+
+def test_a_cut_run_is_scored_again_as_it_is(bench: Any) -> None:
+    first = bench.run("fake", metrics=["fake_l1"], clips=2, frames=3)
+    second = bench.rescore(metrics=["fake_l1"])
+    assert second.summary == first.summary
+
+
 def test_a_run_can_be_scored_again_without_its_method(bench: Any, tmp_path: Path) -> None:
     log = tmp_path / "calls"
     first = bench.run("fake", metrics=["fake_l1"], options={"log": str(log)}, clips=2)
