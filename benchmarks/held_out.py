@@ -37,7 +37,13 @@ def main() -> None:
     turned = turning(runs[0], everything, arguments.turns)
     print(table(runs, everything, f"all {len(everything)} clips"))
     if len(turned) > 1:
-        print(table(runs, turned, f"{len(turned)} clips with yaw beyond {arguments.turns:g} degrees"))
+        print(
+            table(
+                runs,
+                turned,
+                f"{len(turned)} clips with yaw beyond {arguments.turns:g} degrees in a quarter of their frames",
+            )
+        )
 
 
 def turning(run: FinishedRun, clips: Sequence[str], degrees: float) -> list[str]:

@@ -188,7 +188,8 @@ def published_page(tables: Iterable[PublishedTable]) -> str:
     parts = [
         "# Published figures",
         f"As printed in {CITATION}. Nothing here was measured by EmojiBench++; data and protocol differ from "
-        "ours, so none of these numbers belongs in one ranking with a measured one.",
+        "ours, so none of these numbers belongs in one ranking with a measured one. Cells were copied from notes that "
+        "were taken on the paper, not read in it again: look a number up there before you cite it.",
     ]
     for published in tables:
         parts += [f"## Table {published.number}", published_table(published)]

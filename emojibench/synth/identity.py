@@ -93,7 +93,7 @@ class Identity:
     mouth_width: float
     """0.88-1.14."""
     eye_size: float
-    """0.92-1.12 (cartoon 1.25-1.6)."""
+    """0.92-1.12 (cartoon 1.25-1.6, animal 1.05-1.25)."""
     eye_spacing: float
     """0.95-1.06."""
     eye_tilt: float
