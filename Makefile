@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PYTHONHASHSEED ?= 0
+export PYTHONUTF8 = 1
 # Where this is set, every process compiles torch and diffusers anew, which takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -31,10 +32,10 @@ format: $(STAMP)
 
 # uv resolves and unpacks several times faster than pip; it comes from the same registry.
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info; assert v >= (3, 11), f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}; set PYTHON=python3.11"'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -c 'import sys; v = sys.version_info; assert (3, 11) <= v[:2] <= (3, 12), f"Python 3.11 or 3.12 is needed, this is {v.major}.{v.minor}; set PYTHON=python3.11"'
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[quality,train,dev]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[quality,train,peers,dev]"
 	touch $(STAMP)
 
 clean:

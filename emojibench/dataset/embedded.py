@@ -26,6 +26,7 @@ from emojibench.dataset.manifest import (
     digest_of_recipe,
     write_manifest,
 )
+from emojibench.errors import UserError
 from emojibench.faces import detector_id
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
@@ -40,6 +41,8 @@ Frames that the tests keep see to it that none changes by accident. (It is the d
 drew them.)
 """
 FPS = 25.0
+SIZES = (32, 2048)
+"""Sides of the pictures that the renderer can draw, pixels."""
 LICENCE = "Apache-2.0 (procedural; shows no person)"
 
 
@@ -47,8 +50,10 @@ def embedded(name: str, *, size: int, detector: str) -> Dataset:
     """Open `mini` or `synth`. Writes its manifest into the cache; renders nothing.
 
     Raises:
-        UserError: unknown detector, or a cache folder that cannot be written.
+        UserError: a size that cannot be drawn, an unknown detector, or a cache folder that cannot be written.
     """
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise UserError(f"dataset {name}: expected a size from {SIZES[0]} to {SIZES[1]} pixels, got {size}")
     identity = detector_id(detector)
     recipe = _recipe(name, size, identity)
     entries = _entries(name)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
-from typing import TypeVar, cast
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 F = TypeVar("F", bound=Callable[..., object])
 Field = NDArray[np.float32]
@@ -22,10 +27,29 @@ def compiled(function: F) -> F:
 
     Where neither its folder nor the user's cache can be written, it is compiled again by every process.
     """
+    config: Any = numba.config  # its fields are made at run time
+    before = config.CACHE_DIR
     try:
+        config.CACHE_DIR = _folder()
         return cast(F, numba.njit(cache=True, error_model="numpy")(function))
     except RuntimeError:
         return cast(F, numba.njit(error_model="numpy")(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+@lru_cache(maxsize=1)
+def _folder() -> str:
+    """Where machine code is kept: named by all sources of the renderer.
+
+    numba looks for changes in a function's own file only, but the functions of other files are compiled into it.
+    """
+    here = Path(__file__).parent
+    sources = b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))
+    beside = here / "__pycache__"
+    writable = os.access(beside if beside.exists() else here, os.W_OK)
+    root = beside if writable else user_cache_path("emojibench") / "compiled"
+    return str(root / f"numba-{hashlib.sha256(sources).hexdigest()[:12]}")
 
 
 @compiled

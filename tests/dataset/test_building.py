@@ -166,6 +166,15 @@ def test_the_output_must_be_free_and_the_input_there(tmp_path, user_files):
         build(portraits, driving, tmp_path / "new", subjects=table)
 
 
+def test_the_crop_rule_by_hand():
+    """A face of 100 x 60 pixels around (250, 200): 190 pixels, around a point 10 pixels higher."""
+    points = np.full((1, 478, 3), 0.5, np.float32)
+    points[0, :2, 0] = 200 / 500, 300 / 500
+    points[0, 2:4, 1] = 170 / 400, 230 / 400
+    square = crop.head_square(points, (500, 400))
+    assert (square.left, square.top, square.side) == (155, 95, 190)
+
+
 @given(
     width=st.integers(100, 900),
     height=st.integers(100, 900),

@@ -129,3 +129,9 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         load_dataset("mini", size=SIZE)
     with pytest.raises(UserError, match="size must be at least 16"):
         load_dataset("mini", size=0)
+
+
+@pytest.mark.parametrize("size", [31, 2049])
+def test_sizes_that_cannot_be_drawn_are_refused(size):
+    with pytest.raises(UserError, match=f"dataset mini: expected a size from 32 to 2048 pixels, got {size}"):
+        load_dataset("mini", size=size)

@@ -63,7 +63,7 @@ def test_full_steps_are_exact_and_skipped_ones_close(
     for step, output in enumerate(outputs):
         exact = call(unet, step)
         assert torch.equal(output, exact) == (step % 3 == 0)
-        assert (output - exact).abs().max() < exact.abs().max()
+        assert (output - exact).abs().max() < 0.3 * exact.abs().max()
 
 
 @pytest.mark.parametrize("cut", range(4))

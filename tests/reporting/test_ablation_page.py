@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from conftest import MakeRun
+from run_folders import MakeRun
 
 from emojibench.reporting.ablation import AblationRow, ablation_data, write_ablation
 from emojibench.reporting.load import load_run

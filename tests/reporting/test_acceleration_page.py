@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeRun
 from PIL import Image
+from run_folders import MakeRun
 
 from emojibench.acceleration.fidelity import Distances
 from emojibench.acceleration.tracing import ClipTrace

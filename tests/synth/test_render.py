@@ -51,6 +51,23 @@ def test_the_renderer_draws_what_it_drew_when_datasets_got_their_digests():
         assert np.abs(now.mean() - before.mean()) < 0.02
 
 
+def test_every_style_is_drawn_as_it_was():
+    """As above, for a frame of each kind, hair style, beard, glasses, collar and background, in cells of 16 x 16."""
+    with np.load(Path(__file__).with_name("thumbnails.npz"), allow_pickle=False) as kept:
+        chosen, pictures = kept["sequences"].tolist(), kept["pictures"].astype(np.float32)
+    known = sequences("synth")
+    people = [known[i].identity for i in chosen]
+    assert {p.kind for p in people} == {"realistic", "cartoon", *MATERIALS, *SPECIES}
+    assert {p.hair_style for p in people if p.domain != "animal"} == set(HAIR_STYLES)
+    assert {p.background for p in people} == set(BACKGROUNDS)
+    for i, before in zip(chosen, pictures, strict=True):
+        frame = render(known[i].identity, known[i].motion.at((7 * i + 5) % 64))
+        now = frame.reshape(16, 16, 16, 16, 3).astype(np.float32).mean((1, 3))
+        assert np.abs(now - before).max() < 0.3, (
+            i
+        )  # float16 keeps .06; the rest is for pixels rounded the other way
+
+
 def digest(frame):
     return hashlib.sha256(frame.tobytes()).hexdigest()
 
