@@ -31,9 +31,10 @@ class ReferenceModel:
     def __init__(self, options: Options) -> None:
         """Take the options.
 
-        `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32); `weights`:
-        a file made by `emojibench train` or `ablate`, in place of the packaged one; `sampler`: how clips longer than
-        a window are made (progressive); `alignment` (true): false follows the driving face's own landmarks in `cross`.
+        `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32), `device`
+        (auto: CUDA where there is some, else the CPU); `weights`: a file made by `emojibench train` or `ablate`, in
+        place of the packaged one; `sampler`: how clips longer than a window are made (progressive); `alignment` (true):
+        false follows the driving face's own landmarks in `cross`.
 
         Raises:
             UserError: an unknown option or preset, a value out of range, missing weights.
@@ -43,6 +44,7 @@ class ReferenceModel:
             "steps": int,
             "guidance": float,
             "dtype": ("fp32", "bf16", "fp16"),
+            "device": str,
             **self.extra,
             "weights": Path,
             "sampler": ("progressive", "overlap", "concatenate"),
@@ -55,8 +57,9 @@ class ReferenceModel:
 
         try:
             dtype: str = given.get("dtype", "fp32")
+            device: str = given.get("device", "auto")
             self._pipeline = Pipeline.from_preset(
-                given.get("preset", "mini"), given.get("weights"), dtype=dtype
+                given.get("preset", "mini"), given.get("weights"), device=device, dtype=dtype
             )
             preset = self._pipeline.preset
             self._steps: int = given.get("steps", self.steps or preset.steps)

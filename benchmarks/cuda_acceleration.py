@@ -23,7 +23,7 @@ network on whatever device there is, for which there are no bars.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -166,6 +166,8 @@ class Row:
     method: str
     flops: int
     seconds: float
+    peak: int
+    """Bytes of device memory, weights included; 0 on a CPU."""
 
 
 def timed(
@@ -179,7 +181,7 @@ def timed(
         def work(recipe: Recipe = recipe, accelerator: Accelerator = accelerator) -> None:
             sample(network, options.frames, recipe.steps, accelerator, window=options.window)
 
-        yield Row(name, flops[name], seconds(work, network.device, options.repeats))
+        yield measured(name, flops[name], work, network.device, options.repeats)
 
 
 def released(network: Network, flops: int, options: argparse.Namespace) -> Row:
@@ -189,14 +191,22 @@ def released(network: Network, flops: int, options: argparse.Namespace) -> Row:
         sample(network, options.frames, STEPS, window=network.preset.window, sampler=wrapping)
 
     with released_attention(network):
-        return Row(RELEASED_LOOP, flops, seconds(work, network.device, options.repeats))
+        return measured(RELEASED_LOOP, flops, work, network.device, options.repeats)
 
 
-def report(title: str, rows: list[Row], loop: Row, *, bars: bool) -> None:
+def measured(name: str, flops: int, work: Callable[[], None], device: torch.device, repeats: int) -> Row:
+    """One method's cost."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    spent = seconds(work, device, repeats)
+    return Row(name, flops, spent, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
+
+
+def report(title: str, rows: list[Row], loop: Row, frames: int, *, bars: bool) -> None:
     """The table of one mode, and its bars if wanted."""
     base = rows[0]
     print(f"\n{title}")
-    header = ("TFLOP", "counted", "seconds", "speed-up", "share", "vs released")
+    header = ("TFLOP", "counted", "seconds", "speed-up", "share", "vs released", "frames/s", "peak GiB")
     print(f"{'method':14s}", *(f"{column:>11s}" for column in header))
     shares, factors = {}, {}
     for row in (loop, *rows):
@@ -204,7 +214,8 @@ def report(title: str, rows: list[Row], loop: Row, *, bars: bool) -> None:
         shares[row.method], factors[row.method] = speedup / counted, loop.seconds / row.seconds
         print(
             f"{row.method:14s} {row.flops / 1e12:11.4g} {counted:11.3f} {row.seconds:11.3f} {speedup:11.3f}"
-            f" {shares[row.method]:11.1%} {factors[row.method]:11.3f}"
+            f" {shares[row.method]:11.1%} {factors[row.method]:11.3f} {frames / row.seconds:11.3f}"
+            f" {f'{row.peak / 2**30:.2f}' if row.peak else '–':>11s}"
         )
     wanted = [(UNCACHED, 1.25, "times the released loop"), ("fast", 7.0, "times the released loop")]
     wanted += [(name, 0.9, "of the counted speed-up") for name in ("lossless", "balanced")]
@@ -268,7 +279,7 @@ def main() -> int:
             loop = released(network, flops[RELEASED_LOOP], options)
             for mode in options.modes:
                 rows = list(timed(network, modes, mode, flops, options))
-                report(f"{size} px, {dtype}, {mode}", rows, loop, bars=not options.small)
+                report(f"{size} px, {dtype}, {mode}", rows, loop, options.frames, bars=not options.small)
             del network, modes
             torch.compiler.reset()
     return 0

@@ -12,6 +12,7 @@ the work.
 import argparse
 import resource
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -36,6 +37,8 @@ class Cost:
     """Wall-clock seconds of each stage, and bytes."""
 
     seconds: dict[str, float]
+    loading: float
+    """Seconds from the file to a pipeline, libraries imported."""
     loaded: int
     peak: int
     returned: int
@@ -56,7 +59,9 @@ def animate(scene: Scene, frames: int, cache: str, steps: int) -> Cost:
     from reference_model.acceleration_presets import preset
     from reference_model.pipeline import Pipeline
 
+    start = time.perf_counter()
     pipeline = Pipeline.from_preset("mini")
+    loading = time.perf_counter() - start
     loaded = peak()
     there = len(scene.targets)
     turn = np.abs((np.arange(frames) + there - 1) % (2 * there - 2) - (there - 1))  # 0, 1, .. 63, 62, .. 0, 1
@@ -68,7 +73,7 @@ def animate(scene: Scene, frames: int, cache: str, steps: int) -> Cost:
         steps=steps,
         accelerator=preset(cache, steps),
     )
-    return Cost(made.seconds, loaded, peak(), made.frames.nbytes + made.latents.nbytes)
+    return Cost(made.seconds, loading, loaded, peak(), made.frames.nbytes + made.latents.nbytes)
 
 
 def peak() -> int:
@@ -90,12 +95,13 @@ def main() -> None:
     # This process stays small: on Linux a child's peak starts at its parent's.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         shown = pool.submit(scene).result()
-        print(f"{'cache':9s} steps frames  condition   denoise    decode  frames/s")
+        print(f"{'cache':9s} steps frames    loading  condition   denoise    decode  frames/s")
         for row in rows:
             cost = pool.submit(animate, shown, *row).result()
             stages = [cost.seconds[name] for name in ("condition", "denoise", "decode")]
             told = " ".join(f"{seconds:8.2f} s" for seconds in stages)
-            print(f"{row[1]:9s} {row[2]:5d} {row[0]:6d} {told} {row[0] / sum(stages):9.2f}", flush=True)
+            began = f"{row[1]:9s} {row[2]:5d} {row[0]:6d} {cost.loading:8.2f} s"
+            print(f"{began} {told} {row[0] / sum(stages):9.2f}", flush=True)
         print(f"\n{'cache':9s} steps frames     loaded       peak   returned       work  (MiB)")
         for row in grown:
             cost = pool.submit(animate, shown, *row).result()

@@ -59,7 +59,10 @@ def select(total: int) -> Selection:
         return tuple(frames.index(k) for k in chosen)
 
     windows = {positions(run[:WINDOW]), positions(run[-WINDOW:]), positions(middle)}
-    keyframes = {positions(spaced[::step]) for step in (1, 2, 3) if len(spaced[::step]) > 1}
+    sparse = -(-len(spaced) // WINDOW)  # keyframes are denoised together, as windows are
+    keyframes = {
+        positions(spaced[:: sparse * step]) for step in (1, 2, 3) if len(spaced[:: sparse * step]) > 1
+    }
     return Selection(tuple(frames), tuple(sorted(windows)), tuple(sorted(keyframes)))
 
 

@@ -304,6 +304,7 @@ class Animator(nn.Module):
         Returns:
             (B, C, F, h, w).
         """
+        check_window(noisy.shape[2], self.denoiser)
         channels = self.preset.latent_channels
         features, moved, still = places.split([self.preset.widths[0], channels, channels], 1)
         output = self.denoiser(torch.cat([noisy, features], 1), t, None).sample.float()
@@ -312,6 +313,13 @@ class Animator(nn.Module):
         guess = shares[0] * made + shares[1] * moved + shares[2] * still
         a, b = schedule.trust(self.alphas_cumprod[t], self.preset.residual)
         return a.view(-1, 1, 1, 1, 1) * noisy - b.view(-1, 1, 1, 1, 1) * guess
+
+
+def check_window(frames: int, denoiser: UNetMotionModel) -> None:
+    """Raise ValueError where more frames are denoised together than the motion modules have positions for."""
+    longest = denoiser.config.motion_max_seq_length
+    if frames > longest:
+        raise ValueError(f"expected a window of at most {longest} frames, the position table's, got {frames}")
 
 
 def _rows(latents: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ class Pipeline:
 
         Raises:
             ValueError: wrong shapes or types, no frame with a face, steps or guidance out of range, no such sampler.
-            MemoryError: the GPU's memory is not enough.
+            MemoryError: the device's memory is not enough; says what takes less.
         """
         accelerator = accelerator or Accelerator()
         steps = self.preset.steps if steps is None else steps
@@ -126,6 +126,7 @@ class Pipeline:
                 animator = self.model.animator
                 animator.remember(animator.look(still, self._maps(subject.own)))
             scheduler = accelerator.scheduler(steps)
+            timesteps = scheduler.timesteps.to(self.device)
             grid = (self.preset.latent_size,) * 2
             clip = ClipInfo(len(target), grid, lambda frames: self._maps(target[frames]))
 
@@ -134,9 +135,7 @@ class Pipeline:
                 moved = self.model.autoencoder.encode(subject.moved(frames))
                 places = animator.place(maps[None], still, moved.transpose(0, 1)[None], anchors)
                 preset = self.preset
-                guided = Guided(
-                    animator, places, scheduler.timesteps, guidance, preset.guided, preset.guidance_rescale
-                )
+                guided = Guided(animator, places, timesteps, guidance, preset.guided, preset.guidance_rescale)
                 return accelerator.around(guided, frames)
 
             with timed(seconds, "denoise", self.device), accelerator.attached(animator.denoiser, clip):
@@ -160,16 +159,11 @@ class Pipeline:
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
-        """No gradients; this pipeline's precision; a GPU without memory left is an error that helps."""
+        """No gradients; this pipeline's precision; a device without memory left is an error that helps."""
         mixed = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-        try:
-            with torch.inference_mode(), mixed:
-                yield
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(
-                f"the GPU's memory is not enough for preset {self.preset.name}; dtype bf16 or fp16 takes less of "
-                "it, device cpu none"
-            ) from error
+        advice = "dtype bf16 or fp16 takes less of it, device cpu none"
+        with torch.inference_mode(), mixed, enough_memory(self.preset.name, advice):
+            yield
 
     def _maps(self, points: NDArray[np.floating]) -> Tensor:
         return condition_maps(points, self.preset).to(self.device)
@@ -259,6 +253,26 @@ def timed(seconds: dict[str, float], stage: str, device: torch.device) -> Iterat
     if device.type == "cuda":  # its work is queued, not done
         torch.cuda.synchronize(device)
     seconds[stage] = time.perf_counter() - start
+
+
+@contextmanager
+def enough_memory(preset: str, advice: str) -> Iterator[None]:
+    """Turn what PyTorch raises where memory runs out into a MemoryError that says what takes less.
+
+    Args:
+        preset: of the networks.
+        advice: against a GPU's memory running out.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(f"the GPU's memory is not enough for preset {preset}; {advice}") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):  # the allocator has no exception of its own
+            raise
+        raise MemoryError(
+            f"the machine's memory is not enough for preset {preset}; fewer frames take less"
+        ) from error
 
 
 def silent(_done: int, _total: int) -> None:

@@ -16,7 +16,14 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from reference_model import reference_attention
-from reference_model.networks import AddAfterConvolution, Portrait, motion_modules, reference_features, trim
+from reference_model.networks import (
+    AddAfterConvolution,
+    Portrait,
+    check_window,
+    motion_modules,
+    reference_features,
+    trim,
+)
 
 _DOWNSCALE = 8
 CLIP_WIDTH, _CLIP_SIDE, _CLIP_PATCH = 1024, 224, 14
@@ -155,6 +162,7 @@ class ReleasedAnimator(nn.Module):
         Returns:
             (B, 4, F, h, w).
         """
+        check_window(noisy.shape[2], self.denoiser)
         joined = torch.cat([self._take(noisy), places], 1)
         return self.denoiser(joined, t, None).sample.to(noisy)
 

@@ -18,6 +18,7 @@ from reference_model.pipeline import (
     Progress,
     check_portrait,
     check_sampling,
+    enough_memory,
     silent,
     timed,
     to_frames,
@@ -87,6 +88,7 @@ class ReleasedPipeline:
 
         Raises:
             ValueError: wrong shapes or types, no frame with a face, an option out of range.
+            MemoryError: the device's memory is not enough.
         """
         steps = self.preset.steps if steps is None else steps
         guidance = self.preset.guidance if guidance is None else guidance
@@ -96,7 +98,9 @@ class ReleasedPipeline:
         target = landmarks.hold_nearest(target_landmarks)
         box = Letterbox(portrait.shape[1], portrait.shape[0], self.preset.resolution)
         animator, scheduler, seconds = self.model.animator, ddim(steps), dict[str, float]()
-        with torch.inference_mode():
+        timesteps = scheduler.timesteps.to(self.device)
+        advice = "take a device with more of it, or device cpu, which is very slow"
+        with torch.inference_mode(), enough_memory(self.preset.name, advice):
             with timed(seconds, "condition", self.device):
                 canvas = box.fit(portrait)
                 animator.remember(animator.look(self.model.encode(canvas), self.model.tokens(canvas)))
@@ -104,11 +108,11 @@ class ReleasedPipeline:
             def condition(frames: list[int], anchors: Tensor | None) -> Predict:
                 maps = condition_maps(box.move(target[frames]), self.preset.resolution)
                 places = self._place(maps[None], anchors)
-                return Guided(animator, places, scheduler.timesteps, guidance, 1.0, 0.0)
+                return Guided(animator, places, timesteps, guidance, 1.0, 0.0)
 
             with timed(seconds, "denoise", self.device):
                 shape = (1, 4, len(target), self.preset.latent_size, self.preset.latent_size)
-                noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+                noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
                 latents = self._sample(condition, noise, scheduler, overlap, progress or silent)
             with timed(seconds, "decode", self.device):
                 parts = latents[0].transpose(0, 1).split(_DECODED_TOGETHER)

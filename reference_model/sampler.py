@@ -63,7 +63,9 @@ class Guided:
         guided: float,
         rescale: float,
     ) -> None:
-        """Take a window's (1, D, L, h, w) places and what `Preset` calls guidance, guided, guidance_rescale."""
+        """Take a window's (1, D, L, h, w) places, the solver's timesteps (T,) and what `Preset` calls guidance, guided
+        and guidance_rescale. Where the timesteps lie on the denoiser's device, no step waits for it.
+        """
         self.denoiser, self.places, self.timesteps = denoiser, places, timesteps
         self.scale, self.rescale = scale, rescale
         self.guided = 0 if scale == 1 else math.ceil(guided * len(timesteps))
@@ -85,7 +87,7 @@ class Guided:
         self.denoiser.hide(count - 1)
         v = self.denoiser.denoise(
             noisy.expand(count, -1, -1, -1, -1),
-            self.timesteps[step],
+            self.timesteps[step].expand(count),
             self.places.expand(count, -1, -1, -1, -1),
         )
         return v.chunk(count)

@@ -32,13 +32,18 @@ class ClipTrace:
     cached_bytes: int | None
     """The most that was kept between two steps; None where the method does not say."""
     step_errors: Floats | None
-    """(S,) ||z - z_reference|| / ||z_reference|| before each step, all windows; None for other numbers of steps."""
+    """(S_reference,) ||z - z_reference|| / ||z_reference|| before each step of the reference, all windows; NaN where
+    this row has no step at that noise level. None in traces of an earlier version that could not compare them."""
     windows: tuple[tuple[tuple[int, ...], NDArray[np.float32]], ...] = field(default=(), repr=False)
     """Frames of each window and its latents (S, C, L, h, w); of the reference only."""
 
     def error(self, reference: "ClipTrace") -> Floats:
         """(T,) relative error of the latents in the end, frame by frame."""
         return np.asarray(_norms(self.latents - reference.latents) / _norms(reference.latents), np.float64)
+
+    def final_error(self, reference: "ClipTrace") -> float:
+        """||z - z_reference|| / ||z_reference|| of the latents in the end, all frames together."""
+        return float(np.linalg.norm(self.latents - reference.latents) / np.linalg.norm(reference.latents))
 
 
 class Tracing:
@@ -66,7 +71,8 @@ class Tracing:
         with Progress(f"tracing {name}", len(self._clips)) as progress:
             for clip in self._clips:
                 file = self._folder / name / f"{clip}.npz"
-                if (trace := _kept(file, key)) is None:
+                trace = _kept(file, key)
+                if trace is None or trace.step_errors is None:
                     method = method or registry.load(registry.METHODS, spec.method)(spec.options)
 
                     def tell(done: int, total: int, clip: str = clip) -> None:
@@ -106,13 +112,17 @@ def _numbers(trace: "Trace", reference: ClipTrace | None) -> ClipTrace:
     )
 
 
-def _step_errors(windows: Sequence[Any], reference: Sequence[Any]) -> Floats | None:
-    shapes = [[(frames, latents.shape) for frames, latents in side] for side in (windows, reference)]
-    if shapes[0] != shapes[1]:
-        return None
-    pairs = zip(windows, reference, strict=True)
-    squared = np.sum([np.stack([_norms(a - b), _norms(b)]) ** 2 for (_, a), (_, b) in pairs], 0)
-    return np.asarray(np.sqrt(squared[0] / squared[1]), np.float64)
+def _step_errors(windows: Sequence[Any], reference: Sequence[Any]) -> Floats:
+    """See `ClipTrace.step_errors`. Evenly spaced steps: n of S is as noisy as m of T if n T = m S."""
+    steps, known = (len(side[0][1]) for side in (windows, reference))
+    errors = np.full(known, np.nan)
+    shared = [m for m in range(known) if m * steps % known == 0]
+    if [frames for frames, _ in windows] == [frames for frames, _ in reference]:
+        mine = [m * steps // known for m in shared]
+        pairs = [(a[mine], b[shared]) for (_, a), (_, b) in zip(windows, reference, strict=True)]
+        squared = np.sum([np.stack([_norms(a - b), _norms(b)]) ** 2 for a, b in pairs], 0)
+        errors[shared] = np.sqrt(squared[0] / squared[1])
+    return errors
 
 
 def _norms(arrays: NDArray[np.float32]) -> Floats:

@@ -1,6 +1,7 @@
 """The page of `emojibench accel`: Tables 3 and 5 of the paper on our model, and what goes beyond them."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,14 +67,14 @@ class Figures:
     cached_step: float | None = None
     """Cost of cheaper steps relative to the first row's, in [0, 1]; None also where there are none."""
     cached_bytes: int | None = None
-    seconds: float | None = None
+    seconds: Interval | None = None
     """Of denoising one clip."""
     seconds_speedup: float | None = None
-    latent: float | None = None
+    latent: Interval | None = None
     latent_tail: float | None = None
     latent_far: float | None = None
     """To the row with the most steps."""
-    mse: float | None = None
+    mse: Interval | None = None
     mse_tail: float | None = None
     lpips: Interval | None = None
     lpips_tail: float | None = None
@@ -91,29 +92,34 @@ def _figures(row: AccelerationRow, base: AccelerationRow, far: "Mapping[str, Cli
     assert row.run is not None
     assert base.run is not None
     found: dict[str, Any] = {"clips": len(row.run.spec.clips), "traced": len(row.traces or {})}
+    subjects = {name: clip.subject for name, clip in (row.distances or {}).items()}
     if row.traces and base.traces:
-        found |= _traced(row.traces, base.traces, far)
-    seconds, base_seconds = (_mean(r.run, _DENOISE) for r in (row, base))
+        found |= _traced(row.traces, base.traces, far, subjects)
+    seconds, base_seconds = (_seconds(r.run) for r in (row, base))
     found["seconds"] = seconds
-    found["seconds_speedup"] = base_seconds / seconds if seconds and base_seconds else None
+    found["seconds_speedup"] = base_seconds.mean / seconds.mean if seconds and base_seconds else None
     if row.distances:
         clips = list(row.distances.values())
-        mse = np.concatenate([clip.mse for clip in clips])
-        found |= {"mse": float(mse.mean()), "mse_tail": worst(mse)}
+        who = [clip.subject for clip in clips]
+        found["mse"] = clustered_bootstrap([float(np.mean(clip.mse)) for clip in clips], who)
+        found["mse_tail"] = worst(np.concatenate([clip.mse for clip in clips]))
         perceptual = [clip.lpips for clip in clips if clip.lpips is not None]
         if len(perceptual) == len(clips):
             means = [float(np.mean(values)) for values in perceptual]
-            found["lpips"] = clustered_bootstrap(means, [clip.subject for clip in clips])
+            found["lpips"] = clustered_bootstrap(means, who)
             found["lpips_tail"] = worst(np.concatenate(perceptual))
     return Figures(**found)
 
 
 def _traced(
-    traces: "Mapping[str, ClipTrace]", base: "Mapping[str, ClipTrace]", far: "Mapping[str, ClipTrace] | None"
+    traces: "Mapping[str, ClipTrace]",
+    base: "Mapping[str, ClipTrace]",
+    far: "Mapping[str, ClipTrace] | None",
+    subjects: Mapping[str, str],
 ) -> dict[str, Any]:
     shared = sorted(set(traces) & set(base))
     total, whole = (float(np.mean([side[clip].flops.sum() for clip in shared])) for side in (traces, base))
-    errors = np.concatenate([traces[clip].error(base[clip]) for clip in shared])
+    errors = [traces[clip].error(base[clip]) for clip in shared]
     kept = [traces[clip].cached_bytes for clip in shared]
     costs = [
         traces[clip].flops / base[clip].flops
@@ -127,8 +133,10 @@ def _traced(
         "flops_speedup": whole / total,
         "cached_step": float(cheap.mean()) if cheap.size else None,
         "cached_bytes": None if None in kept else max(size for size in kept if size is not None),
-        "latent": float(errors.mean()),
-        "latent_tail": worst(errors),
+        "latent": clustered_bootstrap(
+            [float(e.mean()) for e in errors], [subjects.get(clip, clip) for clip in shared]
+        ),
+        "latent_tail": worst(np.concatenate(errors)),
         "latent_far": float(np.mean([traces[c].error(far[c]).mean() for c in shared if c in far]))
         if far
         else None,
@@ -139,6 +147,14 @@ def worst(values: Any, share: float = 0.05) -> float:
     """Mean of the largest values: a share of them, at least one."""
     ordered = np.sort(np.asarray(values, np.float64))
     return float(ordered[-max(1, round(share * len(ordered))) :].mean())
+
+
+def _seconds(run: FinishedRun | None) -> Interval | None:
+    summary = run.summaries.get(_DENOISE) if run is not None else None
+    if summary is None or summary.mean is None:
+        return None
+    low, high = (math.nan if bound is None else bound for bound in (summary.low, summary.high))
+    return Interval(summary.mean, low, high)
 
 
 def _mean(run: FinishedRun | None, column: str) -> float | None:
@@ -226,7 +242,7 @@ def _cost_table(
     columns: list[tuple[str, Callable[[Figures], str | None], str]] = [
         ("GFLOP", lambda f: _text(f.flops, "{:.0f}", 1e-9), untraced),
         ("Speed-up, FLOPs", lambda f: _text(f.flops_speedup, "{:.2f}"), untraced),
-        ("Denoising, s", lambda f: _text(f.seconds, "{:.1f}"), "the method did not report it"),
+        ("Denoising, s", lambda f: _interval(f.seconds, "{:.1f}"), "the method did not report it"),
         ("Speed-up, s", lambda f: _text(f.seconds_speedup, "{:.2f}"), "the method did not report it"),
         (
             "Cached step, %",
@@ -234,12 +250,12 @@ def _cost_table(
             "no step is cheaper than the first row's",
         ),
         ("Kept, MiB", lambda f: _text(f.cached_bytes, "{:.1f}", 2**-20), "the method does not say"),
-        ("Latent error", lambda f: _text(f.latent, "{:.4f}"), untraced),
+        ("Latent error", lambda f: _interval(f.latent, "{:.4f}"), untraced),
         ("tail", lambda f: _text(f.latent_tail, "{:.4f}"), untraced),
         ("to more steps", lambda f: _text(f.latent_far, "{:.4f}"), "no row with more steps was traced"),
-        ("MSE x 1e4", lambda f: _text(f.mse, "{:.3f}", 1e4), apart),
+        ("MSE x 1e4", lambda f: _interval(f.mse, "{:.3f}", 1e4), apart),
         ("tail", lambda f: _text(f.mse_tail, "{:.2f}", 1e4), apart),
-        ("LPIPS x 1e3", lambda f: _interval(f.lpips), missing or apart),
+        ("LPIPS x 1e3", lambda f: _interval(f.lpips, "{:.3f}", 1e3), missing or apart),
         ("tail", lambda f: _text(f.lpips_tail, "{:.2f}", 1e3), missing or apart),
     ]
     lines = []
@@ -326,11 +342,11 @@ def _text(value: float | None, form: str, scale: float = 1) -> str | None:
     return None if value is None else form.format(value * scale)
 
 
-def _interval(interval: Interval | None) -> str | None:
+def _interval(interval: Interval | None, form: str, scale: float = 1) -> str | None:
     if interval is None:
         return None
-    half = f" ± {(interval.high - interval.low) / 2 * 1e3:.3f}" if interval.defined else ""
-    return f"{interval.mean * 1e3:.3f}{half}"
+    half = f" ± {form.format((interval.high - interval.low) / 2 * scale)}" if interval.defined else ""
+    return f"{form.format(interval.mean * scale)}{half}"
 
 
 def _data(rows: Sequence[AccelerationRow], known: Mapping[str, Figures]) -> dict[str, Any]:
@@ -350,11 +366,11 @@ def _row_data(row: AccelerationRow, found: Figures | None) -> dict[str, Any]:
     data: dict[str, Any] = {"name": row.name, "title": row.title, "groups": list(row.groups)}
     if row.run is None or found is None:
         return data | {"missing": row.reason}
-    lpips = found.lpips
-    values = vars(found) | {
-        "lpips": None
-        if lpips is None
-        else {"mean": lpips.mean} | ({"low": lpips.low, "high": lpips.high} if lpips.defined else {})
+    values = {
+        name: {"mean": value.mean} | ({"low": value.low, "high": value.high} if value.defined else {})
+        if isinstance(value, Interval)
+        else value
+        for name, value in vars(found).items()
     }
     means = {name: s.mean for name, s in row.run.summaries.items() if s.mean is not None}
     return data | {

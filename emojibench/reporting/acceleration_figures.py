@@ -59,8 +59,10 @@ def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folde
         panel.set_xlabel(_COSTS[cost])
     names = "\n".join(f"{k}  {row.title}" for k, (row, _) in enumerate(points, 1))
     drawing.text(1.0, 0.5, names, va="center", ha="left", fontsize=9)
+    clips, traced = (getattr(known[rows[0].name], name) for name in ("clips", "traced"))
     drawing.suptitle(
-        "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front"
+        "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front\n"
+        f"n = {clips} clips (LPIPS, seconds), {traced} (latents, FLOPs)"
     )
     drawing.savefig(picture, dpi=90, bbox_inches="tight")
     pyplot.close(drawing)
@@ -70,8 +72,8 @@ def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folde
 def _point(found: Figures) -> dict[str, float | None]:
     return {
         "gflop": found.flops / 1e9 if found.flops is not None else None,
-        "seconds": found.seconds,
-        "latent_error": found.latent,
+        "seconds": found.seconds.mean if found.seconds else None,
+        "latent_error": found.latent.mean if found.latent else None,
         "latent_error_tail": found.latent_tail,
         "lpips": found.lpips.mean if found.lpips else None,
         "lpips_tail": found.lpips_tail,
@@ -104,8 +106,13 @@ def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
     curves: dict[str, Any] = {}
+    base = rows[0].traces or {}
     for row in rows[1:]:
-        known = [t.step_errors for t in (row.traces or {}).values() if t.step_errors is not None]
+        known = [
+            [*trace.step_errors, trace.final_error(base[clip])]
+            for clip, trace in (row.traces or {}).items()
+            if trace.step_errors is not None and clip in base
+        ]
         if known:
             curves[row.name] = np.mean(known, 0)
     if not curves:
@@ -115,16 +122,19 @@ def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
     with data.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["step", *curves])
-        writer.writerows([step, *values] for step, values in enumerate(zip(*curves.values(), strict=True)))
+        for step, values in enumerate(zip(*curves.values(), strict=True)):
+            writer.writerow([step, *("" if np.isnan(value) else value for value in values)])
 
     pyplot = _pyplot()
     drawing, panel = pyplot.subplots(figsize=(11, 6.5), layout="constrained")
     styles = ["-", "--", ":", "-."]
     for k, (name, curve) in enumerate(curves.items()):
-        panel.plot(curve, styles[k // 10 % 4], label=titles[name], linewidth=1.5)
+        (at,) = np.nonzero(~np.isnan(curve))
+        sparse = {"marker": "o", "markersize": 3} if len(at) < len(curve) else {}
+        panel.plot(at, curve[at], styles[k // 10 % 4], label=titles[name], linewidth=1.5, **sparse)
     panel.set(
-        xlabel="step, from noise to picture", ylabel="relative error of the latents",
-        title="Error to the uncached latents before each step (the paper's Fig. 12)",
+        xlabel="step of the uncached run, from noise to picture", ylabel="relative error of the latents",
+        title=f"Error to the uncached latents before each step and in the end (the paper's Fig. 12), n = {len(base)}",
     )  # fmt: skip
     panel.set_yscale("symlog", linthresh=1e-4)
     panel.grid(visible=True, alpha=0.25)

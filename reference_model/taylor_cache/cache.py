@@ -42,9 +42,10 @@ class TaylorCacheConfig:
 
     def __post_init__(self) -> None:
         steps = self.schedule.steps
-        if not 0 <= self.order <= MAX_ORDER:
+        if not isinstance(self.order, int) or not 0 <= self.order <= MAX_ORDER:
             raise ValueError(f"order: expected O from 0 to {MAX_ORDER}, got {self.order}")
-        if self.boundary is not None and not 0 <= self.boundary <= steps:
+        known_boundary = isinstance(self.boundary, int) and 0 <= self.boundary <= steps
+        if self.boundary is not None and not known_boundary:
             raise ValueError(
                 f"boundary: expected G from 0 to {steps} (the number of steps), got {self.boundary}"
             )

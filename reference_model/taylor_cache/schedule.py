@@ -20,9 +20,10 @@ class Fixed:
         _check_steps(self.steps)
         if not self.full or self.full[0] != 0:
             raise ValueError(f"schedule: step 0 must be a full step, got {self.full}")
-        if list(self.full) != sorted(set(self.full)) or self.full[-1] >= self.steps:
+        whole = all(isinstance(step, int) for step in self.full)
+        if not whole or list(self.full) != sorted(set(self.full)) or self.full[-1] >= self.steps:
             raise ValueError(
-                f"schedule: expected ascending steps without repeats below {self.steps}, got {self.full}"
+                f"schedule: expected ascending whole numbers without repeats below {self.steps}, got {self.full}"
             )
 
     def is_full(self, step: int, skipped: int, drift: float) -> bool:

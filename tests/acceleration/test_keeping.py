@@ -70,7 +70,11 @@ def test_errors_and_costs_of_each_step_over_all_windows(make: Any) -> None:
     assert trace.flops.tolist() == [20, 40, 60]
     assert trace.cached_bytes == 200
     assert trace.error(work.row("base", spec("r0", "0"))["a"]) == pytest.approx([1.5] * 3)
-    assert work.row("more", spec("r2", "0", steps="4"))["a"].step_errors is None
+    # Steps 0 of three and of four are equally noisy, no others are.
+    four = work.row("four", spec("r2", "0", steps="4"))["a"].step_errors
+    assert four == pytest.approx([0, np.nan, np.nan], nan_ok=True)
+    six = work.row("six", spec("r3", "0", steps="6"))["a"].step_errors
+    assert not np.isnan(six).any()  # every second of them is
 
 
 def test_traces_are_kept_until_a_revision_changes(make: Any) -> None:

@@ -44,7 +44,7 @@ def model() -> Model:
 
 @pytest.fixture(autouse=True)
 def tiny_pipeline(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pipeline, "from_preset", lambda _name, _weights, dtype: Pipeline(model, dtype=dtype))
+    monkeypatch.setattr(Pipeline, "from_preset", lambda _name, _weights, **how: Pipeline(model, **how))
 
 
 def animate(method: ReferenceModel) -> np.ndarray:
@@ -62,7 +62,7 @@ def counted(method: ReferenceModel) -> tuple[np.ndarray, int]:
 @pytest.fixture(scope="module")
 def plain(model: Model) -> tuple[np.ndarray, int]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Pipeline, "from_preset", lambda _name, _weights, dtype: Pipeline(model, dtype=dtype))
+        patch.setattr(Pipeline, "from_preset", lambda _name, _weights, **how: Pipeline(model, **how))
         return counted(FyeFaster({"steps": STEPS}))
 
 

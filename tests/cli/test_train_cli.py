@@ -34,7 +34,7 @@ def test_a_benchmark_sequence_gives_windows_and_keyframes() -> None:
     assert all(len(group) > 1 for group in far)
 
 
-@pytest.mark.parametrize("total", [3, 5, 16, 17, 18, 100])
+@pytest.mark.parametrize("total", [3, 5, 16, 17, 18, 100, 121, 122, 250, 1000])
 def test_any_length_can_be_chosen_from(total: int) -> None:
     chosen = training.select(total)
     assert chosen.frames[0] == 0
@@ -43,6 +43,7 @@ def test_any_length_can_be_chosen_from(total: int) -> None:
         frames = [chosen.frames[k] for k in window]
         assert frames == list(range(frames[0], frames[0] + len(frames)))
         assert len(frames) == min(total, 16) or len(frames) == 13
+    assert all(1 < len(group) <= 16 for group in chosen.keyframes)  # denoised together, as windows are
 
 
 def test_too_short_sequences_are_refused() -> None:

@@ -178,6 +178,8 @@ def test_networks_without_the_modules_are_refused(image_unet: nn.Module) -> None
     [
         ({"order": -1}, "order"),
         ({"order": 5}, "order"),
+        ({"order": 1.5}, "order: expected O from 0 to 4, got 1.5"),
+        ({"boundary": 2.5}, "boundary: expected G from 0 to 6"),
         ({"boundary": -1}, "boundary"),
         ({"boundary": 7}, "boundary"),
         ({"mask": "nose"}, "mask"),

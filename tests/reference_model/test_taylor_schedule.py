@@ -45,6 +45,7 @@ def test_adaptive_schedules_refresh_on_drift_or_at_the_cap() -> None:
         (lambda: explicit(10, []), "step 0"),
         (lambda: explicit(10, [0, 10]), "below 10"),
         (lambda: explicit(10, [0, 4, 4]), "ascending"),
+        (lambda: explicit(10, [0, 4.5]), "ascending whole numbers"),
         (lambda: explicit(10, [0, 5, 4]), "ascending"),
         (lambda: Adaptive(10, 0.0, 3), "threshold"),
         (lambda: Adaptive(10, float("nan"), 3), "threshold"),
