@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emojibench import media
+from emojibench.animators import Animator
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Clip, DrivingSequence, Image
@@ -21,9 +21,6 @@ from emojibench.faces import Detector, detector_id
 from emojibench.methods import Progress
 from emojibench.targets import target_landmarks
 
-if TYPE_CHECKING:
-    from reference_model.pipeline import Pipeline
-
 Stage = Callable[[str], AbstractContextManager[Progress]]
 """Opens the progress of a named stage."""
 UNSTATED_FPS = 25.0
@@ -31,7 +28,7 @@ UNSTATED_FPS = 25.0
 
 
 def animate(
-    pipeline: "Pipeline",
+    animator: Animator,
     portrait: Path,
     driving: Path,
     out: Path,
@@ -41,18 +38,14 @@ def animate(
     start: int = 0,
     frames: int | None = None,
     fps: float | None = None,
-    steps: int | None = None,
-    guidance: float | None = None,
-    cache: str | None = None,
-    sampler: str = "progressive",
     seed: int = 0,
     detector: str = "auto",
     watermark: bool = True,
 ) -> None:
-    """Animate the head on a picture and write it as an MP4 of the preset's resolution.
+    """Animate the head on a picture and write it as an MP4 of the animator's resolution.
 
     Args:
-        pipeline: the reference model, ready.
+        animator: the model, ready.
         portrait: picture of any size and mode; its head is cut out square as for datasets.
         driving: video, landmark file of a dataset (.npz), or official motion file (.npy, .npz).
         out: `.mp4`; replaced if it exists (`check_out` asks first).
@@ -62,10 +55,6 @@ def animate(
         start: driving frames to skip.
         frames: driving frames to use at most; None: all.
         fps: of the result; None: the driving's own.
-        steps: DDIM steps; None: the preset's.
-        guidance: scale of classifier-free guidance; None: the preset's.
-        cache: a choice of `reference_model.acceleration_presets`, or None.
-        sampler: how clips longer than a window are made, one of `reference_model.long_clips.SAMPLERS`.
         seed: of the noise.
         detector: name or id of the landmark detector.
         watermark: whether each frame says that it is generated.
@@ -74,18 +63,8 @@ def animate(
         UserError: anything about these that the user can mend; found out before the long work where possible.
         UnavailableError: the detector's file cannot be had.
     """
-    from reference_model.acceleration_presets import preset
-    from reference_model.long_clips import check_sampler
-
-    steps = pipeline.preset.steps if steps is None else steps
-    try:
-        pipeline.check(steps, pipeline.preset.guidance if guidance is None else guidance)
-        accelerator = preset(cache, steps)
-        check_sampler(sampler)
-    except ValueError as error:
-        raise UserError(f"animate: {error}") from error
     reader = shared_detector(detector_id(detector))
-    head = read_head(portrait, pipeline.preset.resolution, reader, portrait_landmarks)
+    head = read_head(portrait, animator.resolution, reader, portrait_landmarks)
     with stage("read driving") as progress:
         sequence = read_driving(driving, reader, start=start, frames=frames, fps=fps, progress=progress)
     clip = Clip(
@@ -101,15 +80,11 @@ def animate(
     )
     with stage("animate") as progress:
         try:
-            result = pipeline.animate(
+            result = animator.call(
                 head.image,
                 target_landmarks(clip),
                 portrait_landmarks=head.face.landmarks,
-                steps=steps,
-                guidance=guidance,
-                sampler=sampler,
                 seed=seed,
-                accelerator=accelerator,
                 progress=progress,
             )
         except ValueError as error:

@@ -215,7 +215,7 @@ def choose(name: str, start: Path | None, files: Sequence[str]) -> Trainee:
     """
     from reference_model.presets import PRESETS
 
-    given = _paths(files)
+    given = paths(files)
     if name in PRESETS:
         if given:
             raise UserError(f"--from: preset {name} starts from random weights or from --start; leave it out")
@@ -237,14 +237,19 @@ def choose(name: str, start: Path | None, files: Sequence[str]) -> Trainee:
     return Paper(start, given)
 
 
-def _paths(files: Sequence[str]) -> dict[str, Path]:
-    paths = {}
+def paths(files: Sequence[str]) -> dict[str, Path]:
+    """NAME=PATH of --from, by name.
+
+    Raises:
+        UserError: anything else.
+    """
+    found = {}
     for text in files:
         name, separator, path = text.partition("=")
         if not (name and separator and path):
             raise UserError(f"--from: expected NAME=PATH, got {text!r}")
-        paths[name] = Path(path)
-    return paths
+        found[name] = Path(path)
+    return found
 
 
 def _distance(recipe: "Recipe") -> "Perceptual | None":

@@ -24,6 +24,8 @@ from reference_model.objectives import Objectives
 from reference_model.recipe import PHASES, Recipe
 
 Log = Callable[[dict[str, float | int | str]], None]
+Validate = Callable[[dict[str, Tensor], str], float]
+"""Takes averaged weights and a label, returns an error: less is better."""
 
 
 class Trainer(ABC):
@@ -78,6 +80,7 @@ class Trainer(ABC):
         model.requires_grad_(False).to(self.accelerator.device)
         self.batches = batches(recipe.seed + self.accelerator.process_index)
         self.phase, self.step, self.spent = 0, 0, 0.0
+        self.best = {"error": math.inf, "step": 0}
         self.weights = dict(learnt.state_dict())
         self.average = {name: value.clone() for name, value in self.weights.items()}
         self._start_phase()
@@ -109,18 +112,19 @@ class Trainer(ABC):
         """After the last step of a phase, when the weights are the averaged ones."""
         self._record(finished=1)
 
-    def run(self, validate: Callable[[dict[str, Tensor], str], None] | None = None) -> dict[str, Tensor]:
+    def run(self, validate: Validate | None = None) -> dict[str, Tensor]:
         """Train to the end; returns the averaged weights (a state dict of `learnt`).
 
         Args:
-            validate: called with the averaged weights and a label at each checkpoint of the denoiser's phases.
+            validate: called at each checkpoint and at the end of the denoiser's phases. Where there is a folder for
+                checkpoints, each of these phases ends with the averaged weights that it found best.
         """
         torch.set_flush_denormal(True)  # tiny moments of the optimizer would slow every step down
         try:
             while self.phase < len(self.phases):
                 if self._budget(self.phases[self.phase]) > 0:
                     self._run_phase(validate)
-                    self._finish_phase()
+                    self._finish_phase(validate)
                 self._next_phase()
         finally:
             torch.set_flush_denormal(False)
@@ -141,7 +145,7 @@ class Trainer(ABC):
         )
         self.objectives, self.optimizer = self.accelerator.prepare(self._objectives(), optimizer)
 
-    def _run_phase(self, validate: Callable[[dict[str, Tensor], str], None] | None) -> None:
+    def _run_phase(self, validate: Validate | None) -> None:
         phase = self.phases[self.phase]
         self._begin(phase)
         clock = saved = logged = time.monotonic()
@@ -167,18 +171,42 @@ class Trainer(ABC):
                 self._record(progress=round(progress, 4), objective=total, loss=plain)
                 losses, logged = [], now
             if now - saved > 60 * self.recipe.checkpoint_minutes:
+                self._validate(validate)
                 self.save()
-                if validate and phase != "autoencoder" and self.accelerator.is_main_process:
-                    validate(self.average, f"{phase}-{self.step:06d}")
                 saved = clock = time.monotonic()
 
-    def _finish_phase(self) -> None:
+    def _validate(self, validate: Validate | None) -> None:
+        phase = self.phases[self.phase]
+        if validate is None or phase == "autoencoder" or not self.accelerator.is_main_process:
+            return
+        error = validate(self.average, f"{phase}-{self.step:06d}")
+        if error < self.best["error"] and self.out is not None:
+            self.best = {"error": error, "step": self.step}
+            self.out.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(self._best_file(), self.average, self.preset, torch.float32)
+
+    def _best_file(self) -> Path:
+        assert self.out is not None
+        return self.out / f"best-{self.phase}.safetensors"
+
+    def _finish_phase(self, validate: Validate | None) -> None:
+        self._validate(validate)
+        self.accelerator.wait_for_everyone()
+        if validate is not None and self.out is not None and self._best_file().is_file():
+            checkpoint.load(self.learnt, self._best_file())
+            for name, _ in self.trained:
+                self.average[name].copy_(self.weights[name])
+            self._record(best_step=self.best["step"])
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                self._best_file().unlink()
         for name, parameter in self.trained:
             parameter.data.copy_(self.average[name])
         self._finish(self.phases[self.phase])
 
     def _next_phase(self) -> None:
         self.phase, self.step, self.spent = self.phase + 1, 0, 0.0
+        self.best = {"error": math.inf, "step": 0}
         if self.phase < len(self.phases):
             self._start_phase()
         self.save()
@@ -241,6 +269,8 @@ class Trainer(ABC):
         )
         state = {"checkpoint": stem.name, "phase": self.phase, "step": self.step, "spent": self.spent,
                  "numpy": self.batches.rng.bit_generator.state}  # fmt: skip
+        if self.best["step"]:
+            state["best"] = self.best
         partial = self.out / "state.partial"
         partial.write_text(json.dumps(state))
         partial.replace(self.out / "state.json")
@@ -262,6 +292,7 @@ class Trainer(ABC):
         self.average = {name: value.clone() for name, value in self.weights.items()}
         checkpoint.load(self.learnt, stem.with_suffix(".weights.safetensors"))
         self.phase, self.step, self.spent = state["phase"], state["step"], state["spent"]
+        self.best = state.get("best", self.best)
         self.batches.rng.bit_generator.state = state["numpy"]
         extra = torch.load(stem.with_suffix(".pt"), weights_only=True)
         if self.phase < len(self.phases):

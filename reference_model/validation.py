@@ -51,11 +51,11 @@ class Validation:
         self.portrait = 0 if data.moved is None else data.portraits - 1
         self.chosen = np.unique(np.linspace(self.portrait + 1, data.frames.shape[1] - 1, frames).astype(int))
 
-    def __call__(self, weights: dict[str, Tensor], label: str) -> None:
+    def __call__(self, weights: dict[str, Tensor], label: str) -> float:
         """Log L1 on [0, 1] (with and without guidance, of repeating and of warping the portrait) and write a grid.
 
         Rows of the grid: portrait, warped portrait (where the data has it), truth, guided, unguided; one column for
-        each generated frame.
+        each generated frame. Returns the guided L1.
         """
         self.learnt.load_state_dict(weights)
         errors: dict[str, list[float]] = {}
@@ -80,4 +80,6 @@ class Validation:
             columns.append(np.concatenate([np.concatenate(list(row), 1) for row in rows], 0))
         self.out.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(self.out / f"{label}.png"), np.concatenate(columns, 1)[..., ::-1])
-        self.log({"validation": label, **{f"l1_{name}": float(np.mean(e)) for name, e in errors.items()}})
+        means = {name: float(np.mean(found)) for name, found in errors.items()}
+        self.log({"validation": label, **{f"l1_{name}": mean for name, mean in means.items()}})
+        return means["guided"]

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emojibench.errors import UserError
-
 if TYPE_CHECKING:
     from emojibench.methods import Progress
 
@@ -20,7 +18,23 @@ def animate(
         typer.Option(help="Video, driving landmarks of a dataset (.npz), or official motion file (.npy)."),
     ],
     out: Annotated[Path, typer.Option(help="Video to write, .mp4.")],
-    preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="mini; released: Follow-Your-Emoji's public checkpoints; paper: trained by yourself. The "
+            "latter two want a GPU."
+        ),
+    ] = "mini",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights from `emojibench train`; mini has some of its own.", exists=True),
+    ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", metavar="NAME=PATH", help="For paper: sd15-vae and clip, as in `emojibench train`."
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the preset's by default.")] = None,
     guidance: Annotated[
         float | None,
@@ -34,11 +48,12 @@ def animate(
         ),
     ] = None,
     sampler: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="How clips longer than a window are made: progressive (the paper's), overlap or concatenate."
+            help="How clips longer than a window are made: progressive (the paper's), overlap or concatenate. "
+            "[progressive]"
         ),
-    ] = "progressive",
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same video.", min=0)] = 0,
     portrait_landmarks: Annotated[
         Path | None,
@@ -57,7 +72,9 @@ def animate(
             help="Frame rate; the driving's by default, 25 for official motion files.", min=1, max=1000
         ),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Numbers of the networks: fp32, bf16 or fp16.")] = "fp32",
+    dtype: Annotated[
+        str | None, typer.Option(help="Numbers of the networks: fp32, bf16 or fp16. [fp32]")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto (CUDA where there is some), cpu or cuda.")] = "auto",
     detector: Annotated[
         str,
@@ -70,15 +87,13 @@ def animate(
 ) -> None:
     """Let a portrait follow the face of a video. Prints the path of the new video."""
     from emojibench import animating
-    from reference_model.pipeline import Pipeline
+    from emojibench.animators import ModelOptions, open_animator
+    from emojibench.trainees import paths
 
     animating.check_out(out, overwrite=overwrite)
-    try:
-        pipeline = Pipeline.from_preset(preset, device=device, dtype=dtype)
-    except ValueError as error:
-        raise UserError(f"animate: {error}") from error
+    model = ModelOptions(preset, weights, paths(files or []), steps, guidance, cache, sampler, dtype, device)
     animating.animate(
-        pipeline,
+        open_animator(model),
         portrait,
         driving,
         out,
@@ -87,10 +102,6 @@ def animate(
         start=start,
         frames=frames,
         fps=fps,
-        steps=steps,
-        guidance=guidance,
-        cache=cache,
-        sampler=sampler,
         seed=seed,
         detector=detector,
         watermark=not no_watermark,

@@ -6,8 +6,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from baselines.fye_released import FILES, FyeReleased
+from baselines.fye_released import FyeReleased
 from emojibench import weights
+from emojibench.animators import RELEASED_FILES
 from emojibench.errors import UserError
 from emojibench.weights import store
 from emojibench.weights.table import UNPUBLISHED
@@ -28,7 +29,7 @@ def test_the_command_says_which_files_to_get_from_where_and_where_to_put_them(tm
     assert isinstance(result.exception, UserError)  # `main` prints it and ends with 2
     text = str(result.exception)
     assert "expected 5 files of trained weights, 5 of them missing" in text
-    for name in FILES.values():
+    for name in RELEASED_FILES.values():
         entry = weights.TABLE[name]
         assert re.search(f"^  {re.escape(entry.file)}  from  {re.escape(entry.url)}$", text, re.MULTILINE)
     assert "set EMOJIBENCH_WEIGHTS to the folder" in text
@@ -46,7 +47,7 @@ def test_files_that_are_not_the_released_ones_are_user_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(tmp_path))
-    for name in FILES.values():
+    for name in RELEASED_FILES.values():
         entry = weights.TABLE[name]
         monkeypatch.setitem(weights.TABLE, name, replace(entry, digest=UNPUBLISHED))
         torch.save({"a": torch.ones(1)}, tmp_path / entry.file)

@@ -72,7 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def animate(model: Model, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Animate:
     """Run the command with good arguments unless told otherwise; returns its exit code."""
 
-    def tiny(name: str, *, device: str, dtype: str) -> Pipeline:
+    def tiny(name: str, weights: Path | None, *, device: str, dtype: str) -> Pipeline:
         return Pipeline(model, device="cpu" if device == "auto" else device, dtype=dtype)
 
     monkeypatch.setattr(Pipeline, "from_preset", tiny)

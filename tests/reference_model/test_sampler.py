@@ -50,6 +50,10 @@ def test_blend_weights_are_positive_symmetric_and_peak_in_the_middle() -> None:
     assert (weights > 0).all()
     torch.testing.assert_close(weights, weights.flip(0))
     assert weights.argmax() in (7, 8)
+    bend = weights.log().diff().diff()
+    torch.testing.assert_close(bend, torch.full_like(bend, -1 / (0.15 * 16) ** 2))  # Gaussian
+    shares = weights[:4] / (weights[:4] + weights[-4:])
+    torch.testing.assert_close(shares, torch.tensor([0.042, 0.261, 0.739, 0.958]), atol=1e-3, rtol=0)
 
 
 def test_windows_that_agree_give_the_result_of_one_pass() -> None:

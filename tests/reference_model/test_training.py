@@ -45,11 +45,11 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
         return names
 
     run._run_phase(None)
-    run._finish_phase()
+    run._finish_phase(None)
     run._next_phase()
     assert {n.partition(".")[0] for n in changed()} == {"autoencoder"}
     run._run_phase(None)
-    run._finish_phase()
+    run._finish_phase(None)
     run._next_phase()
     frames = changed()
     assert not any("motion_modules" in n or n.startswith("autoencoder") for n in frames)
@@ -61,13 +61,13 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
         "layout",
     }
     run._run_phase(None)
-    run._finish_phase()
+    run._finish_phase(None)
     run._next_phase()
     clips = changed()
     assert all("motion_modules" in n or n.startswith("animator.anchors.") for n in clips)
     assert {n.split(".")[1] for n in clips} == {"denoiser", "anchors"}
     run._run_phase(None)
-    run._finish_phase()
+    run._finish_phase(None)
     run._next_phase()
     decoder = {".".join(n.split(".")[:2]) for n in changed()}
     assert decoder == {
@@ -156,6 +156,52 @@ def test_processes_go_on_with_draws_of_their_own(
     assert len({first for first, _ in draws}) == len({second for _, second in draws}) == 3
 
 
+def test_each_phase_ends_with_the_weights_that_validation_found_best(
+    tiny: Preset, data: TrainingSet, tmp_path: Path
+) -> None:
+    steps = (1, 5, 2, 0)
+
+    class KilledError(Exception):
+        pass
+
+    def start() -> MiniTrainer:
+        run = trainer(tiny, data, tmp_path, steps)
+        run.recipe = replace(run.recipe, checkpoint_minutes=0)
+        return run
+
+    seen: dict[str, dict[str, torch.Tensor]] = {}
+    errors = {"frames-000002": 0.2, "frames-000003": 0.4, "clips-000001": float("nan")}
+
+    def validate(weights: dict[str, torch.Tensor], label: str) -> float:
+        if label == "frames-000004" and label not in seen:
+            seen[label] = {}
+            raise KilledError
+        seen[label] = {name: value.clone() for name, value in weights.items()}
+        return errors.get(label, 0.3)
+
+    with pytest.raises(KilledError):
+        start().run(validate)
+    again, records = start(), list[dict[str, float | int | str]]()
+    again.log = records.append
+    assert again.resume()
+    after_frames: dict[str, torch.Tensor] = {}
+    next_phase = again._next_phase
+
+    def note() -> None:
+        if again.phases[again.phase] == "frames":
+            after_frames.update({name: value.clone() for name, value in again.weights.items()})
+        next_phase()
+
+    again._next_phase = note  # type: ignore[method-assign]
+    result = again.run(validate)
+    for name, value in seen["frames-000002"].items():
+        assert torch.equal(after_frames[name], value), name
+    for name, value in seen["clips-000002"].items():
+        assert torch.equal(result[name], value), name
+    assert [r["best_step"] for r in records if "best_step" in r] == [2, 2]
+    assert not list(tmp_path.glob("best-*"))
+
+
 def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     assert not trainer(tiny, data, tmp_path, (1, 1, 1, 1)).resume()
 
@@ -163,10 +209,12 @@ def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> N
 def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     log = jsonl(tmp_path / "log.jsonl")
     pipeline = Pipeline(Model(tiny))
-    Validation(pipeline, pipeline.model, data, tmp_path, log, frames=2)(Model(tiny).state_dict(), "start")
+    look = Validation(pipeline, pipeline.model, data, tmp_path, log, frames=2)
+    error = look(Model(tiny).state_dict(), "start")
     assert (tmp_path / "validation/start.png").stat().st_size > 1000
     record = json.loads((tmp_path / "log.jsonl").read_text())
     assert record["validation"] == "start"
+    assert record["l1_guided"] == error
     assert all(0 < record[f"l1_{name}"] < 1 for name in ("copy", "warp", "guided", "unguided"))
 
 
@@ -178,7 +226,7 @@ def test_more_steps_fit_better_and_are_logged(tiny: Preset, data: TrainingSet, t
         run.log = tensorboard(tmp_path / "tensorboard")
         batch = run.batches.draw("autoencoder", 0)
         run._run_phase(None)
-        run._finish_phase()
+        run._finish_phase(None)
         run._next_phase()
         after[steps] = run.objectives("autoencoder", *batch)[0].item()
     assert after[40] < after[1]
