@@ -63,7 +63,7 @@ class Autoencoder(nn.Module):
         return self.picture(latents * self.scale + self.mean[:, None, None], moved, still, maps)
 
     def raw(self, frames: Tensor) -> Tensor:
-        """Latents before normalisation, as the training of this module sees them."""
+        """(N, 3, H, W) in [-1, 1] to latents (N, C, h, w) before normalisation, which its training sees."""
         return self.project(frames) + self.encoder(frames)
 
     def picture(self, raw: Tensor, moved: Tensor, still: Tensor, maps: Tensor) -> Tensor:

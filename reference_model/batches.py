@@ -105,6 +105,7 @@ class Batches(ABC):
         """
 
         def encoded(pictures: NDArray[np.uint8]) -> Tensor:
+            """(..., H, W, 3) to (..., C, h, w)."""
             flat = pictures.reshape(-1, *pictures.shape[-3:])
             parts = np.array_split(flat, math.ceil(len(flat) / 12))
             return torch.cat([encode(to_tensor(part)).half().cpu() for part in parts]).unflatten(

@@ -78,7 +78,7 @@ class Quantity:
         return (self.a[step] * noisy - v) / self.b[step]
 
     def to_v(self, q: Tensor, noisy: Tensor, step: int) -> Tensor:
-        """The reverse of `of`."""
+        """The reverse of `of`; all of one shape."""
         return self.a[step] * noisy - self.b[step] * q
 
 
@@ -111,6 +111,7 @@ class Forecaster:
         return rows
 
     def _predicted(self, name: str, noisy: Tensor, step: int) -> Tensor:
+        """V of the latents' shape (1, C, L, h, w)."""
         q = self._histories[name].predict(step, self._config.predictor, 0)
         return self._quantity.to_v(q, noisy, step)
 

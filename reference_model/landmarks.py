@@ -126,6 +126,7 @@ def draw(
 def _draw_stroke(
     canvas: Frames, pixels: NDArray[np.float64], inside: NDArray[np.bool_], stroke: Stroke, smooth: bool
 ) -> None:
+    """On a canvas (H, W, 3), between points (478, 2) in pixels, those that are `inside` (478,) unless smooth."""
     chain = np.array(stroke.points)
     if smooth:
         # Pixel centres lie at +0.5; four fractional bits place the line to a sixteenth of a pixel.
@@ -140,7 +141,10 @@ def _draw_stroke(
 
 
 def _draw_pupil(canvas: Frames, centre: NDArray[np.float64], smooth: bool) -> None:
-    """A square whose side is 6 px on the released 512 px canvas, or a disc of the same width."""
+    """A square whose side is 6 px on the released 512 px canvas, or a disc of the same width.
+
+    The canvas is (H, W, 3), the centre (2,) in pixels.
+    """
     height, width = canvas.shape[:2]
     half = max(round(width * 3 / 512), 1)
     if smooth:

@@ -11,7 +11,7 @@ from reference_model.sampler import Condition, Progress, overlapping_windows, pi
 def overlap(
     condition: Condition, noise: Tensor, scheduler: SchedulerMixin, *, length: int, progress: Progress
 ) -> Tensor:
-    """Windows that share a quarter of their frames, blended smoothly; see `sampler.overlapping_windows`."""
+    """Windows that share a quarter of their frames, blended smoothly; shapes as in `sampler.overlapping_windows`."""
     windows = spans(noise.shape[2], length, length // 4)
     return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 
@@ -19,7 +19,7 @@ def overlap(
 def concatenate(
     condition: Condition, noise: Tensor, scheduler: SchedulerMixin, *, length: int, progress: Progress
 ) -> Tensor:
-    """Windows side by side that know nothing of each other; see `sampler.overlapping_windows`."""
+    """Windows side by side that know nothing of each other; shapes as in `sampler.overlapping_windows`."""
     windows = pieces(noise.shape[2], length)
     return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 

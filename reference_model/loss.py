@@ -69,5 +69,5 @@ def picture_loss(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 @torch.no_grad()
 def l1(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of pictures in [-1, 1], reported on the [0, 1] scale."""
+    """Mean absolute difference () of pictures (N, 3, H, W) in [-1, 1], on the [0, 1] scale."""
     return (predicted.clamp(-1, 1) - target).abs().mean() / 2

@@ -149,13 +149,14 @@ class MiniObjectives(Objectives):
         self.perceptual, self.share = perceptual, recipe.perceptual
 
     def _autoencoder(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+        """Loss and L1, both ()."""
         raw = self.model.autoencoder.raw(pictures.target) + pictures.noise
         return _compare(
             self.model.autoencoder.picture(raw, pictures.moved, pictures.still, pictures.maps), pictures
         )
 
     def _decoder(self, pictures: Pictures, scenes: MiniScenes) -> tuple[Tensor, Tensor]:
-        """The decoder learns to live with the denoiser's one-step guesses."""
+        """The decoder learns to live with the denoiser's one-step guesses; loss and L1, both ()."""
         signal, sigma = self._signal_and_noise(scenes)
         with torch.no_grad(), stills(self.model.animator.denoiser):
             noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
@@ -168,6 +169,7 @@ class MiniObjectives(Objectives):
         return total, plain
 
     def _denoise(self, scenes: MiniScenes, noisy: Tensor) -> Tensor:
+        """See `Objectives`."""
         animator = self.model.animator
         if len(scenes.seen):
             animator.remember(animator.look(scenes.seen, scenes.seen_maps))
@@ -179,6 +181,7 @@ class MiniObjectives(Objectives):
 
 
 def _compare(predicted: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:
+    """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
     predicted = predicted.float()
     return loss.picture_loss(predicted, pictures.target, pictures.weights), loss.l1(
         predicted, pictures.target
@@ -225,6 +228,7 @@ class MiniTrainer(Trainer):
         return super()._peak_rate(phase) * (2 if phase == "autoencoder" else 1)
 
     def _encode(self, pictures: Tensor) -> Tensor:
+        """See `Trainer`."""
         return self.model.autoencoder.encode(pictures)
 
     def _begin(self, phase: str) -> None:

@@ -98,6 +98,7 @@ class _NormOnly(nn.Module):
         self.norm1 = norm
 
     def forward(self, hidden_states: Tensor, **_: object) -> Tensor:
+        """(B, N, C) to (B, N, C)."""
         return self.norm1(hidden_states)
 
 

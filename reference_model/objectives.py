@@ -20,7 +20,7 @@ class Objectives(nn.Module, ABC):
         self.register_buffer("alphas_cumprod", schedule.ddim().alphas_cumprod, persistent=False)
 
     def forward(self, phase: str, *batch: Any) -> tuple[Tensor, Tensor]:
-        """Loss to minimise and a plain figure to report, both scalars.
+        """Loss to minimise and a plain figure to report, both ().
 
         Args:
             phase: which of `recipe.PHASES`.
@@ -30,13 +30,15 @@ class Objectives(nn.Module, ABC):
 
     @abstractmethod
     def _denoise(self, scenes: Scenes, noisy: Tensor) -> Tensor:
-        """Show the model the portraits and predict v of z_t, (B, C, F, h, w)."""
+        """Show the model the portraits and predict v of z_t, both (B, C, F, h, w)."""
 
     def _frames(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+        """As `_clips`, of single frames: F is 1."""
         with stills(self.model.animator.denoiser):
             return self._clips(scenes)
 
     def _clips(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+        """L_LDM + FFG (Eq. 1 to 3) and L_LDM alone, both ()."""
         signal, sigma = self._signal_and_noise(scenes)
         noisy, v = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
         predicted = self._denoise(scenes, noisy)
@@ -51,4 +53,5 @@ class Objectives(nn.Module, ABC):
         )
 
     def _signal_and_noise(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+        """Shares of clean latents and of noise in z_t, both (B, 1, 1, 1, 1)."""
         return schedule.signal_and_noise(self.alphas_cumprod, scenes.t, 5)

@@ -59,6 +59,7 @@ class PaperPipeline(ReleasedPipeline):
             raise ValueError(f"overlap: the progressive strategy has none, got {overlap}; leave it out")
 
     def _place(self, maps: Tensor, anchors: Tensor | None) -> Tensor:
+        """Maps (1, F, 3, H, W) and anchors (1, 5, F, h, w) to places (1, D, F, h, w)."""
         return self.model.animator.place(maps, anchors)
 
     def _sample(
@@ -69,4 +70,5 @@ class PaperPipeline(ReleasedPipeline):
         overlap: int,
         progress: Progress,
     ) -> Tensor:
+        """See `ReleasedPipeline`."""
         return progressive(condition, noise, scheduler, length=self.preset.window, progress=progress)

@@ -61,6 +61,7 @@ class PaperObjectives(Objectives):
     model: PaperModel
 
     def _denoise(self, scenes: PaperScenes, noisy: Tensor) -> Tensor:
+        """See `Objectives`."""
         animator = self.model.animator
         if len(scenes.seen):
             with torch.no_grad():
@@ -93,6 +94,7 @@ class PaperTrainer(Trainer):
         return {phase for phase, names in self.chosen.items() if name in names}
 
     def _encode(self, pictures: Tensor) -> Tensor:
+        """See `Trainer`."""
         return self.model.encode(pictures)
 
     def _begin(self, phase: str) -> None:

@@ -47,15 +47,16 @@ class Pipeline:
         """Wrap a model.
 
         Args:
-            model: moved to the device and cast in place.
+            model: in single precision; moved to the device and cast in place.
             digest: names its weights.
             device: `cpu`, `cuda`, or `auto`: CUDA where there is some.
             dtype: of the networks, `fp32`, `bf16` or `fp16`. The noise is drawn and kept in fp32 on any device.
 
         Raises:
-            ValueError: unknown device or dtype, or CUDA where there is none.
+            ValueError: unknown device or dtype, CUDA where there is none, or a model that was cast before.
         """
         self.device, self.dtype = precision.device(device), precision.dtype(dtype)
+        precision.check_single(model)
         self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         if self.dtype != torch.float32:
             precision.cast(self.model, self.dtype)
@@ -166,6 +167,7 @@ class Pipeline:
             yield
 
     def _maps(self, points: NDArray[np.floating]) -> Tensor:
+        """(F, 478, 3) to (F, 3, H, W)."""
         return condition_maps(points, self.preset).to(self.device)
 
     def _decode(
@@ -229,7 +231,7 @@ def check_sampling(steps: int, guidance: float) -> None:
 
 
 def check_portrait(portrait: Frames) -> None:
-    """Raise ValueError unless it is a colour picture."""
+    """Raise ValueError unless it is a colour picture, uint8 (H, W, 3)."""
     if portrait.ndim != 3 or portrait.shape[2] != 3 or portrait.dtype != np.uint8 or 0 in portrait.shape:
         raise ValueError(f"portrait: expected uint8 (H, W, 3), got {portrait.dtype} {portrait.shape}")
 

@@ -44,3 +44,16 @@ def cast(model: nn.Module, kind: torch.dtype) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             module.to(kind)
+
+
+def check_single(module: nn.Module) -> None:
+    """Raise ValueError unless all numbers of a module are in single precision.
+
+    Networks that were cast as a whole have lost what `cast` keeps, such as the scale of latents.
+    """
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and value.dtype != torch.float32:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"model: expected fp32 throughout, {name} is {kind}; leave the casting to the pipeline's dtype"
+            )

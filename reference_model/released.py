@@ -167,6 +167,7 @@ class ReleasedAnimator(nn.Module):
         return self.denoiser(joined, t, None).sample.to(noisy)
 
     def _take(self, given: Tensor) -> Tensor:
+        """Anything, of the same shape, in the networks' kind of number."""
         return given.to(self.denoiser.device, self.denoiser.dtype)
 
 

@@ -120,7 +120,7 @@ class ReleasedPipeline:
         return Animated(frames, latents[0].transpose(0, 1), seconds)
 
     def _place(self, maps: Tensor, anchors: Tensor | None) -> Tensor:
-        """Encode maps (1, F, 3, H, W) and what is known of the frames, which these networks cannot be told."""
+        """Maps (1, F, 3, H, W) to places (1, D, F, h, w); these networks cannot be told what is known of the frames."""
         return self.model.animator.place(maps)
 
     def _sample(
@@ -136,7 +136,7 @@ class ReleasedPipeline:
         return overlapping_windows(condition, noise, scheduler, windows=windows, progress=progress)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        """The way back, on the CPU."""
+        """(N, 4, h, w) to (N, 3, H, W) in [-1, 1], on the CPU."""
         weights = self.model.autoencoder
         pictures = weights.decode((latents / LATENT_SCALE).to(weights.device, weights.dtype)).sample
         return pictures.float().cpu()

@@ -121,6 +121,7 @@ class WindowMasks:
         return self._pooled[key]
 
     def _pool(self, layout: Layout, extent: tuple[int, ...]) -> Tensor:
+        """(F, 1, h, w), (F, N, 1) or (N, F, 1), by layout."""
         frames, *cells = extent if layout != "motion" else extent[::-1]
         if frames != len(self._masks):
             raise ValueError(

@@ -79,7 +79,7 @@ class History:
         return sum(kept.numel() * kept.element_size() for kept in self._differences)
 
     def record(self, step: int, feature: Tensor) -> None:
-        """Take in the feature of a full step, later than all before."""
+        """Take in the feature of a full step, later than all before; any shape, always the same."""
         differences = [feature.detach()]
         for old, then in zip(self._differences[: self._order], self._steps, strict=False):
             # bfloat16 would cost about one per cent of the difference: it promotes to float32 here.
@@ -89,7 +89,7 @@ class History:
         self._steps = (step, *self._steps)[: len(differences)]
 
     def predict(self, step: int, predictor: Predictor, start: int, mask: Tensor | None = None) -> Tensor:
-        """The feature at a skipped step.
+        """The feature at a skipped step, of the shape of those recorded.
 
         Args:
             step: n, later than the last full one.
@@ -106,7 +106,7 @@ class History:
         return feature if isinstance(change, float) else (feature + change).to(feature.dtype)
 
     def _change(self, factors: tuple[int, ...]) -> Tensor | float:
-        """Sum of the Taylor terms; 0.0 where none acts."""
+        """Sum of the Taylor terms, of the feature's shape; 0.0 where none acts."""
         change: Tensor | float = 0.0
         for factor, difference in zip(factors, self._differences[1:], strict=True):
             if factor:

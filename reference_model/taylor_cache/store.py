@@ -152,7 +152,7 @@ class Store:
         return self._current().full
 
     def record(self, name: str, layout: Layout, feature: Tensor) -> None:
-        """Take in a module's feature of a full step, all guidance rows, first axis row-major."""
+        """Take in a feature (R K, ...) of a full step, where the K elements of R guidance rows follow each other."""
         now = self._enter(name)
         for row, part in zip(now.rows, self._rows(name, feature), strict=True):
             history = now.track.histories.setdefault((name, row), History(self.order))
@@ -206,6 +206,7 @@ class Store:
         return self._now
 
     def _rows(self, name: str, features: Tensor) -> tuple[Tensor, ...]:
+        """(R K, ...) to R times (K, ...)."""
         count = len(self._current().rows)
         if len(features) % count:
             raise ValueError(
@@ -216,7 +217,7 @@ class Store:
 
 
 def _accumulate(track: Track, signal: Tensor) -> None:
-    """Add the relative L1 change since the window's previous step to its drift."""
+    """Add the relative L1 change since the window's previous step to its drift; any shape, always the same."""
     if track.signal is not None:
         change = (signal - track.signal).abs().mean() / track.signal.abs().mean()
         track.drift += change.item()  # waits for the device: only adaptive schedules pay this

@@ -1,9 +1,12 @@
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from reference_model import checkpoint
 from reference_model.checkpoint import Model
 from reference_model.pipeline import Pipeline
 from reference_model.presets import Preset
@@ -43,6 +46,38 @@ def test_networks_are_cast_and_what_needs_accuracy_is_not(model: Model) -> None:
     parameters = list(cast.parameters())
     small = sum(p.numel() for p in parameters if p.dtype == torch.float32)
     assert small < 0.15 * sum(p.numel() for p in parameters)
+
+
+def test_landmarks_of_any_kind_of_number_drive_alike(model: Model, moving_landmarks: np.ndarray) -> None:
+    pipeline = Pipeline(copy.deepcopy(model))
+    exact = frames(pipeline, moving_landmarks.astype(np.float64))
+    assert np.array_equal(frames(pipeline, moving_landmarks.astype(np.float32)), exact)
+    rough = moving_landmarks.astype(np.float16)
+    same = frames(pipeline, rough.astype(np.float64))
+    assert np.abs(frames(pipeline, rough) - same).max() <= 1
+    mixed = pipeline.animate(PICTURE, rough, portrait_landmarks=rough[0].astype(np.float64), seed=1).frames
+    assert np.abs(mixed.astype(int) - same).max() <= 1
+
+
+def test_a_model_that_was_cast_before_is_refused(model: Model) -> None:
+    half = copy.deepcopy(model)
+    half.animator.denoiser.to(torch.bfloat16)
+    with pytest.raises(
+        ValueError, match=r"model: expected fp32 throughout, animator.denoiser.\S+ is bfloat16; .*dtype"
+    ):
+        Pipeline(half, dtype="bf16")
+
+
+def test_weights_of_mixed_kinds_become_one(model: Model, tiny: Preset, tmp_path: Path) -> None:
+    kinds = (torch.float16, torch.bfloat16, torch.float32)
+    state = {n: v.to(kinds[i % 3]) for i, (n, v) in enumerate(model.state_dict().items())}
+    file = tmp_path / "mixed.safetensors"
+    save_file(state, file, metadata={"preset": tiny.name})
+    loaded = Model(tiny)
+    checkpoint.load(loaded, file)
+    for name, value in loaded.state_dict().items():
+        assert value.dtype == model.state_dict()[name].dtype, name
+        assert torch.equal(value, state[name].to(value.dtype)), name
 
 
 def test_auto_is_the_cpu_where_there_is_nothing_else(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
