@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from diffusers import UNetMotionModel
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_unets import BOTH, SCOPES, call, config, forwards, latents, run
@@ -108,26 +110,31 @@ def skipped_flops(unet: nn.Module, kinds: tuple[type, ...]) -> int:
     return sum(by_module.get(f"{type(unet).__name__}.{name}", 0) for name in names)
 
 
-@pytest.mark.parametrize("mask", ["none", "expression"])
-def test_skipped_steps_cost_what_the_scope_leaves(motion_unet: nn.Module, mask: str) -> None:
+def test_skipped_steps_cost_what_the_scope_leaves_with_a_mask_and_without(motion_unet: nn.Module) -> None:
     unet = motion_unet
-    full, _ = counted(lambda: call(unet, 0))
+    full, by_module = counted(lambda: call(unet, 0))
     temporal = type(motion_modules(unet)[0])
     expected = {
         "attention": full - skipped_flops(unet, (Attention,)),
         "transformer": full - skipped_flops(unet, (Transformer2DModel, temporal)),
+        "head": sum(by_module[f"UNetMotionModel.{name}"] for name in ("conv_out", "time_embedding")),
     }
-    costs = {}
-    for scope in ("attention", "transformer", "deep", "head"):
+    expected["deep"] = expected["head"] + sum(
+        by_module[f"UNetMotionModel.{name}"]
+        for name in (
+            "conv_in",
+            *(f"up_blocks.1.{kind}.1" for kind in ("resnets", "attentions", "motion_modules")),
+        )
+    )
+    costs: dict[str, set[float]] = {}
+    for mask, scope in itertools.product(("none", "expression"), expected):
         cache = TaylorCache(config(scope, mask=mask, boundary=6))
         with cache.attached(unet):
             cache.start(3, None if mask == "none" else LandmarkMasks(torch.ones(3, 8, 8), (8, 8)))
             total, _ = counted(lambda cache=cache: run(cache, unet, range(6)))
-        costs[scope] = (total - 2 * full) / 4
-    for scope, cost in expected.items():
-        assert costs[scope] == cost
-    assert full > costs["attention"] > costs["transformer"] > costs["deep"] > costs["head"] > 0
-    assert costs["head"] < 0.03 * full  # the last convolution and the embedding of the step
+        costs.setdefault(scope, set()).add((total - 2 * full) / 4)
+    assert costs == {scope: {cost} for scope, cost in expected.items()}
+    assert expected["head"] < 0.03 * full
 
 
 def test_quantities_that_are_affine_in_the_step_are_predicted_exactly(image_unet: nn.Module) -> None:
@@ -202,6 +209,92 @@ def test_masks_choose_where_features_are_extrapolated(unet: nn.Module) -> None:
     assert not torch.equal(repeated, extrapolated)
     assert torch.equal(outputs(mask, 0), extrapolated)
     assert torch.equal(outputs(torch.ones_like(mask), 6), extrapolated)
+
+
+@pytest.mark.parametrize(
+    ("scope", "quantity", "kinds"),
+    [
+        ("attention", None, (Attention,)),
+        ("transformer", "features", (Transformer2DModel, AnimateDiffTransformer3D)),
+    ],
+)
+def test_masks_choose_token_by_token_what_each_module_returns(
+    motion_unet: nn.Module, scope: str, quantity: str | None, kinds: tuple[type, ...]
+) -> None:
+    """At both levels, in every layout, for both guidance rows; masks are pooled here by other means."""
+    pixels = torch.zeros(3, 16, 16)
+    pixels[0, 5, 3] = pixels[1, 15, 15] = pixels[2, 0, 8] = 1
+    watched = {
+        n: m for n, m in motion_unet.named_modules() if isinstance(m, kinds) and not n.startswith("mid_block")
+    }
+
+    def returned(mask: Tensor | None, boundary: int) -> dict[str, Tensor]:
+        kind = "none" if mask is None else "expression"
+        cache = TaylorCache(config(scope, quantity, boundary=boundary, mask=kind))
+        found: dict[str, Tensor] = {}
+
+        def note(name: str, output: object) -> None:
+            found[name] = output if isinstance(output, Tensor) else output[0]  # type: ignore[index]
+
+        with cache.attached(motion_unet):
+            cache.start(3, None if mask is None else LandmarkMasks(mask, (8, 8)))
+            run(cache, motion_unet, range(5))
+            hooks = [m.register_forward_hook(lambda *a, n=n: note(n, a[2])) for n, m in watched.items()]
+            with cache.step(5, window=range(3), rows=BOTH, signal=latents(5)):
+                call(motion_unet, 5)
+            for hook in hooks:
+                hook.remove()
+        return found
+
+    repeated, extrapolated, mixed = returned(None, 6), returned(None, 0), returned(pixels, 6)
+    assert set(mixed) == set(watched)
+    sides = set()
+    for name, output in mixed.items():
+        if output.ndim == 4:  # (rows frames, C, h, w)
+            side = output.shape[-1]
+            where = cells(pixels, side)[:, None].repeat(2, 1, 1, 1)
+        elif output.shape[1] == 3:  # (rows tokens, frames, C)
+            side = math.isqrt(output.shape[0] // 2)
+            where = cells(pixels, side).flatten(1).T[..., None].repeat(2, 1, 1)
+        else:  # (rows frames, tokens, C)
+            side = math.isqrt(output.shape[1])
+            where = cells(pixels, side).flatten(1)[..., None].repeat(2, 1, 1)
+        assert not torch.equal(repeated[name], extrapolated[name])
+        assert torch.equal(output, torch.where(where, extrapolated[name], repeated[name])), name
+        sides.add(side)
+    assert sides == {8, 4}
+
+
+def cells(pixels: Tensor, side: int) -> Tensor:
+    """(T, H, W) to bool (T, side, side): whether any pixel of a cell is set."""
+    return pixels.reshape(len(pixels), side, -1, side, pixels.shape[2] // side).amax((2, 4)) > 0
+
+
+@pytest.mark.parametrize(("cut", "reader"), [(0, "up_blocks.1.resnets.1"), (2, "up_blocks.0.resnets.1")])
+def test_masks_choose_cell_by_cell_what_the_deep_scope_hands_up(
+    motion_unet: nn.Module, cut: int, reader: str
+) -> None:
+    pixels = torch.zeros(3, 16, 16)
+    pixels[0, 5, 3] = pixels[1, 15, 15] = pixels[2, 0, 8] = 1
+
+    def handed(mask: Tensor | None, boundary: int) -> Tensor:
+        kind = "none" if mask is None else "expression"
+        cache = TaylorCache(config("deep", cut=cut, boundary=boundary, mask=kind))
+        found: list[Tensor] = []
+        with cache.attached(motion_unet):
+            cache.start(3, None if mask is None else LandmarkMasks(mask, (8, 8)))
+            run(cache, motion_unet, range(5))
+            module = motion_unet.get_submodule(f"{reader}.norm1")
+            hook = module.register_forward_pre_hook(lambda _, args: found.append(args[0]))
+            with cache.step(5, window=range(3), rows=BOTH, signal=latents(5)):
+                call(motion_unet, 5)
+            hook.remove()
+        return found[0][:, :-16]  # the others are the skip connection's
+
+    repeated, extrapolated, mixed = handed(None, 6), handed(None, 0), handed(pixels, 6)
+    where = cells(pixels, mixed.shape[-1])[:, None].repeat(2, 1, 1, 1)
+    assert not torch.equal(repeated, extrapolated)
+    assert torch.equal(mixed, torch.where(where, extrapolated, repeated))
 
 
 def test_every_scope_takes_masks_in_its_layouts(motion_unet: nn.Module) -> None:
