@@ -15,7 +15,7 @@ Measure = Callable[[Recipe, float], float]
 
 
 def refine(
-    start: Recipe, guided: int, residuals: list[float | None], measure: Measure, minutes: float
+    start: Recipe, guided: float, residuals: list[float | None], measure: Measure, minutes: float
 ) -> Recipe:
     """Climb from a recipe that forecasts to one with less error that computes as many rows.
 
@@ -23,7 +23,7 @@ def refine(
 
     Args:
         start: with a `Forecast`.
-        guided: how many steps, the first ones, are guided.
+        guided: share of the steps, the first ones, that are guided.
         residuals: quantities to try, see `Quantity`.
         measure: what to make less.
         minutes: wall-clock budget.
@@ -44,7 +44,7 @@ def refine(
             return best
 
 
-def grown(recipe: Recipe, rows: int, guided: int) -> Recipe:
+def grown(recipe: Recipe, rows: int, guided: float) -> Recipe:
     """The recipe with further full steps of one row in its widest gaps, up to a number of rows."""
     assert isinstance(recipe.cache, Forecast)
     shared = full_guided(recipe, guided)
@@ -55,7 +55,7 @@ def grown(recipe: Recipe, rows: int, guided: int) -> Recipe:
     return _scheduled(recipe, set(full[:-1]), set(shared))
 
 
-def neighbours(recipe: Recipe, guided: int, residuals: list[float | None]) -> Iterator[Recipe]:
+def neighbours(recipe: Recipe, guided: float, residuals: list[float | None]) -> Iterator[Recipe]:
     """Recipes with as many rows and one setting changed."""
     forecast = recipe.cache
     assert isinstance(forecast, Forecast)
@@ -67,34 +67,34 @@ def neighbours(recipe: Recipe, guided: int, residuals: list[float | None]) -> It
         for order in (0, 1, 2):
             yield replace(recipe, guidance=replace(recipe.guidance, order=order))
     full = forecast.schedule.full
-    shared = full_guided(recipe, guided)
+    shared, guided_steps = full_guided(recipe, guided), math.ceil(guided * recipe.steps)
     for moved in full[1:]:
         for to in (moved - 2, moved - 1, moved + 1, moved + 2):
             # A step keeps its rows, so that the cost stays.
-            if 0 < to < recipe.steps and to not in full and (moved < guided) == (to < guided):
+            if 0 < to < recipe.steps and to not in full and (moved < guided_steps) == (to < guided_steps):
                 yield _scheduled(
                     recipe, {to if s == moved else s for s in full}, {to if s == moved else s for s in shared}
                 )
     for dropped in shared[1:]:
         fewer = set(shared) - {dropped}
         for step in set(full[1:]) - set(shared):
-            if step < guided:  # another full step runs the unconditional row
+            if step < guided_steps:  # another full step runs the unconditional row
                 yield _scheduled(recipe, set(full), fewer | {step})
         for step in range(1, recipe.steps, 2):  # a further full step instead, with one row
             if step not in full:
                 yield _scheduled(recipe, {*full, step}, fewer)
     for dropped in set(full[1:]) - set(shared):  # a full step less, the unconditional row at another one
         for step in set(full) - set(shared) - {dropped}:
-            if step < guided:
+            if step < guided_steps:
                 yield _scheduled(recipe, set(full) - {dropped}, {*shared, step})
 
 
-def full_guided(recipe: Recipe, guided: int) -> tuple[int, ...]:
+def full_guided(recipe: Recipe, guided: float) -> tuple[int, ...]:
     """Steps that run both rows."""
     if recipe.guidance is not None:
         return recipe.guidance.steps
     assert isinstance(recipe.cache, Forecast)
-    return tuple(step for step in recipe.cache.schedule.full if step < guided)
+    return tuple(step for step in recipe.cache.schedule.full if step < math.ceil(guided * recipe.steps))
 
 
 def _scheduled(recipe: Recipe, full: set[int], shared: set[int]) -> Recipe:

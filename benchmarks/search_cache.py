@@ -12,7 +12,9 @@ FLOPs are counted while it runs (`metrics.flops`). Clips are training sequences,
    finds the best full steps for each budget, order and extrapolated quantity. Guided steps cost two rows, others one.
    Then the steps that run the unconditional row are chosen among the full ones.
 2. Closed loop, for real: the best of each budget, the paper's setting, its rivals and other solvers are run; the latter
-   also with guidance extrapolated between some of their guided steps.
+   also with guidance extrapolated between some of their guided steps, with and without skipped steps. So are schedules
+   that refresh as the latents move, and, at its best, computing landmark tokens anew at skipped steps
+   (`cache_recompute.py`), which no preset can be, since it is charged for less than it costs.
 3. Closed loop, refined: from the best of some budgets, the present presets and what came out for smaller budgets among
    them, one setting or step is changed at a time, and kept if the error on short windows of further clips is less;
    --refine minutes for each budget. Short windows are the last frames of whole ones, which have moved furthest from the
@@ -29,104 +31,26 @@ import argparse
 import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import cache_candidates as candidates
 import numpy as np
 import torch
+from cache_candidates import PAPER, REFINED, STEPS, Recipes
 from cache_planning import Planner
+from cache_recompute import Ideal
 from cache_refining import grown, refine
-from cache_scenes import Scene, decoded, sample, scenes, uncached
+from cache_scenes import Result, Scene, decoded, sample, scenes, uncached
 
 from reference_model.acceleration import Composed, Recipe
-from reference_model.acceleration_presets import PRESETS
-from reference_model.forecast import Forecast, GuidanceShare
+from reference_model.forecast import Forecast
 from reference_model.pipeline import Pipeline
-from reference_model.solvers import Solver
-from reference_model.taylor_cache import TaylorCacheConfig, explicit, uniform
 
-STEPS = 30
-BUDGETS = (20, 16, 13, 11, 10, 9, 8, 7, 6, 5)
-"""Rows computed in full; the uncached way takes 45."""
-REFINED = (8, 11, 16)
-"""Budgets that are refined, for one preset each, `fast` first."""
-SOLVERS: tuple[Solver, ...] = ("dpm++", "unipc")
-SHARES = ((14, 2), (13, 3), (12, 4), (9, 2), (8, 3), (6, 2))
-"""Steps, and how many of them run the unconditional row: as many rows as `REFINED`."""
 SHORT = 4
 """Frames of the windows that refinement looks at."""
-PAPER = "TIC, N=3, O=1, expression mask, head"
-Recipes = dict[str, Recipe]
 Target = tuple[torch.Tensor, torch.Tensor]
 """Of the uncached way: latents (1, C, L, h, w) and frames (L, 3, H, W) in [0, 1]."""
-
-
-def fixed() -> Recipes:
-    """What is measured whatever the plan says: the paper's setting first."""
-    every_third = uniform(STEPS, 3)
-    no_mask = {"mask": "none", "boundary": 0}
-    recipes = {
-        PAPER: TaylorCacheConfig(every_third, scope="head"),
-        "TIC, N=3, O=1, no mask, G=0, head": TaylorCacheConfig(every_third, scope="head", **no_mask),
-        "DeepCache, N=3": TaylorCacheConfig(every_third, order=0, scope="deep", **no_mask),
-        "TIC, N=3, O=1, expression mask, cut 0": TaylorCacheConfig(every_third, scope="deep"),
-        "TIC, N=3, O=2, no mask, G=0, head output": TaylorCacheConfig(
-            every_third, 2, scope="head", quantity="output", **no_mask
-        ),
-    }
-    made = {name: Recipe(STEPS, cache=cache) for name, cache in recipes.items()}
-    made |= {f"DDIM, {steps} steps": Recipe(steps) for steps in (15, 10)}
-    for solver, title in (("dpm++", "DPM-Solver++"), ("unipc", "UniPC")):
-        made |= {f"{title}, {steps} steps": Recipe(steps, solver) for steps in (15, 10)}
-    return made
-
-
-def planned(planner: Planner, residual: float) -> Recipes:
-    """The best of each budget by the open loop, by quantity, and the plan's other uses."""
-    quantities = {"v": None, "clean latents": 0.0, "guess": residual}
-    made: Recipes = {}
-    for budget in BUDGETS:
-        best = planner.best(budget, quantities.values())
-        title = next(name for name, value in quantities.items() if value == best.cache.residual)
-        made[f"{title}, {budget} rows"] = best
-    for name, residual_ in quantities.items():  # what the quantity is worth at one budget
-        made[f"{name}, 9 rows, this quantity only"] = planner.best(9, [residual_])
-    for budget in (11, 9):
-        made[f"guidance at all full steps, {budget} rows"] = planner.best(
-            budget, quantities.values(), share=False
-        )
-    chosen = made["guidance at all full steps, 9 rows"].cache
-    for title, cache in {
-        "head features": TaylorCacheConfig(chosen.schedule, 2, 0, "none", "head", predictor="newton"),
-        "head output": TaylorCacheConfig(
-            chosen.schedule, 2, 0, "none", "head", predictor="newton", quantity="output"
-        ),
-        "cut 0": TaylorCacheConfig(chosen.schedule, 1, 0, "none", "deep"),
-        "head features, expression mask": TaylorCacheConfig(chosen.schedule, 2, None, scope="head"),
-    }.items():
-        made[f"schedule of 9 rows, {title}"] = Recipe(STEPS, cache=cache)
-    for solver in SOLVERS:
-        full = explicit(15, (0, 1, 2, 5, 9, 13))
-        made[f"{solver}, 15 steps, 6 full, clean latents"] = Recipe(15, solver, Forecast(full, 1))
-    return made
-
-
-def sharing() -> Recipes:
-    """Solvers of higher order that run all steps, but the unconditional row at a few, evenly spread ones."""
-    made: Recipes = {}
-    for solver, (steps, count) in itertools.product(SOLVERS, SHARES):
-        spread = np.linspace(0, math.ceil(steps / 2), count, endpoint=False).round().astype(int)
-        share = GuidanceShare(tuple(spread.tolist()), 1, 0.0)
-        made[f"{solver}, {steps} steps, guidance at {count}"] = Recipe(steps, solver, guidance=share)
-    return made
-
-
-def shipped() -> Recipes:
-    """The presets as they are, for a search to start from as well."""
-    return {
-        f"shipped {name}, {budget} rows": recipe
-        for (name, recipe), budget in zip(reversed(PRESETS.items()), REFINED, strict=True)
-    }
 
 
 def refined(
@@ -139,7 +63,7 @@ def refined(
         (result.latents, decoded(pipeline, scene, result.latents))
         for scene, (result, _) in zip(known, ways, strict=True)
     ]
-    guided = sum(len(rows) == 2 for rows in ways[0][1])
+    guided = pipeline.preset.guided
 
     def errors(recipe: Recipe, count: int) -> tuple[float, float]:
         lines = measure(pipeline, {recipe.label: recipe}, known[:count], targets[:count], log)
@@ -147,7 +71,7 @@ def refined(
         return float(found.mean()), worst(found)
 
     parts = (math.ceil(len(known) / 3), len(known))
-    paper = {count: errors(fixed()[PAPER], count) for count in parts}
+    paper = {count: errors(candidates.fixed()[PAPER], count) for count in parts}
 
     def error(recipe: Recipe, least: float) -> float:
         total = math.inf
@@ -162,7 +86,7 @@ def refined(
     residuals = [None, 0.0, pipeline.preset.residual]
     made: Recipes = {}
     for budget in REFINED:
-        starts = [recipe for name, recipe in plans.items() if f"{budget} rows" in name]
+        starts = [recipe for name, recipe in plans.items() if f", {budget} rows" in name]
         starts += [grown(recipe, budget, guided) for recipe in made.values()]
         forecasts = [recipe for recipe in starts if isinstance(recipe.cache, Forecast)]
         best = min(forecasts, key=lambda recipe: error(recipe, math.inf))
@@ -170,8 +94,19 @@ def refined(
     return made
 
 
+def sampled(pipeline: Pipeline, recipe: Recipe | Ideal, scene: Scene) -> Result:
+    """A scene, sampled as the recipe says."""
+    if isinstance(recipe, Ideal):
+        return recipe.sample(pipeline, scene)
+    return sample(pipeline, scene, Composed(recipe), recipe.steps)
+
+
 def measure(
-    pipeline: Pipeline, recipes: Recipes, known: list[Scene], targets: list[Target], log: Path
+    pipeline: Pipeline,
+    recipes: Mapping[str, Recipe | Ideal],
+    known: list[Scene],
+    targets: list[Target],
+    log: Path,
 ) -> list[dict]:
     """Run what the log does not have yet."""
     done = {_key(line): line for line in _read(log)}
@@ -180,7 +115,7 @@ def measure(
             key = (recipe.label, scene.name, scene.noise.shape[2], pipeline.digest)
             if key in done:
                 continue
-            result = sample(pipeline, scene, Composed(recipe), recipe.steps)
+            result = sampled(pipeline, recipe, scene)
             latents = [((a - b).norm() / b.norm()).item() for a, b in _frames(result.latents, target)]
             apart = decoded(pipeline, scene, result.latents) - pictures
             errors = (255 * apart.square().mean((1, 2, 3)).sqrt()).tolist()
@@ -253,10 +188,11 @@ def summary(lines: list[dict], base: int, other: int) -> list[dict]:
 def picks(rows: list[dict]) -> dict[str, dict]:
     """The three presets' rows, where some row qualifies."""
     paper = next(row for row in rows if row["name"] == PAPER)
+    real = [row for row in rows if not row["label"].startswith("ideal")]
     choices = {
-        "lossless": [row for row in rows if row["gflops"] <= paper["gflops"] * 1.005],
-        "balanced": [row for row in rows if row["speedup"] >= 4],
-        "fast": [row for row in rows if row["speedup"] >= 5],
+        "lossless": [row for row in real if row["gflops"] <= paper["gflops"] * 1.005],
+        "balanced": [row for row in real if row["speedup"] >= 4],
+        "fast": [row for row in real if row["speedup"] >= 5],
     }
 
     def error(row: dict) -> float:
@@ -317,10 +253,16 @@ def main() -> None:
         ways.append(way)
         base, other = result.flops, scene.outside
     planner = Planner(ways, pipeline.preset, STEPS)
-    plans, log = planned(planner, pipeline.preset.residual) | shipped(), options.out.with_suffix(".jsonl")
+    plans = (
+        candidates.planned(planner, pipeline.preset.residual)
+        | candidates.cached_solvers()
+        | candidates.shipped()
+    )
+    log = options.out.with_suffix(".jsonl")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     better = refined(pipeline, plans, options.refine, options.clips, options.frames, options.cache, log)
-    lines = measure(pipeline, fixed() | sharing() | plans | better, known, targets, log)
+    others = candidates.fixed() | candidates.sharing() | candidates.adaptive() | candidates.recomputing()
+    lines = measure(pipeline, others | plans | better, known, targets, log)
     rows = summary(lines, base, other)
     command = (
         f"python benchmarks/search_cache.py --clips {options.clips} --frames {options.frames} "
