@@ -21,21 +21,27 @@ def ablate(
     ] = "",
     rows: Annotated[
         list[str] | None,
-        typer.Option(help="Rows to run, with those they refer to; repeat or separate by commas. [all]"),
+        typer.Option(
+            help="Rows to run, with those they refer to; repeat or separate by commas.", show_default="all"
+        ),
     ] = None,
     matrix: Annotated[
-        Path | None, typer.Option(help="YAML file of rows. [the paper's, emojibench/ablation/matrix.yaml]")
+        Path | None,
+        typer.Option(help="YAML file of rows.", show_default="the paper's, emojibench/ablation/matrix.yaml"),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for training data, checkpoints, weights and runs.")
     ] = Path("ablation"),
     table: Annotated[
-        Path | None, typer.Option(help="The page; a JSON of all figures goes beside it. [OUT/ablation.md]")
+        Path | None,
+        typer.Option(help="The page; a JSON of all figures goes beside it.", show_default="OUT/ablation.md"),
     ] = None,
     preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
     main: Annotated[
         Path | None,
-        typer.Option(help="Main weights: all rows have their encoder, some all of it. [the package's]"),
+        typer.Option(
+            help="Main weights: all rows have their encoder, some all of it.", show_default="the package's"
+        ),
     ] = None,
     start: Annotated[
         str,
@@ -44,7 +50,7 @@ def ablate(
         ),
     ] = "random",
     data: Annotated[
-        Path | None, typer.Option(help="Training data, made if it is not there. [OUT/data]")
+        Path | None, typer.Option(help="Training data, made if it is not there.", show_default="OUT/data")
     ] = None,
     identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
     bf16: Annotated[bool, typer.Option("--bf16", help="Train in mixed precision.")] = False,
@@ -57,10 +63,11 @@ def ablate(
         str, typer.Option(help="The first so many clips, or clip ids separated by commas.")
     ] = "20",
     frames: Annotated[
-        int | None, typer.Option(help="Cut clips to so many frames. [the protocol's 64]")
+        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the protocol's 64")
     ] = None,
     metrics: Annotated[
-        list[str] | None, typer.Option(help="Metrics or columns; repeat or separate by commas. [all]")
+        list[str] | None,
+        typer.Option(help="Metrics or columns; repeat or separate by commas.", show_default="all"),
     ] = None,
     options: Annotated[
         list[str] | None,

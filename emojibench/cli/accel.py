@@ -11,16 +11,21 @@ def accel(
         list[str] | None,
         typer.Option(
             help="Rows to run beside the first; repeat or separate by commas. The page shows those finished "
-            "before as well. [all]"
+            "before as well.",
+            show_default="all",
         ),
     ] = None,
     matrix: Annotated[
         Path | None,
-        typer.Option(help="YAML file of rows. [the paper's and ours, emojibench/acceleration/matrix.yaml]"),
+        typer.Option(
+            help="YAML file of rows.",
+            show_default="the paper's and ours, emojibench/acceleration/matrix.yaml",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and traces.")] = Path("acceleration"),
     table: Annotated[
-        Path | None, typer.Option(help="The page; figures and data go beside it. [OUT/acceleration.md]")
+        Path | None,
+        typer.Option(help="The page; figures and data go beside it.", show_default="OUT/acceleration.md"),
     ] = None,
     split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "self",
     dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
@@ -32,13 +37,16 @@ def accel(
     ] = 4,
     floor_clips: Annotated[
         int | None,
-        typer.Option(help="Run the noise floors, which are slow, on so many of the clips. [all]", min=1),
+        typer.Option(
+            help="Run the noise floors, which are slow, on so many of the clips.", show_default="all", min=1
+        ),
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Cut clips to so many frames. [the protocol's 64]")
+        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the protocol's 64")
     ] = None,
     metrics: Annotated[
-        list[str] | None, typer.Option(help="Metrics or columns; repeat or separate by commas. [all]")
+        list[str] | None,
+        typer.Option(help="Metrics or columns; repeat or separate by commas.", show_default="all"),
     ] = None,
     options: Annotated[
         list[str] | None,

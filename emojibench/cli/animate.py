@@ -43,15 +43,15 @@ def animate(
     cache: Annotated[
         str | None,
         typer.Option(
-            help="What is predicted instead of computed: none, lossless, balanced or fast. "
-            "[balanced; none with other steps than its 30]"
+            help="What is predicted instead of computed: none, lossless, balanced or fast.",
+            show_default="balanced; none with other steps than its 30",
         ),
     ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
-            help="How clips longer than a window are made: progressive (the paper's), overlap or concatenate. "
-            "[progressive]"
+            help="How clips longer than a window are made: progressive (the paper's), overlap or concatenate.",
+            show_default="progressive",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same video.", min=0)] = 0,
@@ -73,7 +73,7 @@ def animate(
         ),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Numbers of the networks: fp32, bf16 or fp16. [fp32]")
+        str | None, typer.Option(help="Numbers of the networks: fp32, bf16 or fp16.", show_default="fp32")
     ] = None,
     device: Annotated[str, typer.Option(help="auto (CUDA where there is some), cpu or cuda.")] = "auto",
     detector: Annotated[

@@ -36,8 +36,8 @@ def train(
     shares: Annotated[
         str,
         typer.Option(
-            help="Of the budget, what each phase gets: autoencoder,frames,clips,decoder; paper: frames,clips. "
-            "[0.12,0.55,0.2,0.13; paper: 0.75,0.25]"
+            help="Of the budget, what each phase gets: autoencoder,frames,clips,decoder; paper: frames,clips.",
+            show_default="0.12,0.55,0.2,0.13; paper: 0.75,0.25",
         ),
     ] = "",
     steps: Annotated[
@@ -54,11 +54,13 @@ def train(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak of the learning rate. [0.0006; paper: 0.00001]", min=1e-7, max=0.1),
+        typer.Option(
+            help="Peak of the learning rate.", show_default="0.0006; paper: 0.00001", min=1e-7, max=0.1
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for data, checkpoints, log and pictures. [training/PRESET]"),
+        typer.Option(help="Folder for data, checkpoints, log and pictures.", show_default="training/PRESET"),
     ] = None,
     dataset: Annotated[
         str, typer.Option(help="Folder made by `emojibench data build`; procedural identities by default.")

@@ -1,11 +1,15 @@
 """What lists and help texts say can be read and copied, however narrow the window."""
 
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
+import typer
+from rich.text import Text
 
 from emojibench import registry, weights
-from emojibench.cli import main
+from emojibench.cli import app, main
 
 
 def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -47,3 +51,17 @@ def test_help_says_what_is_the_default(
         "score": "run folder is <name>-<split>-<dataset>.",
     }
     assert folder[command] in text
+
+
+def test_no_help_text_loses_what_rich_would_take_for_markup() -> None:
+    def texts(command: click.Command) -> Iterator[str]:
+        yield command.help or ""
+        for parameter in command.params:
+            yield getattr(parameter, "help", None) or ""
+        for inner in getattr(command, "commands", {}).values():
+            yield from texts(inner)
+
+    found = list(texts(typer.main.get_command(app)))
+    assert len(found) > 100
+    for text in found:
+        assert Text.from_markup(text).plain == text
