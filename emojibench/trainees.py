@@ -123,7 +123,7 @@ class Mini(Trainee):
         model = checkpoint.Model(self.preset)
         if self.start is not None:
             checkpoint.load(model, self.start)
-        return MiniTrainer(model, data, recipe, out, log, _distance(recipe))
+        return MiniTrainer(model, data, recipe, out, log, distance(recipe))
 
     def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
         """See `Trainee`."""
@@ -252,7 +252,7 @@ def paths(files: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _distance(recipe: "Recipe") -> "Perceptual | None":
+def distance(recipe: "Recipe") -> "Perceptual | None":
     """The perceptual distance, on the device of the training; None where the recipe gives it no weight."""
     if recipe.perceptual == 0:
         return None

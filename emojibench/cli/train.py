@@ -145,6 +145,7 @@ def train(
 def _train(
     trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path, *, fresh: bool
 ) -> None:
+    from emojibench import trainees
     from reference_model import checkpoint
     from reference_model.training import jsonl, tensorboard
     from reference_model.validation import Validation
@@ -165,7 +166,14 @@ def _train(
             typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
     except ValueError as error:
         raise UserError(f"{out}: {error}") from error
-    look = Validation(*trainee.onlooker(trainer), data[-validation:], out, log)
+    look = Validation(
+        *trainee.onlooker(trainer),
+        data[-validation:],
+        out,
+        log,
+        perceptual=trainees.distance(recipe),
+        share=recipe.perceptual,
+    )
     weights = trainer.run(look)
     path = out / f"{trainee.name}.safetensors"
     checkpoint.save(path, weights, trainer.preset)

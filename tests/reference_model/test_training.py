@@ -215,6 +215,17 @@ def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, 
     record = json.loads((tmp_path / "log.jsonl").read_text())
     assert record["validation"] == "start"
     assert record["l1_guided"] == error
+
+    def brightness(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return (one - other).mean((1, 2, 3)).abs()
+
+    both = Validation(
+        pipeline, pipeline.model, data, tmp_path, log, frames=2, perceptual=brightness, share=3.0
+    )
+    judged = both(Model(tiny).state_dict(), "start")
+    record = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[1])
+    assert judged == pytest.approx(record["l1_guided"] + 1.5 * record["perceptual_guided"])
+    assert record["perceptual_guided"] > 0
     assert all(0 < record[f"l1_{name}"] < 1 for name in ("copy", "warp", "guided", "unguided"))
 
 
