@@ -90,9 +90,7 @@ def animate(
         except ValueError as error:
             raise UserError(f"animate: {error}") from error
         except MemoryError as error:
-            raise UserError(
-                f"animate: out of memory ({error}); --dtype bf16, --device cpu or fewer --frames need less"
-            ) from error
+            raise UserError(f"animate: out of memory ({error}); {animator.thrift} need less") from error
     media.write_preview(out, result.frames, sequence.fps, watermark=watermark)
 
 

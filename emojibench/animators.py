@@ -41,6 +41,8 @@ class Animator:
     """Side of the portrait that it likes best, pixels."""
     call: "Callable[..., Animated]"
     """`reference_model.pipeline.Pipeline.animate`, or its like, without the settings."""
+    thrift: str
+    """Flags that make it need less memory."""
 
 
 def open_animator(options: ModelOptions) -> Animator:
@@ -82,7 +84,7 @@ def _small(options: ModelOptions) -> Animator:
         sampler=sampler,
         accelerator=preset(options.cache, steps),
     )
-    return Animator(pipeline.preset.resolution, call)
+    return Animator(pipeline.preset.resolution, call, "--dtype bf16, --device cpu or fewer --frames")
 
 
 def _released(options: ModelOptions) -> Animator:
@@ -117,7 +119,8 @@ def _full_size(pipeline: "ReleasedPipeline", options: ModelOptions) -> Animator:
     steps = pipeline.preset.steps if options.steps is None else options.steps
     guidance = pipeline.preset.guidance if options.guidance is None else options.guidance
     pipeline.check(steps, guidance, 0)
-    return Animator(pipeline.preset.resolution, partial(pipeline.animate, steps=steps, guidance=guidance))
+    call = partial(pipeline.animate, steps=steps, guidance=guidance)
+    return Animator(pipeline.preset.resolution, call, "--device cpu or fewer --frames")
 
 
 def _refuse_small_ones(options: ModelOptions) -> None:
