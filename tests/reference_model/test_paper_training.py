@@ -60,7 +60,7 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
         return names
 
     run._run_phase(None)
-    run._finish_phase()
+    run._finish_phase(None)
     run._next_phase()
     frames = changed()
     assert all(name.startswith("animator.") for name in frames)  # autoencoder and CLIP are frozen
@@ -72,7 +72,7 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
     }
     assert not any("motion_modules" in name for name in frames)
     run._run_phase(None)
-    run._finish_phase()
+    run._finish_phase(None)
     run._next_phase()
     clips = changed()
     assert all("motion_modules" in name or name.startswith("animator.anchors.") for name in clips)
