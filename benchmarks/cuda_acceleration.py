@@ -3,8 +3,9 @@
     python benchmarks/cuda_acceleration.py [--sizes 256 512] [--dtypes bf16 fp16] [--modes eager compiled]
 
 Denoises 64 frames in 30 steps with the released architecture and random weights, which take as long as trained ones, in
-windows of 32 frames side by side. For each size and type, correctness is checked first, and a failure ends the script
-with code 1:
+windows of 32 frames side by side. Each size and type has a process of its own: side by side they check and compile,
+which takes minutes and a core; then they are timed one after another, alone on the device. What a check finds wrong is
+said on stderr, and the script ends with code 1:
 
 - same output: in equal windows that wrap, the released attention gives what ours gives;
 - full steps: a recipe that skips no step gives what none gives;
@@ -25,6 +26,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 
 import torch
 from compiled_denoiser import Compiled, CompiledDenoiser
@@ -48,7 +50,7 @@ from reference_model.acceleration_presets import PRESETS
 from reference_model.forecast import GuidanceShare
 from reference_model.pipeline import silent
 from reference_model.precision import DTYPES
-from reference_model.released import RELEASED
+from reference_model.released import RELEASED, ReleasedPreset
 from reference_model.sampler import Progress, pieces
 from reference_model.taylor_cache import TaylorCacheConfig, uniform
 
@@ -91,9 +93,10 @@ def shortened(recipe: Recipe, interval: int) -> Recipe:
     return Recipe(CHECKED_STEPS, recipe.solver, cache, share)
 
 
-def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespace) -> Iterator[str]:
-    """What is wrong, if anything; prints what was found."""
+def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespace) -> tuple[str, list[str]]:
+    """What was found, in a line, and what is wrong with it."""
     worst = {"same output": 0.0, "full steps": 0.0, "compiled": 0.0}
+    wrong = []
 
     def run(recipe: Recipe, mode: str = "eager", progress: Progress = silent) -> Tensor:
         accelerator = modes.accelerator(recipe, mode)
@@ -119,21 +122,23 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
         for what, value in apart.items():
             worst[what] = max(worst[what], value)
             if not value <= TOLERANCES[dtype]:
-                yield f"{name}, {what}: relative distance {value:.2g}, tolerance {TOLERANCES[dtype]:g}"
+                wrong.append(
+                    f"{name}, {what}: relative distance {value:.2g}, tolerance {TOLERANCES[dtype]:g}"
+                )
         if network.device.type == "cuda":
             for mode in options.modes:
                 try:
                     run(short, mode, progress=_Strict(len(pieces(options.frames, options.window))))
                 except RuntimeError as error:
-                    yield f"{name}, {mode}: waits for the device within the loop ({error})"
+                    wrong.append(f"{name}, {mode}: waits for the device within the loop ({error})")
                 finally:
                     torch.cuda.set_sync_debug_mode("default")
-    waiting = "no step waits" if network.device.type == "cuda" else "waiting not checked, no CUDA device"
+    waiting = "waiting not checked, no CUDA device"
+    if network.device.type == "cuda":
+        waiting = "some steps wait" if any("waits" in line for line in wrong) else "no step waits"
     compiled = f"{worst['compiled']:.2g}" if "compiled" in options.modes else "–"
     same, full = worst["same output"], worst["full steps"]
-    print(
-        f"checks: same output {same:.2g}, full steps {full:.2g}, compiled {compiled}, {waiting}", flush=True
-    )
+    return f"same output {same:.2g}, full steps {full:.2g}, compiled {compiled}, {waiting}", wrong
 
 
 class _Strict:
@@ -256,33 +261,67 @@ def parsed() -> argparse.Namespace:
     return options
 
 
+def prepare_and_time(size: int, dtype: str, options: argparse.Namespace, parent: Connection) -> None:
+    """A process: sends what the checks found; at its turn, the released loop and the rows of each mode."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = build(replace(_preset(options), resolution=size), device, DTYPES[dtype])
+    modes = Modes(network, options.backend)
+    found = check(network, modes, dtype, options)
+    flops = {name: count(network, METHODS[name], options) for name in (UNCACHED, *options.methods)}
+    flops[RELEASED_LOOP] = count(network, None, options)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the others need memory, too
+    parent.send(found)
+    parent.recv()
+    loop = released(network, flops[RELEASED_LOOP], options)
+    for mode in options.modes:
+        parent.send((loop, list(timed(network, modes, mode, flops, options))))
+
+
 def main() -> int:
     options = parsed()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    preset = SMALL if options.small else RELEASED
-    print(
-        f"{name}, PyTorch {torch.__version__}, architecture {preset.name}, {options.frames} frames, {STEPS} steps"
-    )
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    print(f"{name}, PyTorch {torch.__version__}, architecture {_preset(options).name}", end=", ")
+    print(f"{options.frames} frames, {STEPS} steps", flush=True)
+    spawn, preparing = torch.multiprocessing.get_context("spawn"), []
     for size in options.sizes:
-        flops: dict[str, int] = {}
         for dtype in options.dtypes:
-            print(f"\n{size} px, {dtype}", flush=True)
-            network = build(replace(preset, resolution=size), device, DTYPES[dtype])
-            modes = Modes(network, options.backend)
-            if wrong := list(check(network, modes, dtype, options)):
-                print("\n".join(f"wrong: {line}" for line in wrong), file=sys.stderr)
-                return 1
-            if not flops:  # the same for each type
-                flops = {n: count(network, METHODS[n], options) for n in (UNCACHED, *options.methods)}
-                flops[RELEASED_LOOP] = count(network, None, options)
-            loop = released(network, flops[RELEASED_LOOP], options)
-            for mode in options.modes:
-                rows = list(timed(network, modes, mode, flops, options))
-                report(f"{size} px, {dtype}, {mode}", rows, loop, options.frames, bars=not options.small)
-            del network, modes
-            torch.compiler.reset()
-    return 0
+            here, there = spawn.Pipe()
+            arguments = size, dtype, options, there
+            spawn.Process(target=prepare_and_time, args=arguments, daemon=True).start()
+            there.close()  # here, so that the end of the process is seen
+            preparing.append((f"{size} px, {dtype}", here))
+    ready, failures = [], 0
+    for title, connection in preparing:
+        try:
+            found, wrong = connection.recv()
+        except EOFError:
+            failures += _failed(title)
+            continue
+        print(f"{title}, checks: {found}", flush=True)
+        for line in wrong:
+            print(f"wrong: {title}, {line}", file=sys.stderr)
+        failures += len(wrong)
+        ready.append((title, connection))
+    for title, connection in ready:
+        connection.send("your turn")
+        for mode in options.modes:
+            try:
+                loop, rows = connection.recv()
+            except EOFError:
+                failures += _failed(title)
+                break
+            report(f"{title}, {mode}", rows, loop, options.frames, bars=not options.small)
+    return min(failures, 1)
+
+
+def _preset(options: argparse.Namespace) -> ReleasedPreset:
+    return SMALL if options.small else RELEASED
+
+
+def _failed(title: str) -> int:
+    print(f"{title}: its process failed, see above", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
