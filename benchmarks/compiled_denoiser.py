@@ -8,6 +8,7 @@ small tensors. Nothing in all that waits for the device.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from reference_model.acceleration import ClipInfo, Composed, Recipe
 from reference_model.taylor_cache import TaylorCache, TaylorCacheConfig
 from reference_model.taylor_cache.layers import QUANTITIES, Patch, patches
 from reference_model.taylor_cache.store import Store
+
+Graphs = Literal["none", "skipped", "all"]
+GRAPHS: tuple[Graphs, ...] = get_args(Graphs)
 
 
 class _Ports:
@@ -38,14 +42,15 @@ class _Ports:
 class CompiledDenoiser:
     """Takes a UNet's forward inside `running`; compiles at the first call of each shape and number of rows."""
 
-    def __init__(self, unet: nn.Module, backend: str = "inductor", *, graphs: bool = False) -> None:
+    def __init__(self, unet: nn.Module, backend: str = "inductor", graphs: Graphs = "none") -> None:
         """Take the UNet.
 
         Args:
             unet: of `ReleasedAnimator`.
             backend: of `torch.compile`.
-            graphs: record skipped steps as CUDA graphs. They are short, so that launching takes as long as computing;
-                full steps are not.
+            graphs: the steps to record as CUDA graphs: worth it where launching takes as long as computing, as it
+                does at skipped steps, and at full ones of small frames. Recorded ones keep the memory of their
+                activations.
         """
         self.unet = unet
         self._eager = unet.forward
@@ -54,10 +59,11 @@ class CompiledDenoiser:
         self._scope: tuple[object, ...] = ()
         self._shapes: dict[str, tuple[int, torch.Size]] = {}
         fixed = {"backend": backend, "fullgraph": True, "dynamic": False}
-        self._graphs = graphs and backend == "inductor"
-        self._full = torch.compile(self._run_full, **fixed)
-        self._skipped = torch.compile(
-            self._run_skipped, **fixed, mode="reduce-overhead" if self._graphs else None
+        recorded = GRAPHS.index(graphs) if backend == "inductor" else 0
+        self._graphs = {"full": recorded > 1, "skipped": recorded > 0}
+        self._full, self._skipped = (
+            torch.compile(work, **fixed, mode="reduce-overhead" if self._graphs[step] else None)
+            for step, work in (("full", self._run_full), ("skipped", self._run_skipped))
         )
 
     def place(self, config: TaylorCacheConfig, store: Store) -> None:
@@ -89,23 +95,24 @@ class CompiledDenoiser:
 
     def __call__(self, joined: Tensor, t: Tensor, _context: None) -> "_Output":
         """As the UNet's forward."""
-        if self._store is None or self._store.running_full():
-            self._ports.full, self._ports.features = True, {}
-            v = self._full(joined, t)
-            for name, feature in self._ports.features.items():
-                self._shapes[name] = len(feature) // len(joined), feature.shape[2:]
-                self._store.record(name, "map", feature)
-            self._ports.features = {}
-            return _Output(v)
-        predicted = {}
-        for name, (each, size) in self._shapes.items():
-            given = joined.new_empty(each * len(joined), 0, *size)
-            predicted[name] = self._store.predict(name, "map", given)
-        self._ports.full = False
-        if self._graphs:
+        full = self._ports.full = self._store is None or self._store.running_full()
+        recorded = self._graphs["full" if full else "skipped"]
+        if recorded:
             torch.compiler.cudagraph_mark_step_begin()
-        v = self._skipped(joined, t, predicted)
-        return _Output(v.clone() if self._graphs else v)  # the next replay writes to the same address
+        if full:
+            self._ports.features = {}
+            v = self._full(joined, t)
+            features, self._ports.features = self._ports.features, {}
+            for name, feature in features.items() if self._store else ():
+                self._shapes[name] = len(feature) // len(joined), feature.shape[2:]
+                self._store.record(name, "map", feature.clone() if recorded else feature)
+        else:
+            predicted = {}
+            for name, (each, size) in self._shapes.items():
+                given = joined.new_empty(each * len(joined), 0, *size)
+                predicted[name] = self._store.predict(name, "map", given)
+            v = self._skipped(joined, t, predicted)
+        return _Output(v.clone() if recorded else v)  # the next replay writes to the same address
 
     def _run_full(self, joined: Tensor, t: Tensor) -> Tensor:
         return self._eager(joined, t, None).sample

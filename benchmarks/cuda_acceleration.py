@@ -24,12 +24,13 @@ network on whatever device there is, for which there are no bars.
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 import torch
-from compiled_denoiser import Compiled, CompiledDenoiser
+from compiled_denoiser import GRAPHS, Compiled, CompiledDenoiser, Graphs
 from full_size import (
     SMALL,
     TOLERANCES,
@@ -52,6 +53,7 @@ from reference_model.pipeline import silent
 from reference_model.precision import DTYPES
 from reference_model.released import RELEASED, ReleasedPreset
 from reference_model.sampler import Progress, pieces
+from reference_model.solvers import Solver
 from reference_model.taylor_cache import TaylorCacheConfig, uniform
 
 STEPS, CHECKED_STEPS = 30, 4
@@ -68,8 +70,8 @@ METHODS: dict[str, Recipe] = {
 class Modes:
     """Eager and compiled accelerators of one network; compiled code is shared wherever it is the same."""
 
-    def __init__(self, network: Network, backend: str) -> None:
-        self._network, self._backend = network, backend
+    def __init__(self, network: Network, backend: str, graphs: Graphs) -> None:
+        self._network, self._backend, self._graphs = network, backend, graphs
         self._compiled: dict[str, CompiledDenoiser] = {}
 
     def accelerator(self, recipe: Recipe, mode: str) -> Accelerator:
@@ -79,9 +81,7 @@ class Modes:
         scope = recipe.cache.scope if isinstance(recipe.cache, TaylorCacheConfig) else ""
         if scope not in self._compiled:
             self._compiled[scope] = CompiledDenoiser(
-                self._network.model.animator.denoiser,
-                self._backend,
-                graphs=self._network.device.type == "cuda",
+                self._network.model.animator.denoiser, self._backend, self._graphs
             )
         return Compiled(recipe, self._compiled[scope])
 
@@ -96,7 +96,8 @@ def shortened(recipe: Recipe, interval: int) -> Recipe:
 def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespace) -> tuple[str, list[str]]:
     """What was found, in a line, and what is wrong with it."""
     worst = {"same output": 0.0, "full steps": 0.0, "compiled": 0.0}
-    wrong = []
+    wrong, whole = [], dict[Solver, Tensor]()
+    on_cuda = network.device.type == "cuda"
 
     def run(recipe: Recipe, mode: str = "eager", progress: Progress = silent) -> Tensor:
         accelerator = modes.accelerator(recipe, mode)
@@ -104,41 +105,38 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
             network, options.frames, CHECKED_STEPS, accelerator, window=options.window, progress=progress
         )
 
+    def compare(name: str, what: str, a: Tensor, b: Tensor) -> None:
+        value = distance(a, b)
+        worst[what] = max(worst[what], value)
+        if not value <= TOLERANCES[dtype]:
+            wrong.append(f"{name}, {what}: relative distance {value:.2g}, tolerance {TOLERANCES[dtype]:g}")
+
     def looped() -> Tensor:
         return sample(network, options.frames, CHECKED_STEPS, window=network.preset.window, sampler=wrapping)
 
     with released_attention(network):
         theirs = looped()
+    compare(UNCACHED, "same output", looped(), theirs)
     for name in (UNCACHED, *options.methods):
         recipe = METHODS[name]
-        apart = {"same output": distance(looped(), theirs)} if name == UNCACHED else {}
-        apart |= {
-            "full steps": distance(run(shortened(recipe, 1)), run(Recipe(CHECKED_STEPS, recipe.solver)))
-        }
+        if recipe.solver not in whole:
+            whole[recipe.solver] = run(Recipe(CHECKED_STEPS, recipe.solver))
+        compare(name, "full steps", run(shortened(recipe, 1)), whole[recipe.solver])
         short = shortened(recipe, 2)
-        eager = run(short)
         if "compiled" in options.modes:
-            apart["compiled"] = distance(run(short, "compiled"), eager)
-        for what, value in apart.items():
-            worst[what] = max(worst[what], value)
-            if not value <= TOLERANCES[dtype]:
-                wrong.append(
-                    f"{name}, {what}: relative distance {value:.2g}, tolerance {TOLERANCES[dtype]:g}"
-                )
-        if network.device.type == "cuda":
-            for mode in options.modes:
-                try:
-                    run(short, mode, progress=_Strict(len(pieces(options.frames, options.window))))
-                except RuntimeError as error:
-                    wrong.append(f"{name}, {mode}: waits for the device within the loop ({error})")
-                finally:
-                    torch.cuda.set_sync_debug_mode("default")
-    waiting = "waiting not checked, no CUDA device"
-    if network.device.type == "cuda":
-        waiting = "some steps wait" if any("waits" in line for line in wrong) else "no step waits"
-    compiled = f"{worst['compiled']:.2g}" if "compiled" in options.modes else "–"
-    same, full = worst["same output"], worst["full steps"]
-    return f"same output {same:.2g}, full steps {full:.2g}, compiled {compiled}, {waiting}", wrong
+            compare(name, "compiled", run(short, "compiled"), run(short))
+        for mode in options.modes if on_cuda else ():
+            try:
+                run(short, mode, progress=_Strict(len(pieces(options.frames, options.window))))
+            except RuntimeError as error:
+                wrong.append(f"{name}, {mode}: waits for the device within the loop ({error})")
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+    waiting = "some steps wait" if any("waits" in line for line in wrong) else "no step waits"
+    parts = [f"{what} {value:.2g}" for what, value in worst.items()]
+    if "compiled" not in options.modes:
+        parts[-1] = "compiled –"
+    return ", ".join([*parts, waiting if on_cuda else "waiting not checked, no CUDA device"]), wrong
 
 
 class _Strict:
@@ -152,12 +150,12 @@ class _Strict:
 
 
 def count(network: Network, recipe: Recipe | None, options: argparse.Namespace) -> int:
-    """FLOPs of a clip by those of one of its windows; None: of the released loop."""
+    """FLOPs of a clip by those of one of its windows; None: of the released loop, whose steps all cost the same."""
     if recipe is None:
         length = min(options.frames, network.preset.window)
         with released_attention(network), count_flops() as counter:
-            sample(network, length, STEPS, window=length, sampler=wrapping)
-        return counter.total * -(-options.frames // length)
+            sample(network, length, 1, window=length, sampler=wrapping)
+        return counter.total * STEPS * -(-options.frames // length)
     length = min(options.frames, options.window)
     with count_flops() as counter:
         sample(network, length, recipe.steps, Composed(recipe), window=length)
@@ -246,6 +244,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--window", type=int, default=32, help="frames denoised together, at most 32")
     parser.add_argument("--repeats", type=int, default=2, help="of each timing; the fastest counts")
     parser.add_argument("--backend", default="inductor", help="of torch.compile")
+    parser.add_argument(
+        "--graphs", choices=GRAPHS, default="skipped", help="steps that compiled code records as CUDA graphs"
+    )
     parser.add_argument("--small", action="store_true", help="a tiny network, on the CPU if there is no GPU")
     options = parser.parse_args()
     if min(options.frames, options.repeats) < 1 or not 1 <= options.window <= 32:
@@ -265,7 +266,7 @@ def prepare_and_time(size: int, dtype: str, options: argparse.Namespace, parent:
     """A process: sends what the checks found; at its turn, the released loop and the rows of each mode."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = build(replace(_preset(options), resolution=size), device, DTYPES[dtype])
-    modes = Modes(network, options.backend)
+    modes = Modes(network, options.backend, options.graphs if device.type == "cuda" else "none")
     found = check(network, modes, dtype, options)
     flops = {name: count(network, METHODS[name], options) for name in (UNCACHED, *options.methods)}
     flops[RELEASED_LOOP] = count(network, None, options)
@@ -291,14 +292,14 @@ def main() -> int:
             spawn.Process(target=prepare_and_time, args=arguments, daemon=True).start()
             there.close()  # here, so that the end of the process is seen
             preparing.append((f"{size} px, {dtype}", here))
-    ready, failures = [], 0
+    ready, failures, start = [], 0, time.monotonic()
     for title, connection in preparing:
         try:
             found, wrong = connection.recv()
         except EOFError:
             failures += _failed(title)
             continue
-        print(f"{title}, checks: {found}", flush=True)
+        print(f"{title}, {time.monotonic() - start:.0f} s, checks: {found}", flush=True)
         for line in wrong:
             print(f"wrong: {title}, {line}", file=sys.stderr)
         failures += len(wrong)

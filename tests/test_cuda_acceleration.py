@@ -31,8 +31,8 @@ def test_it_checks_and_times_each_method_eager_and_compiled(counts: dict[str, tu
     # The backend named eager traces and guards as a compiler does and compiles nothing, which would take minutes.
     result = run(*QUICK, "--methods", *counts, "--backend", "eager")
     assert result.returncode == 0, result.stderr
-    checks, *tables = result.stdout.split("\n128 px, fp32, ")
-    same, others = re.fullmatch(r"checks: same output (\S+), (.+)", checks.splitlines()[-1]).groups()  # type: ignore[union-attr]
+    _, checks, *tables = result.stdout.split("\n128 px, fp32, ")
+    same, others = re.fullmatch(r"\d+ s, checks: same output (\S+), (.+)\n", checks).groups()  # type: ignore[union-attr]
     assert 0 < float(same) < 1e-5
     assert others.startswith("full steps 0, compiled 0, waiting not checked")
     assert [table.split()[0] for table in tables] == ["eager", "compiled"]
