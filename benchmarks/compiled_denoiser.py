@@ -8,7 +8,6 @@ small tensors. Nothing in all that waits for the device.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,6 @@ from reference_model.acceleration import ClipInfo, Composed, Recipe
 from reference_model.taylor_cache import TaylorCache, TaylorCacheConfig
 from reference_model.taylor_cache.layers import QUANTITIES, Patch, patches
 from reference_model.taylor_cache.store import Store
-
-Graphs = Literal["none", "skipped", "all"]
-GRAPHS: tuple[Graphs, ...] = get_args(Graphs)
 
 
 class _Ports:
@@ -42,15 +38,14 @@ class _Ports:
 class CompiledDenoiser:
     """Takes a UNet's forward inside `running`; compiles at the first call of each shape and number of rows."""
 
-    def __init__(self, unet: nn.Module, backend: str = "inductor", graphs: Graphs = "none") -> None:
+    def __init__(self, unet: nn.Module, backend: str = "inductor", *, graphs: bool = False) -> None:
         """Take the UNet.
 
         Args:
             unet: of `ReleasedAnimator`.
             backend: of `torch.compile`.
-            graphs: the steps to record as CUDA graphs: worth it where launching takes as long as computing, as it
-                does at skipped steps, and at full ones of small frames. Recorded ones keep the memory of their
-                activations.
+            graphs: record the steps as CUDA graphs, of inductor's code only. Launching a step of one guidance row
+                takes longer than computing it at 256 px; a recorded step keeps the memory of its activations.
         """
         self.unet = unet
         self._eager = unet.forward
@@ -59,12 +54,10 @@ class CompiledDenoiser:
         self._scope: tuple[object, ...] = ()
         self._shapes: dict[str, tuple[int, torch.Size]] = {}
         fixed = {"backend": backend, "fullgraph": True, "dynamic": False}
-        recorded = GRAPHS.index(graphs) if backend == "inductor" else 0
-        self._graphs = {"full": recorded > 1, "skipped": recorded > 0}
-        self._full, self._skipped = (
-            torch.compile(work, **fixed, mode="reduce-overhead" if self._graphs[step] else None)
-            for step, work in (("full", self._run_full), ("skipped", self._run_skipped))
-        )
+        self._recorded = graphs and backend == "inductor"
+        mode = "reduce-overhead" if self._recorded else None
+        self._full = torch.compile(self._run_full, **fixed, mode=mode)
+        self._skipped = torch.compile(self._run_skipped, **fixed, mode=mode)
 
     def place(self, config: TaylorCacheConfig, store: Store) -> None:
         """Serve this cache from now on. Another of the same scope keeps the stand-ins, and so the compiled code.
@@ -96,8 +89,7 @@ class CompiledDenoiser:
     def __call__(self, joined: Tensor, t: Tensor, _context: None) -> "_Output":
         """As the UNet's forward."""
         full = self._ports.full = self._store is None or self._store.running_full()
-        recorded = self._graphs["full" if full else "skipped"]
-        if recorded:
+        if self._recorded:
             torch.compiler.cudagraph_mark_step_begin()
         if full:
             self._ports.features = {}
@@ -105,14 +97,14 @@ class CompiledDenoiser:
             features, self._ports.features = self._ports.features, {}
             for name, feature in features.items() if self._store else ():
                 self._shapes[name] = len(feature) // len(joined), feature.shape[2:]
-                self._store.record(name, "map", feature.clone() if recorded else feature)
+                self._store.record(name, "map", feature.clone() if self._recorded else feature)
         else:
             predicted = {}
             for name, (each, size) in self._shapes.items():
                 given = joined.new_empty(each * len(joined), 0, *size)
                 predicted[name] = self._store.predict(name, "map", given)
             v = self._skipped(joined, t, predicted)
-        return _Output(v.clone() if recorded else v)  # the next replay writes to the same address
+        return _Output(v.clone() if self._recorded else v)  # the next replay writes to the same address
 
     def _run_full(self, joined: Tensor, t: Tensor) -> Tensor:
         return self._eager(joined, t, None).sample

@@ -27,10 +27,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from multiprocessing.connection import Connection
 
 import torch
-from compiled_denoiser import GRAPHS, Compiled, CompiledDenoiser, Graphs
+from compiled_denoiser import Compiled, CompiledDenoiser
 from full_size import (
     SMALL,
     TOLERANCES,
@@ -70,7 +71,7 @@ METHODS: dict[str, Recipe] = {
 class Modes:
     """Eager and compiled accelerators of one network; compiled code is shared wherever it is the same."""
 
-    def __init__(self, network: Network, backend: str, graphs: Graphs) -> None:
+    def __init__(self, network: Network, backend: str, *, graphs: bool) -> None:
         self._network, self._backend, self._graphs = network, backend, graphs
         self._compiled: dict[str, CompiledDenoiser] = {}
 
@@ -81,7 +82,7 @@ class Modes:
         scope = recipe.cache.scope if isinstance(recipe.cache, TaylorCacheConfig) else ""
         if scope not in self._compiled:
             self._compiled[scope] = CompiledDenoiser(
-                self._network.model.animator.denoiser, self._backend, self._graphs
+                self._network.model.animator.denoiser, self._backend, graphs=self._graphs
             )
         return Compiled(recipe, self._compiled[scope])
 
@@ -205,20 +206,21 @@ def measured(name: str, flops: int, work: Callable[[], None], device: torch.devi
     return Row(name, flops, spent, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
 
 
-def report(title: str, rows: list[Row], loop: Row, frames: int, *, bars: bool) -> None:
-    """The table of one mode, and its bars if wanted."""
-    base = rows[0]
+def report(title: str, rows: Iterator[Row], loop: Row, frames: int, *, bars: bool) -> None:
+    """The table of one mode, row by row, and its bars if wanted."""
     print(f"\n{title}")
     header = ("TFLOP", "counted", "seconds", "speed-up", "share", "vs released", "frames/s", "peak GiB")
     print(f"{'method':14s}", *(f"{column:>11s}" for column in header))
+    base = next(rows)
     shares, factors = {}, {}
-    for row in (loop, *rows):
+    for row in chain((loop, base), rows):
         counted, speedup = base.flops / row.flops, base.seconds / row.seconds
         shares[row.method], factors[row.method] = speedup / counted, loop.seconds / row.seconds
         print(
             f"{row.method:14s} {row.flops / 1e12:11.4g} {counted:11.3f} {row.seconds:11.3f} {speedup:11.3f}"
             f" {shares[row.method]:11.1%} {factors[row.method]:11.3f} {frames / row.seconds:11.3f}"
-            f" {f'{row.peak / 2**30:.2f}' if row.peak else '–':>11s}"
+            f" {f'{row.peak / 2**30:.2f}' if row.peak else '–':>11s}",
+            flush=True,
         )
     wanted = [(UNCACHED, 1.25, "times the released loop"), ("fast", 7.0, "times the released loop")]
     wanted += [(name, 0.9, "of the counted speed-up") for name in ("lossless", "balanced")]
@@ -245,7 +247,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=2, help="of each timing; the fastest counts")
     parser.add_argument("--backend", default="inductor", help="of torch.compile")
     parser.add_argument(
-        "--graphs", choices=GRAPHS, default="skipped", help="steps that compiled code records as CUDA graphs"
+        "--graphs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether compiled code records its steps as CUDA graphs",
     )
     parser.add_argument("--small", action="store_true", help="a tiny network, on the CPU if there is no GPU")
     options = parser.parse_args()
@@ -263,10 +268,10 @@ def parsed() -> argparse.Namespace:
 
 
 def prepare_and_time(size: int, dtype: str, options: argparse.Namespace, parent: Connection) -> None:
-    """A process: sends what the checks found; at its turn, the released loop and the rows of each mode."""
+    """A process: sends what the checks found; at its turn the released loop, then the rows of each mode one by one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = build(replace(_preset(options), resolution=size), device, DTYPES[dtype])
-    modes = Modes(network, options.backend, options.graphs if device.type == "cuda" else "none")
+    modes = Modes(network, options.backend, graphs=options.graphs and device.type == "cuda")
     found = check(network, modes, dtype, options)
     flops = {name: count(network, METHODS[name], options) for name in (UNCACHED, *options.methods)}
     flops[RELEASED_LOOP] = count(network, None, options)
@@ -274,9 +279,10 @@ def prepare_and_time(size: int, dtype: str, options: argparse.Namespace, parent:
         torch.cuda.empty_cache()  # the others need memory, too
     parent.send(found)
     parent.recv()
-    loop = released(network, flops[RELEASED_LOOP], options)
+    parent.send(released(network, flops[RELEASED_LOOP], options))
     for mode in options.modes:
-        parent.send((loop, list(timed(network, modes, mode, flops, options))))
+        for row in timed(network, modes, mode, flops, options):
+            parent.send(row)
 
 
 def main() -> int:
@@ -306,13 +312,13 @@ def main() -> int:
         ready.append((title, connection))
     for title, connection in ready:
         connection.send("your turn")
-        for mode in options.modes:
-            try:
-                loop, rows = connection.recv()
-            except EOFError:
-                failures += _failed(title)
-                break
-            report(f"{title}, {mode}", rows, loop, options.frames, bars=not options.small)
+        try:
+            loop = connection.recv()
+            for mode in options.modes:
+                rows = (connection.recv() for _ in (UNCACHED, *options.methods))
+                report(f"{title}, {mode}", rows, loop, options.frames, bars=not options.small)
+        except EOFError:
+            failures += _failed(title)
     return min(failures, 1)
 
 
