@@ -1,16 +1,13 @@
-"""Work over many files, with a progress bar on stderr and, if wanted, several processes."""
+"""Making the files of a dataset that are missing, and work over many files with a progress bar on stderr."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import closing
 from functools import partial
-from multiprocessing import get_context
 from typing import TypeVar
 
+from emojibench import parallel
 from emojibench.dataset.dataset import Files
 from emojibench.dataset.manifest import ClipEntry
-from emojibench.errors import UserError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -25,27 +22,17 @@ def prepare(files: Files, entries: Sequence[ClipEntry], *, jobs: int) -> None:
 def spread(
     function: Callable[[_Item], _Result], items: Sequence[_Item], *, jobs: int, title: str
 ) -> list[_Result]:
-    """`[function(item) for item in items]`, in order, over `jobs` processes.
+    """`[function(item) for item in items]`, in order, over `jobs` processes, with a progress bar on stderr.
 
     Raises:
-        UserError: a process was killed, and whatever `function` raises.
+        UserError: `jobs` is below 1, a process was killed, and whatever `function` raises.
     """
-    if not items:
-        return []
     from rich.console import Console
     from rich.progress import track
 
-    jobs = min(jobs, len(items))
-    # MediaPipe's graphs do not survive a fork.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else nullcontext()
-    try:
-        with pool as workers:
-            results = workers.map(function, items) if workers else map(function, items)
-            return list(track(results, title, len(items), console=Console(stderr=True), transient=True))
-    except BrokenProcessPool:
-        raise UserError(
-            f"{title}: one of {jobs} processes was killed, most likely for want of memory; choose fewer --jobs"
-        ) from None
+    results = parallel.spread(function, items, jobs=jobs, what=title)
+    with closing(results):  # whatever interrupts this also ends the workers
+        return list(track(results, title, len(items), console=Console(stderr=True), transient=True))
 
 
 def _make(files: Files, entry: ClipEntry) -> None:

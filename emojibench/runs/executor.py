@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from emojibench.errors import UnavailableError, UserError
+from emojibench.parallel import available_cores
 from emojibench.runs.records import one_line
 
 SETUP_TIMEOUT = 3600.0
@@ -219,13 +220,6 @@ class Workers:
             )
             raise UserError(f"{self._what} could not be started: {reason}{hint}")
         return Outcome(worker.task, failure=reason)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _kill(worker: _Worker) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
-from emojibench.runs.executor import available_cores
+from emojibench.parallel import available_cores
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import RunSpec
 
