@@ -172,9 +172,9 @@ class _Identity:
         cosines = [float(portrait @ face) for face in found]
         figures[f"{name}_zero"] = Figure(sum(cosines) / frames, frames)
         figures[name] = (
-            Figure(sum(cosines) / len(cosines), len(cosines))
+            Figure(sum(cosines) / len(cosines), len(cosines), total=frames)
             if cosines
-            else Figure(None, 0, "no face detected in any generated frame")
+            else Figure(None, 0, "no face detected in any generated frame", frames)
         )
         return figures
 

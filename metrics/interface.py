@@ -4,6 +4,7 @@ Nothing here knows of clips, files or run folders. The harness hands over arrays
 weights, a function that finds a weight file by name.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,16 @@ class Traits:
     version: int = 1
     """Raised whenever the same input would give another value; part of the protocol id."""
 
+    def refusal(self, value: float) -> str:
+        """Why `value` cannot be one of this column: not finite, or out of range. Empty where it can."""
+        if not math.isfinite(value):
+            return f"{value} is no finite number"
+        low, high = self.valid_range
+        slack = 1e-6 * max(1.0, abs(value))  # rounding at the ends of the range
+        if low - slack <= value <= high + slack:
+            return ""
+        return f"{value:g} is outside the range [{low:g}, {high:g}]"
+
 
 @dataclass(frozen=True)
 class ClipArrays:
@@ -66,6 +77,8 @@ class Figure:
     """Frames (per-clip metrics) or clips (per-set metrics) that the value rests on."""
     reason: str = ""
     """Why `value` is None."""
+    total: int | None = None
+    """Frames that a perfect animation would have given, where `n` counts only those that survived. None: all did."""
 
 
 class ClipMetric(Protocol):

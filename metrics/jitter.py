@@ -73,8 +73,7 @@ def jitter(
     target, generated = np.asarray(target, np.float64), np.asarray(generated, np.float64)
     if target.shape != generated.shape or target.ndim != 3 or target.shape[-1] != 2:
         raise ValueError(f"expected two (T, K, 2) arrays, got {target.shape} and {generated.shape}")
-    both = np.isfinite(target).all(axis=(1, 2)) & np.isfinite(generated).all(axis=(1, 2))
-    centres = np.flatnonzero(both[:-2] & both[1:-1] & both[2:]) + 1
+    centres = _centres(_seen(target) & _seen(generated))
     if not len(centres):
         return None
     unit, _ = eye_distance(target[centres], eyes, points)
@@ -87,6 +86,15 @@ def jitter(
     excess = np.linalg.norm(got, axis=-1) - np.linalg.norm(wanted, axis=-1)
     error = np.linalg.norm(got - wanted, axis=-1)
     return float(np.maximum(excess, 0).mean()), float(error.mean()), len(centres)
+
+
+def _seen(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(points).all(axis=(1, 2)))
+
+
+def _centres(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Frames that are seen, as both their neighbours are."""
+    return np.flatnonzero(seen[:-2] & seen[1:-1] & seen[2:]) + 1
 
 
 def _acceleration(x: NDArray[np.float64], centres: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -111,11 +119,16 @@ class Jitter:
         pair = clip_points(clip)
         if pair is None:
             return self._undefined("no target or generated landmarks")
+        total = len(_centres(_seen(pair[0]))) or None
         measured = jitter(*pair, points=EXPRESSION)
         if measured is None:
-            return self._undefined("no three consecutive frames have target landmarks and a detected face")
+            reason = "no three consecutive frames have target landmarks and a detected face"
+            return self._undefined(reason, total)
         beyond, error, frames = measured
-        return {"jitter": Figure(beyond, frames), "acceleration_error": Figure(error, frames)}
+        return {
+            "jitter": Figure(beyond, frames, total=total),
+            "acceleration_error": Figure(error, frames, total=total),
+        }
 
-    def _undefined(self, reason: str) -> dict[str, Figure]:
-        return {traits.name: Figure(None, 0, reason) for traits in self.traits}
+    def _undefined(self, reason: str, total: int | None = None) -> dict[str, Figure]:
+        return {traits.name: Figure(None, 0, reason, total) for traits in self.traits}

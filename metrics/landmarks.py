@@ -23,7 +23,8 @@ Points: the 126 expression-aware ones of 478 (brows, eyes, irises, nose, mouth; 
 - `landmark_failure`: share of frames with NME > 0.08 or no face. `landmark_detection`: share with a face.
 
 Frames whose target is undefined are left out; a figure's n counts the frames that remain (detected ones for
-`nme` and `akd_px`). The definition is not symmetric: length unit, box and excluded frames are the target's.
+`nme` and `akd_px`, whose `total` counts them all). The definition is not symmetric: length unit, box and
+excluded frames are the target's.
 """
 
 from dataclasses import dataclass
@@ -222,8 +223,8 @@ class LandmarkAccuracy:
             "landmark_accuracy_478": Figure(everywhere.accuracy, every),
             "la_pck": Figure(scores.pck, every),
             "la_oks_ap": Figure(scores.oks_ap, every),
-            "nme": Figure(scores.nme, seen, blind),
-            "akd_px": Figure(scores.akd_px, seen, blind),
+            "nme": Figure(scores.nme, seen, blind, every),
+            "akd_px": Figure(scores.akd_px, seen, blind, every),
             "landmark_failure": Figure(scores.failure, every),
             "landmark_detection": Figure(scores.detection, every),
             "landmark_profile": Figure(scores.profile, every),

@@ -42,6 +42,9 @@ class Summary:
     """higher, lower or none."""
     decimals: int = 3
     """Digits printed."""
+    lost: float | None = None
+    """Share of the frames in which no face was found, so that `mean` rests on the others; never complete where it is
+    above 0. None in summaries of older versions, which do not say it."""
     version: int | None = None
     """Of the metric; None in summaries that do not say it. The protocol has those of the benchmark's own metrics."""
 
@@ -147,5 +150,6 @@ def _values(file: Path) -> tuple[dict[str, dict[str, Value]], dict[str, frozense
 
 
 def _summary(entry: dict[str, Any]) -> Summary:
-    needed = {field.name: entry[field.name] for field in fields(Summary) if field.name != "version"}
-    return Summary(**needed, version=entry.get("version"))
+    later = ("lost", "version")  # missing in summaries of older versions
+    needed = {field.name: entry[field.name] for field in fields(Summary) if field.name not in later}
+    return Summary(**needed, lost=entry.get("lost"), version=entry.get("version"))

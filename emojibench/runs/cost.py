@@ -38,7 +38,7 @@ def measured(record: AnimationRecord, wanted: Iterable[Traits]) -> list[tuple[Me
 
 def _measured(traits: Traits, value: float | None, record: AnimationRecord) -> Measured:
     if value is not None:
-        return Measured(traits, "ok", value, record.frames)
+        return Measured(traits, "ok", value, record.frames, total=record.frames)
     if record.latency is None:
         return Measured(traits, "undefined", reason=_ELSEWHERE)
     return Measured(

@@ -25,6 +25,9 @@ class Row(BaseModel):
     unit: str
     n: int
     """Frames that the value rests on (metrics of a set: windows of features)."""
+    total: int | None = None
+    """Frames that it would rest on had none been lost (no face found). None: there is no value, or the row is older
+    than this field."""
     status: Status
     reason: str = ""
     """Why there is no value: one line, empty when there is one."""

@@ -54,6 +54,7 @@ class Measured:
     value: float | None = None
     n: int = 0
     reason: str = ""
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Scorer:
         except Exception as error:
             return _broken(columns, error)
         arrays |= {f"{name}.generated": generated, f"{name}.truth": truth}
-        return [Measured(traits, "ok", n=len(generated)) for traits in columns]
+        return [Measured(traits, "ok", n=len(generated), total=len(generated)) for traits in columns]
 
     def _aggregate(self, job: AggregateJob) -> list[Measured]:
         columns = self._factories[job.metric].traits
@@ -178,9 +179,9 @@ class Scorer:
             return _unavailable(columns, self._unavailable[job.metric])
         try:
             figures = self._metrics[job.metric].aggregate(job.generated, job.truth)
+            return [_judge(traits, figures.get(traits.name)) for traits in columns]
         except Exception as error:
             return _broken(columns, error)
-        return [_judge(traits, figures.get(traits.name)) for traits in columns]
 
 
 def _frames(job: ScoreJob) -> Frames:
@@ -197,9 +198,9 @@ def _measure(metric: Any, columns: Sequence[Traits], given: ClipArrays) -> list[
     """Those columns of a per-clip metric whose inputs are there."""
     try:
         figures = metric.measure(given)
+        return [_judge(traits, figures.get(traits.name)) for traits in columns]
     except Exception as error:
         return _broken(columns, error)
-    return [_judge(traits, figures.get(traits.name)) for traits in columns]
 
 
 def _lacking(factory: Any, frames: int, missing: Mapping[str, str]) -> dict[Traits, str]:
@@ -223,16 +224,13 @@ def _judge(traits: Traits, figure: Figure | None) -> Measured:
     """A figure as a value, or why it is none. A value outside the declared range is a broken metric."""
     if figure is None:
         return Measured(traits, "failed", reason=f"the metric returned nothing for its column {traits.name}")
+    n, total = int(figure.n), None if figure.total is None else int(figure.total)
     if figure.value is None:
-        return Measured(traits, "undefined", n=figure.n, reason=figure.reason or "no reason given")
-    if not np.isfinite(figure.value):
-        return Measured(traits, "failed", n=figure.n, reason=f"the metric returned {figure.value}")
-    low, high = traits.valid_range
-    slack = 1e-6 * max(1.0, abs(figure.value))  # rounding at the ends of the range
-    if not low - slack <= figure.value <= high + slack:
-        reason = f"the metric returned {figure.value:g}, outside its range [{low:g}, {high:g}]"
-        return Measured(traits, "failed", n=figure.n, reason=reason)
-    return Measured(traits, "ok", float(figure.value), figure.n)
+        return Measured(traits, "undefined", None, n, figure.reason or "no reason given", total)
+    value = float(figure.value)
+    if refusal := traits.refusal(value):
+        return Measured(traits, "failed", None, n, f"the metric returned a wrong value: {refusal}")
+    return Measured(traits, "ok", value, n, total=n if total is None else total)
 
 
 def _broken(columns: Sequence[Traits], error: Exception) -> list[Measured]:

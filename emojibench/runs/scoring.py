@@ -71,6 +71,7 @@ class Plan:
             value=measured.value,
             unit=measured.traits.unit,
             n=measured.n,
+            total=measured.total,
             status=measured.status,
             reason=measured.reason,
             note=note,

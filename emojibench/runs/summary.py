@@ -23,7 +23,9 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
 
     Every (clip, metric) counts once, by its last row. `mean`, `low` and `high` are over clips that have a
     value (95 % bootstrap, clustered by portrait), or `mean` is the single value of a set; `coverage` is the
-    fraction of the expected clips that have one. Latencies of warm-up clips are left out if there are others.
+    fraction of the expected clips that have one. `lost` is the share of their frames in which no face was
+    found, so that `mean` is of the others (None: rows of an older version do not say). Latencies of warm-up
+    clips are left out if there are others.
 
     Raises:
         UserError: the run folder is damaged or cannot be written.
@@ -86,7 +88,7 @@ def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> dict[str, A
     status, reason = _verdict(rows, len(measured), expected)
     return {
         "mean": mean, "low": low, "high": high, "median": median,
-        "n_clips": len(values), "expected": expected, "coverage": len(measured) / expected,
+        "n_clips": len(values), "expected": expected, "coverage": len(measured) / expected, "lost": _lost(rows),
         "status": status, "reason": reason, **_about(traits, "clip"),
     }  # fmt: skip
 
@@ -105,9 +107,18 @@ def _of_set(traits: Traits, rows: Sequence[Row], total: Row | None, expected: in
         (status, reason), value, n = _verdict(rows, 0, expected), None, 0
     return {
         "mean": value, "low": None, "high": None, "median": None,
-        "n_clips": n, "expected": expected, "coverage": n / expected,
+        "n_clips": n, "expected": expected, "coverage": n / expected, "lost": 0.0,
         "status": status, "reason": reason, **_about(traits, "set"),
     }  # fmt: skip
+
+
+def _lost(rows: Sequence[Row]) -> float | None:
+    """Share of frames that did not survive, over all clips whose rows say so."""
+    if any(row.status == "ok" and row.total is None for row in rows):
+        return None
+    counted = [(row.n, row.total) for row in rows if row.total is not None]
+    total = sum(total for _, total in counted)
+    return 1 - sum(n for n, _ in counted) / total if total else 0.0
 
 
 def _about(traits: Traits, kind: str) -> dict[str, Any]:
@@ -145,7 +156,8 @@ def _write_parquet(folder: RunFolder, rows: Sequence[Row]) -> None:
     schema = pyarrow.schema(
         {
             "clip_id": text, "subject": text, "domain": text, "metric": text, "value": pyarrow.float64(),
-            "unit": text, "n": pyarrow.int64(), "status": text, "reason": text, "note": text, "inputs": text,
+            "unit": text, "n": pyarrow.int64(), "total": pyarrow.int64(), "status": text, "reason": text,
+            "note": text, "inputs": text,
         }
     )  # fmt: skip
     table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)

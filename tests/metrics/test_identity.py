@@ -104,6 +104,7 @@ def test_similarity_zero_variant_and_detection_rate(fake):
     frames = plain((255, 0, 0), (0, 255, 0), (0, 0, 0), (255, 255, 0))
     figures = fake.measure(ClipArrays(frames, portrait=plain((255, 0, 0))[0]))
     assert figures["id_sim"].value == pytest.approx((1 + 0 + 0.5**0.5) / 3)
+    assert (figures["id_sim"].n, figures["id_sim"].total) == (3, 4)
     assert figures["id_sim_zero"].value == pytest.approx((1 + 0 + 0.5**0.5) / 4)
     assert figures["id_sim_detection"].value == 0.75
     assert FakeEmbedder.calls == 5  # the portrait once, not once a frame

@@ -56,6 +56,16 @@ def test_only_frames_with_both_neighbours_count():
     assert jitter(target, generated, eyes=EYES) is None
 
 
+def test_frames_lost_to_missing_faces_are_told_from_frames_without_target():
+    target = face_motion(10)
+    generated = target.copy()
+    target[9], generated[:4] = np.nan, np.nan
+    figure = measure(generated, target)["jitter"]
+    assert (figure.n, figure.total) == (3, 7)  # centres 5 to 7 of 1 to 7
+    lost = measure(np.full_like(target, np.nan), target)["acceleration_error"]
+    assert (lost.value, lost.n, lost.total) == (None, 0, 7)
+
+
 def measure(generated, target):
     frames = np.zeros((len(generated), 64, 64, 3), np.uint8)
     clip = ClipArrays(frames, target_landmarks=target, generated_landmarks=generated)

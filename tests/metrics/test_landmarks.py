@@ -160,5 +160,6 @@ def test_undefined_cases_say_why():
     assert blind["nme"].reason == "no face detected in any generated frame"
     assert (blind["landmark_accuracy"].value, blind["landmark_failure"].value) == (0, 1)
     assert (blind["landmark_detection"].value, blind["landmark_detection"].n) == (0, 6)
+    assert (blind["nme"].n, blind["akd_px"].total) == (0, 6)
     with pytest.raises(ValueError, match=r"target landmarks: expected shape \(6, 478, 3\)"):
         measure(target, target[:5])

@@ -18,6 +18,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "[emojibench.methods]\nfake = fakes:FakeMethod\nfake-torch = fakes:TorchMethod\n"
         "[emojibench.metrics]\nfake_l1 = fakes:FakeL1\nfake_face = fakes:FakeFace\nfake_set = fakes:FakeSet\n"
         "fake_missing = fakes:FakeMissing\nfake_broken = fakes:FakeBroken\nfake_raising = fakes:FakeRaising\n"
+        "fake_survivors = fakes:FakeSurvivors\n"
     )
     monkeypatch.syspath_prepend(str(site))
     return site

@@ -163,6 +163,18 @@ class FakeFace:
         return {"fake_face": Figure(float(error), len(clip.generated))}
 
 
+class FakeSurvivors(FakeL1):
+    """Sees a face on one frame a clip, and on none of clip `d` (known by its portrait)."""
+
+    traits = (_traits("fake_survivors"),)
+
+    def measure(self, clip: Any) -> dict[str, Figure]:
+        total = len(clip.generated)
+        if np.array_equal(clip.portrait, FakeDataset(SIDE, "").clip("d").portrait):
+            return {"fake_survivors": Figure(None, 0, "no face", total)}
+        return {"fake_survivors": Figure(1.0, 1, total=total)}
+
+
 class FakeSet:
     kind = "set"
     traits = (_traits("fake_set", "truth"),)

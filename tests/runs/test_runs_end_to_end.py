@@ -12,6 +12,7 @@ from emojibench import media
 from emojibench.errors import UserError
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import clip_seed
+from emojibench.runs.summary import summarise
 
 
 def values(folder: RunFolder) -> dict[tuple[str, str], float | None]:
@@ -132,6 +133,21 @@ def test_flops_are_counted_once_and_hold_for_every_clip_of_the_shape(bench: Any)
     assert latency.note.tolist() == ["warm-up", ""]
     assert result.summary["metrics"]["latency_s"]["n_clips"] == 1
     assert result.summary["metrics"]["latency_s"]["coverage"] == 1.0
+
+
+def test_the_share_of_lost_frames_is_recorded(bench: Any) -> None:
+    result = bench.run("fake", metrics=["fake_survivors", "fake_l1", "fake_set"])
+    columns = result.summary["metrics"]
+    assert columns["fake_survivors"]["mean"] == 1.0
+    assert columns["fake_survivors"]["lost"] == pytest.approx(1 - 3 / 16)  # an empty clip counts
+    assert columns["fake_l1"]["lost"] == columns["fake_set"]["lost"] == columns["latency_s"]["lost"] == 0
+    rows = result.rows()
+    survivors = rows[rows.metric == "fake_survivors"]
+    assert survivors.n.tolist() == [1, 1, 1, 0]
+    assert survivors.total.tolist() == [4, 4, 4, 4]
+    log = result.folder / "rows.jsonl"
+    log.write_text(log.read_text().replace('"total":4,', ""))  # as older versions wrote it
+    assert summarise(RunFolder(result.folder))["metrics"]["fake_l1"]["lost"] is None
 
 
 def test_what_can_be_checked_is_checked_before_any_work(bench: Any) -> None:

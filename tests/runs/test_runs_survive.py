@@ -108,9 +108,9 @@ def test_broken_metrics_fail_alone(bench: Any) -> None:
     result = bench.run("fake", clips=1, metrics=["fake_broken", "fake_l1"])
     assert result.exit_code == 3
     reasons = {name: entry["reason"] for name, entry in result.summary["metrics"].items()}
-    assert reasons["fake_range"] == "the metric returned 7, outside its range [0, 1]"
+    assert reasons["fake_range"] == "the metric returned a wrong value: 7 is outside the range [0, 1]"
     assert reasons["fake_forgotten"] == "the metric returned nothing for its column fake_forgotten"
-    assert reasons["fake_nan"] == "the metric returned nan"
+    assert reasons["fake_nan"] == "the metric returned a wrong value: nan is no finite number"
     assert result.summary["metrics"]["fake_l1"]["status"] == "ok"
 
 
