@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from emojibench.reporting.columns import ARROWS, Column
 from emojibench.reporting.load import FinishedRun, Summary
-from emojibench.reporting.published import CITATION, PublishedTable
+from emojibench.reporting.published import PublishedTable
 from emojibench.reporting.tables import SPLITS, Entry, Track
 
 DASH = "–"
@@ -160,36 +160,29 @@ def _provenance(runs: Sequence[FinishedRun]) -> str:
 
 
 def published_table(published: PublishedTable) -> str:
-    """One table of the paper with its citation, gaps and oddities."""
-    notes = Footnotes()
-    header = ["Method", "Cited as"]
-    header += [f"{GROUPS[c.group]}: {c.title}" if c.group else c.title for c in published.columns]
-    header[2:] = [text + ARROWS[c.better] for text, c in zip(header[2:], published.columns, strict=True)]
-    rows = []
-    for (method, citation), cells in published.rows.items():
-        shown = [
-            f"{cells[c.key].value:g}"
-            if cells[c.key].value is not None
-            else DASH + notes.mark(cells[c.key].reason)
-            for c in published.columns
-        ]
-        rows.append([method, citation, *shown])
+    """One table of the paper with its citation and oddities."""
+    titles = (f"{c.group}: {c.title}" if c.group else c.title for c in published.columns)
+    headings = (title + ARROWS[c.better] for title, c in zip(titles, published.columns, strict=True))
+    header = ["Row", "Printed as", *headings]
+    rows = [[row.method, row.printed, *row.cells.values()] for row in published.rows]
     units = "; ".join(f"{c.title}: {c.unit}" for c in published.columns)
-    parts = [table(header, rows), "\n".join([*notes.lines(), *(f"- {note}" for note in published.notes)])]
-    parts.append(
-        f"{published.title}; {published.setting}. Units: {units}.\n\n"
-        f"Source: {CITATION}, Table {published.number}."
+    return "\n\n".join(
+        [
+            table(header, rows),
+            "\n".join(f"- {note}" for note in published.notes),
+            f"{published.title}; {published.setting}. Units: {units}.",
+            f"Source: {published.citation}, Table {published.number}, section {published.section}.",
+        ]
     )
-    return "\n\n".join(parts)
 
 
 def published_page(tables: Iterable[PublishedTable]) -> str:
     """All tables of the paper on one page."""
     parts = [
         "# Published figures",
-        f"As printed in {CITATION}. Nothing here was measured by EmojiBench++; data and protocol differ from "
-        "ours, so none of these numbers belongs in one ranking with a measured one. Cells were copied from notes that "
-        "were taken on the paper, not read in it again: look a number up there before you cite it.",
+        "Cells as printed in the paper, digit by digit. Nothing here was measured by EmojiBench++; data and "
+        "protocol differ from ours, so none of these numbers belongs in one ranking with a measured one. Below each "
+        "table stands what does not add up in it.",
     ]
     for published in tables:
         parts += [f"## Table {published.number}", published_table(published)]

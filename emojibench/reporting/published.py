@@ -1,25 +1,11 @@
 """Published figures: the eight tables of the paper as data, never mixed with measured ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-CITATION = (
-    "Y. Ma et al., Follow-Your-Emoji-Faster: Towards Efficient, Fine-Controllable, and Expressive Freestyle "
-    "Portrait Animation, IJCV 2025, arXiv:2509.16630"
-)
 TABLES = range(1, 9)
-
-
-@dataclass(frozen=True)
-class PublishedCell:
-    """A number as printed, or the reason why it is not carried here."""
-
-    value: float | None
-    found: str
-    """Where the number was read; empty without one."""
-    reason: str
-    """Why there is none; empty with one."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +15,23 @@ class PublishedColumn:
     key: str
     title: str
     better: str
+    """`higher`, `lower` or `none`."""
     unit: str
-    group: str
-    """`self`, `cross` or nothing."""
+    """Unit, range and what the paper leaves open."""
+    group: str = ""
+    """What is printed above several columns, such as `Self`; or nothing."""
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row as printed."""
+
+    method: str
+    """In our words."""
+    printed: str
+    """In the paper's, with its citation."""
+    cells: Mapping[str, str]
+    """Column key to the cell, digit by digit; every column is there."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class PublishedTable:
 
     number: int
     title: str
+    citation: str
+    section: str
     setting: str
     columns: tuple[PublishedColumn, ...]
-    rows: dict[tuple[str, str], dict[str, PublishedCell]]
-    """(method, citation as in the paper) to column key to cell; every cell is there."""
+    rows: tuple[PublishedRow, ...]
     notes: tuple[str, ...]
     """Oddities that a reader of the numbers should know."""
 
@@ -52,30 +53,30 @@ def load_table(number: int) -> PublishedTable:
     """Read one of the paper's tables from the package data.
 
     Raises:
-        ValueError: no such table, or its file names a column that it does not declare.
+        ValueError: no such table, or its file has a row with another number of cells than there are columns.
     """
     import yaml
 
     if number not in TABLES:
         raise ValueError(f"the paper has tables 1 to {len(TABLES)}, asked for {number}")
     file = files("leaderboards") / "published" / f"table{number}.yaml"
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    columns = tuple(PublishedColumn(group=c.pop("group", ""), **c) for c in data["columns"])
-    rows = {
-        (row["method"], row["citation"]): _cells(row, columns, data["unverified"]) for row in data["rows"]
-    }
-    return PublishedTable(number, data["title"], data["setting"], columns, rows, tuple(data["notes"]))
+    # The base loader leaves scalars alone: 0.710 keeps its last digit.
+    data = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)
+    columns = tuple(PublishedColumn(**column) for column in data["columns"])
+    return PublishedTable(
+        number=int(data["table"]),
+        title=data["title"],
+        citation=data["citation"],
+        section=data["section"],
+        setting=data["setting"],
+        columns=columns,
+        rows=tuple(_row(row, columns) for row in data["rows"]),
+        notes=tuple(data["notes"]),
+    )
 
 
-def _cells(
-    row: dict[str, Any], columns: tuple[PublishedColumn, ...], reason: str
-) -> dict[str, PublishedCell]:
-    given = row.get("cells", {})
-    if unknown := set(given) - {column.key for column in columns}:
-        raise ValueError(f"{row['method']}: no column is called {', '.join(sorted(unknown))}")
-    return {
-        column.key: PublishedCell(**given[column.key], reason="")
-        if column.key in given
-        else PublishedCell(None, "", reason.strip())
-        for column in columns
-    }
+def _row(row: dict[str, Any], columns: tuple[PublishedColumn, ...]) -> PublishedRow:
+    if len(row["cells"]) != len(columns):
+        raise ValueError(f"{row['printed']}: expected {len(columns)} cells, got {len(row['cells'])}")
+    keys = [column.key for column in columns]
+    return PublishedRow(row["method"], row["printed"], dict(zip(keys, row["cells"], strict=True)))
