@@ -1,62 +1,37 @@
 """The `emojibench` command. One file per command; nothing heavy is imported before a command runs."""
 
+import signal
 import sys
+from typing import Any
 
-import typer
-
-from emojibench.cli import ablate, accel, animate, data, gate, listing, report, run, score, train, weights
-from emojibench.errors import UnavailableError, UserError
-
-app = typer.Typer(
-    name="emojibench",
-    help="EmojiBench++: measure portrait-animation methods. Start with `emojibench run --method fye-faster`.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("run")(run.run)
-app.command("score")(score.score)
-app.command("report")(report.report)
-app.command("gate")(gate.gate)
-app.command("animate")(animate.animate)
-app.command("train")(train.train)
-app.command("ablate")(ablate.ablate)
-app.command("accel")(accel.accel)
-app.command("methods")(listing.methods)
-app.command("metrics")(listing.metrics)
-app.add_typer(data.app, name="data", help="Look at, build and verify datasets.")
-app.add_typer(weights.app, name="weights", help="Look at and fetch the files that metrics and methods need.")
+__all__ = ["app", "main"]
 
 
-@app.callback(invoke_without_command=True)
-def version(
-    context: typer.Context,
-    show: bool = typer.Option(False, "--version", help="Print the version and exit."),
-) -> None:
-    """EmojiBench++: measure portrait-animation methods."""
-    if show:
-        from importlib.metadata import version as installed
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module 'emojibench.cli' has no attribute {name!r}")
+    from emojibench.cli.commands import app
 
-        typer.echo(f"emojibench {installed('emojibench')}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    return app
 
 
 def main() -> None:
-    """Run the command line; what a user can mend ends with one line on stderr and exit code 2."""
+    """Run the command line and exit.
+
+    Exit codes: those that the command documents; 2 with one line on stderr for what a user can mend; 70 with
+    one line and the path of a log for what nobody expected; 130 after Ctrl-C.
+    """
+    # Nothing is imported before this: Ctrl-C during imports ends like any other.
     try:
-        app()
-    except (UserError, UnavailableError) as error:
-        sys.exit(_complain(str(error)))
-    except OSError as error:
-        if error.errno is None:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(_complain(f"{where}{error.strerror}"))
+        from emojibench.cli import streams
 
+        streams.prepare()
+        from emojibench.cli.ending import ended
 
-def _complain(message: str) -> int:
-    typer.echo(f"error: {message}", err=True)
-    return 2
+        code = ended()
+        code = streams.finish(code)
+    except KeyboardInterrupt:
+        code = 130
+    if code == 130:  # an impatient second one would hit the interpreter's exit
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)

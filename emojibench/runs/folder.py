@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from emojibench import registry
-from emojibench.errors import UserError
+from emojibench import registry, tracebacks
+from emojibench.errors import UnavailableError, UserError
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
 
@@ -91,7 +91,10 @@ class RunFolder:
     ) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
         assert self._lock is not None
-        if not (self.path / "spec.json").exists() and {p.name for p in self.path.iterdir()} == {".lock"}:
+        bound = (self.path / "spec.json").exists()
+        if bound and isinstance(error, Exception) and not isinstance(error, UserError | UnavailableError):
+            tracebacks.keep(error, self.path / "logs")
+        if not bound and {p.name for p in self.path.iterdir()} == {".lock"}:
             shutil.rmtree(self.path, ignore_errors=True)  # nothing came of it
         self._lock.close()
 
