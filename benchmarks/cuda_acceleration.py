@@ -65,7 +65,7 @@ METHODS: dict[str, Recipe] = {
     "tic": Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), scope="head")),
     "deepcache": Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), 0, 0, "none", scope="deep")),
 }
-"""TIC in the paper's setting: N = 3, order 1, expression mask. DeepCache: N = 3, cut 0."""
+"""TIC in the paper's setting: N = 3, expression mask; order 1, which is ours. DeepCache: N = 3, cut 0."""
 
 
 class Modes:

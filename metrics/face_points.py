@@ -13,7 +13,7 @@ MOUTH = (
 )
 
 EXPRESSION = tuple(sorted((*BROWS, *EYES, *IRISES, *NOSE, *MOUTH)))
-"""126 points that carry the expression; the contour is left out, as the paper does."""
+"""126 points that carry the expression; the contour is left out, as in the landmarks that the paper draws."""
 
 ALL = tuple(range(478))
 

@@ -3,7 +3,8 @@
 Protocol: pyiqa's HyperIQA (ResNet-50, KonIQ-10k checkpoint), RGB on [0, 1] with ImageNet statistics, no
 resize, 5x5 uniform crops of 224x224 averaged (frames whose short side is 224 or less are enlarged to 225
 first), times 100, mean over frames. Deterministic, unlike the original code's 10 random crops of a 512x384
-resize: compare only within this protocol. The paper's 60.147 is on the same 0..100 scale.
+resize: compare only within this protocol. The paper names HyperIQA, but cites LIQE (scores of 1 to 5); its 60.147 fits
+this scale. Its crops are not stated.
 Source: Su et al., CVPR 2020; github.com/chaofengc/IQA-PyTorch. Weights and pyiqa are for non-commercial use.
 """
 

@@ -1,8 +1,8 @@
 """L1: mean absolute difference of pixels.
 
 Protocol: RGB on [0, 1] (uint8 / 255), mean over pixels and channels per frame, then over frames. This is the
-scale of the First Order Motion Model family and of the paper (0.027 = 7 grey levels); DisCo and MagicAnimate
-divide a 0..255 difference by H*W only and land near 1e-4, which is not comparable.
+scale of the First Order Motion Model family and, by its size, of the paper (0.027 = 7 grey levels); DisCo and
+MagicAnimate divide a 0..255 difference by H*W only and land near 1e-4, which is not comparable.
 """
 
 import math

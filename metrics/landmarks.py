@@ -1,8 +1,8 @@
 """Landmark accuracy: does the face move where it was told to?
 
-The paper prints "landmark accuracy" with higher better (1.07 to 38.26) but calls it a mean error; no error
-fits its ranking. This is the definition proposed for the benchmark, named plainly, with the usual errors
-beside it.
+The paper prints "landmark accuracy" with higher better (1.07 to 38.26) but calls it a mean error of 2-D points
+against the input landmarks (section 5.3.2); no error fits its ranking. This is the definition proposed for the
+benchmark, named plainly, with the usual errors beside it.
 
 Protocol. G[t, k]: target points, after motion alignment to the portrait (raw driving points would punish
 differences of identity). P[t, k]: the same detector on the generated frames. Both 2-D, in pixels of the

@@ -1,13 +1,14 @@
-"""Motion alignment (paper section 4.1): the driving person's expression and head pose on the portrait's own face.
+"""Motion alignment (paper, 4 and 4.1): the driving person's expression and head pose on the portrait's own face.
 
 `align` needs plain 478-point landmarks. A face is treated as a rigid head under scaled orthography: a similarity
 transform fitted on points that hardly move with the expression gives its pose, and what remains after undoing the
 pose is the expression. `align_with_transforms` is the released computation, for landmarks that come with head
 transforms and blendshapes.
 
-Conventions of the released code, kept by both: expression offsets are relative to the driving's most neutral
-frame; the driving's rotation is taken absolutely (the portrait's own head pose is not kept); translation is
-relative, t_i - t_0 + t_r; irises keep their relative place in the box of the eyelid points.
+Conventions of the released code, kept by both, where the paper has one matrix that warps all landmarks: expression
+offsets are relative to the driving's most neutral frame; the driving's rotation is taken absolutely (the portrait's
+own head pose is not kept); translation is relative, t_i - t_0 + t_r; irises keep their relative place in the box of
+the eyelid points.
 """
 
 from dataclasses import dataclass

@@ -137,8 +137,8 @@ class Batches(ABC):
     def clips(self, step: int) -> Scenes:
         """Phase 2: windows with the noise of the sampler.
 
-        In turn keyframes, of which nothing is known, and consecutive frames with one of the paper's two masks:
-        the first and the last are known, or every second one at random.
+        In turn keyframes, of which nothing is known (the paper has no such case), and consecutive frames with one of
+        the paper's two masks: the first and the last are known, or each with probability 1/2.
         """
         count, kind = self.recipe.clips, step % 3
         pairs = self.data.pairs(self.rng, count)

@@ -2,7 +2,7 @@
 
 The contour of the face is left out, so that the driving person's face shape does not leak into the result;
 the pupils are in, so that the gaze follows. Edges and colours are those of the released drawings; the ridge
-of the nose, the outer lips and a visible contour are ours and optional.
+of the nose, the outer lips and a visible contour are ours and optional. Which points the paper draws it does not list.
 """
 
 from collections.abc import Iterable
@@ -156,7 +156,10 @@ def _draw_pupil(canvas: Frames, centre: NDArray[np.float64], smooth: bool) -> No
 
 
 def expression_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:
-    """M_e of Eq. 2: the dilated points of eyes, brows and mouth; (T, height, width) uint8, 0 or 1."""
+    """M_e of Eq. 2: the dilated points of eyes, brows and mouth, pupils left out; (T, height, width) uint8, 0 or 1.
+
+    The paper does not state the radius; ours is .03 of the width.
+    """
     width, height = size
     radius = max(round(width * 0.03), 1)
     masks = np.zeros((len(landmarks), height, width), np.uint8)
@@ -167,7 +170,7 @@ def expression_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> F
 
 
 def face_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:
-    """M_f of Eq. 3: the filled contour of the projected face; (T, height, width) uint8, 0 or 1."""
+    """M_f of Eq. 2: the filled contour of the projected face, forehead left out; (T, height, width) uint8, 0 or 1."""
     width, height = size
     masks = np.zeros((len(landmarks), height, width), np.uint8)
     for mask, points in zip(masks, _pixels(landmarks, size), strict=True):

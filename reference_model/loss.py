@@ -28,7 +28,7 @@ def diffusion_loss(
 
     With v-prediction z - z^ = -sigma (v - v^), so ||M_e (z - z^) + M_f (z - z^)||^2 needs no decoding of z^.
     L_LDM is weighted by sigma^2 as well (the truncation of Hang et al., "Efficient diffusion training via min-SNR
-    weighting", 2023, at 1), so that both terms measure errors of clean latents.
+    weighting", 2023, at 1), so that both terms measure errors of clean latents; Eq. 1 measures those of the noise.
 
     Args:
         predicted: v^, (N, C, h, w).

@@ -240,7 +240,7 @@ class Animator(nn.Module):
         self.landmarks = LandmarkEncoder(preset)
         self.image_prompt = ImagePrompt(preset)
         self.layout = nn.Conv2d(2 * preset.latent_channels, preset.widths[0], 3, padding=1)
-        # Adding this to the first convolution's output equals widening its input, as the paper does.
+        # Adding this to the first convolution's output equals widening its input, as the paper does (without a mask).
         self.anchors = nn.Conv2d(preset.latent_channels + 1, preset.widths[0], 3, padding=1)
         nn.init.zeros_(self.anchors.weight)
         nn.init.zeros_(self.anchors.bias)

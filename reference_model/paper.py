@@ -2,7 +2,8 @@
 
 The released networks with what their release lacks: a four-layer Q-Former on CLIP's tokens in place of the linear
 layers, and the known frames of progressive generation as a further input. It starts from Stable Diffusion 1.5 (denoiser
-and reference net), AnimateDiff v2 (motion modules) and CLIP. Shapes: as in `networks`.
+and reference net), AnimateDiff v2 (motion modules) and CLIP, of which the paper names no versions. Shapes: as in
+`networks`.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class PaperAnimator(ReleasedAnimator):
         self.image_prompt = QFormer(
             preset.queries, CONTEXT, preset.qformer_layers, source_dim=CLIP_WIDTH, head_dim=64
         )
-        # Adding this to the first convolution's output equals widening its input, as the paper does.
+        # Adding this to the first convolution's output equals widening its input, as the paper does (without a mask).
         self.anchors = nn.Conv2d(self.denoiser.config.in_channels + 1, preset.widths[0], 3, padding=1)
         nn.init.zeros_(self.anchors.weight)
         nn.init.zeros_(self.anchors.bias)

@@ -27,8 +27,8 @@ from reference_model.training import Log, Trainer
 from reference_model.training_data import Indices, TrainingSet
 
 RECIPE = Recipe(minutes=60, shares=(0, 0.75, 0.25, 0), learning_rate=1e-5, targets=1, clips=1)
-"""Learning rate and the two phases' shares as in the paper (30,000 and 10,000 steps); batches as large as a GPU of
-80 GB should hold, one process of the paper's 32 or more."""
+"""Peak of the learning rate and the phases' shares as in the paper (30,000 and 10,000 steps at a constant rate,
+batches of 32 on 32 A800 GPUs); batches as large as one such GPU should hold."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ PAPER: dict[str, tuple[dict[str, str], ...]] = {
         {"landmark_accuracy": "Landmark accuracy"},
     ),
 }
-"""Table 1 of the paper: split to its columns, each as our names for it and their titles. The paper does not
-name its backbones, so some columns have several of ours; the usual one comes first."""
+"""Table 1 of the paper without its user study: split to its columns, each as our names for it and their titles.
+The paper does not name its backbones, so some columns have several of ours; the usual one comes first."""
 
 COSTS = ("latency*", "flops*", "peak_memory*")
 """Columns about what a method costs, not about what it makes."""

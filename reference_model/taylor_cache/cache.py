@@ -25,10 +25,10 @@ class TaylorCacheConfig:
     schedule: Schedule
     """Which steps run in full; holds T and the interval N."""
     order: int = 1
-    """O, of the prediction, 0 (plain reuse) to `MAX_ORDER`."""
+    """O, of the prediction, 0 (plain reuse) to `MAX_ORDER`. The paper does not state that of its final setting."""
     boundary: int | None = None
     """G, 0 to T: the step from which Taylor terms act outside the mask too; by default ceil(0.72 T), the paper's
-    "slightly above 70 %"."""
+    "slightly above 70%". Compared with the step at hand, as in Algorithm 1."""
     mask: Literal["expression", "face", "none"] = "expression"
     """Where Taylor terms act before G; `none`: nowhere."""
     scope: Scope = "deep"

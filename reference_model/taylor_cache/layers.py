@@ -126,8 +126,8 @@ def patches(unet: nn.Module, scope: Scope, quantity: Quantity, cut: int, store: 
 
     Args:
         unet: of diffusers' UNet2DConditionModel kind, motion modules or not.
-        scope: `attention`: spatial self-, cross- and temporal attention of the way down and up, as the paper's
-            text lists; `transformer`: its whole spatial transformers and motion modules; `deep`: everything
+        scope: `attention`: spatial self-, cross- and temporal attention of the way down and up, those that the
+            paper's text names; `transformer`: its whole spatial transformers and motion modules; `deep`: everything
             below a skip connection; `head`: everything but the output layers.
         quantity: what is extrapolated, of `QUANTITIES[scope]`.
         cut: for `deep`, the skip connection that still runs, 0 for the first convolution's output.
