@@ -6,15 +6,18 @@ four clips of `mini`. Its deviations from the mean are therefore stretched by sq
 agrees with Student's t where that is exact and fades out for many clusters (after T. Hesterberg, What
 Teachers Should Know About the Bootstrap, 2015, on the narrowness bias). An interval can therefore reach
 beyond the range of possible values: with four clips, that is how much is known.
+
+The stretch mends few clusters, not skew: on log-normal values of 4 to 10 clusters such an interval holds the
+true mean 83 to 84 % of the time, as Student's t does (`benchmarks/interval_coverage.py`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -111,36 +114,8 @@ def paired_difference(
     freedom = len(sums) - 1
     effect = math.nan
     if freedom:
-        effect = (student_quantile(0.5 + level / 2, freedom) + student_quantile(power, freedom)) * error
+        effect = float(stdtrit(freedom, 0.5 + level / 2) + stdtrit(freedom, power)) * error
     return Difference(float(sums.sum() / counts.sum()), low, high, effect, int(counts.sum()), len(sums))
-
-
-def student_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t for a whole number of degrees of freedom (closed-form CDF, bisected)."""
-    if not 0 < probability < 1 or freedom < 1:
-        raise ValueError(f"need a probability in (0, 1) and freedom >= 1, got {probability} and {freedom}")
-    if probability < 0.5:
-        return -student_quantile(1 - probability, freedom)
-    low, high = 0.0, math.pi / 2  # the angle atan(t / sqrt(freedom)), in which the CDF is a finite sum
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_cdf(middle, freedom) < probability else (low, middle)
-    return math.sqrt(freedom) * math.tan((low + high) / 2)
-
-
-def _student_cdf(angle: float, freedom: int) -> float:
-    """P(T <= sqrt(freedom) * tan(angle)) for angle >= 0 (Abramowitz and Stegun 26.7.3, 26.7.4)."""
-    odd = freedom % 2
-    k = np.arange(1, (freedom - odd) // 2)
-    ratios = 2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k)
-    series = 1 + float(np.cumprod(ratios * math.cos(angle) ** 2).sum())
-    if freedom == 1:
-        central = 2 / math.pi * angle
-    elif odd:
-        central = 2 / math.pi * (angle + math.sin(angle) * math.cos(angle) * series)
-    else:
-        central = math.sin(angle) * series
-    return 0.5 + central / 2
 
 
 def _cluster_sums(values: ArrayLike, clusters: Sequence[object]) -> tuple[Floats, Floats]:
@@ -176,6 +151,6 @@ def _bootstrap(
     mean = sums.sum() / counts.sum()
     tail = (1 - level) / 2
     bias = math.sqrt(groups / (groups - 1))
-    stretch = bias * student_quantile(1 - tail, groups - 1) / NormalDist().inv_cdf(1 - tail)
+    stretch = bias * stdtrit(groups - 1, 1 - tail) / ndtri(1 - tail)
     low, high = mean + stretch * (np.quantile(means, [tail, 1 - tail]) - mean)
     return float(low), float(high), bias * float(means.std())

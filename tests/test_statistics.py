@@ -7,26 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emojibench.statistics import clustered_bootstrap, paired_difference, student_quantile
+from emojibench.statistics import clustered_bootstrap, paired_difference
 
 FINITE = st.floats(-1e3, 1e3, allow_nan=False)
 ROWS = st.lists(st.tuples(FINITE, st.integers(0, 4)), min_size=1, max_size=20)
-
-
-@pytest.mark.parametrize(
-    ("probability", "freedom", "value"),
-    [  # printed tables of Student's t
-        (0.975, 1, 12.706204736),
-        (0.975, 2, 4.302652730),
-        (0.975, 3, 3.182446305),
-        (0.975, 10, 2.228138852),
-        (0.9, 5, 1.475884049),
-        (0.025, 4, -2.776445105),
-        (0.975, 499, 1.964729391),
-    ],
-)
-def test_student_quantile(probability: float, freedom: int, value: float) -> None:
-    assert student_quantile(probability, freedom) == pytest.approx(value, rel=1e-8)
 
 
 @settings(max_examples=40, deadline=None)
