@@ -1,7 +1,6 @@
 """One portrait and one driving sequence become a video: what `emojibench animate` does."""
 
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from emojibench import media
 from emojibench.animators import Animator
+from emojibench.arrays import npz_names
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Clip, DrivingSequence, Image
@@ -166,13 +166,7 @@ def _from_landmarks(file: Path) -> DrivingSequence:
 
 def _is_official(file: Path) -> bool:
     """Whether a file is, or seems to be, an official motion file or its pickle-free twin."""
-    if file.suffix == ".npy":
-        return True
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return "lmks.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False  # the other reader says what is wrong
+    return file.suffix == ".npy" or "lmks" in npz_names(file)
 
 
 def _part(sequence: DrivingSequence, start: int, stop: int | None) -> DrivingSequence:

@@ -3,12 +3,13 @@
 Whatever is wrong with a file ends in one error that names it, never in another exception of the parser below.
 """
 
+import io
 import json
 import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,7 +29,7 @@ class MissingFileError(UserError):
     """There is no such file."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> io.BufferedReader:
     """Open a regular file to read bytes; folders, pipes, sockets and devices are refused, never waited for.
 
     Raises:
@@ -52,6 +53,23 @@ def open_file(path: Path) -> BinaryIO:
     return stream
 
 
+def read_bytes(path: Path, *, limit: int, advice: str = "correct the file") -> bytes:
+    """The content of a regular file of at most `limit` bytes; `advice` ends the messages.
+
+    Raises:
+        MissingFileError: there is nothing of this name.
+        UserError: not a regular file, or longer than `limit`.
+    """
+    with open_file(path) as stream:
+        try:
+            data = stream.read(limit + 1)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror or error}; {advice}") from error
+    if len(data) > limit:
+        raise UserError(f"{path}: expected at most {limit:,} bytes, got more; {advice}")
+    return data
+
+
 def read_text(path: Path, *, limit: int = JSON_LIMIT, advice: str = "correct the file") -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
@@ -64,13 +82,7 @@ def read_text(path: Path, *, limit: int = JSON_LIMIT, advice: str = "correct the
         MissingFileError: there is nothing of this name.
         UserError: not a regular file, longer than `limit`, or not UTF-8.
     """
-    with open_file(path) as stream:
-        try:
-            data = stream.read(limit + 1)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror or error}; {advice}") from error
-    if len(data) > limit:
-        raise UserError(f"{path}: expected at most {limit:,} bytes, got more; {advice}")
+    data = read_bytes(path, limit=limit, advice=advice)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,13 +11,14 @@
 """
 
 import io
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emojibench.arrays import Layout, read_npz
 from emojibench.dataset.clip import DrivingSequence, Landmarks
 from emojibench.errors import DatasetError
 from emojibench.faces.detector import Face
@@ -28,6 +29,26 @@ MANUAL = "manual"
 """Detector id of landmarks that somebody placed by hand."""
 _REACH = (-1.5, 2.5)
 """Normalised landmarks outside of this are pixels or garbage: a face may leave the picture a little."""
+
+_LONGEST_SIDE = 1 << 16
+"""Pixels; larger ones are damage."""
+_LARGEST = 1e6
+"""Of a head transform, in centimetres; larger ones are damage."""
+_PORTRAIT = {
+    "landmarks": Layout("f", (POINTS, 3)),
+    "detected": Layout("b", ()),
+    "detector": Layout("U", ()),
+    "transform": Layout("f", (4, 4), optional=True),
+}
+_DRIVING = {
+    "landmarks": Layout("f", ("T", POINTS, 3)),
+    "detected": Layout("b", ("T",)),
+    "detector": Layout("U", ()),
+    "fps": Layout("fiu", ()),
+    "size": Layout("iu", (2,)),
+    "transforms": Layout("f", ("T", 4, 4), optional=True),
+    "blendshapes": Layout("f", ("T", 52), optional=True),
+}
 
 
 def write_portrait(path: Path, face: Face | None, detector: str) -> None:
@@ -49,12 +70,13 @@ def read_portrait(path: Path) -> tuple[Face | None, str]:
     Raises:
         DatasetError: missing, malformed, NaN where a face is claimed, out of range.
     """
-    arrays = _load(path)
+    arrays = read_npz(path, _PORTRAIT, error=DatasetError)
     landmarks = checked_landmarks(arrays["landmarks"], str(path), dimensions=2)
-    detected = _checked_detected(arrays, landmarks[None], str(path))
-    poses = {name: values[None] for name, values in arrays.items() if name == "transform"}
-    transform = _checked_extra(poses, "transform", (1, 4, 4), detected, path)
-    face = Face(landmarks, None if transform is None else transform[0].astype(np.float64))
+    detected = _checked_detected(arrays["detected"], landmarks[None], str(path))
+    transform = arrays.get("transform")
+    if transform is not None:
+        _check_finite(transform[None], "transform", detected, str(path))
+    face = Face(landmarks, None if transform is None else transform.astype(np.float64))
     return (face if detected[0] else None), str(arrays["detector"])
 
 
@@ -80,22 +102,34 @@ def read_driving(path: Path, *, frames: int | None = None) -> DrivingSequence:
     Raises:
         DatasetError: missing, malformed, NaN where a face is claimed, out of range, wrong length.
     """
-    arrays = _load(path)
-    landmarks = checked_landmarks(arrays["landmarks"], str(path), dimensions=3)
-    if frames is not None and len(landmarks) != frames:
-        raise DatasetError(f"{path}: {len(landmarks)} frames; the manifest promises {frames}")
-    detected = _checked_detected(arrays, landmarks, str(path))
-    try:
-        fps = float(arrays["fps"])
-        width, height = (int(side) for side in arrays["size"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: `fps` or `size` is missing or malformed: {error}") from error
-    if not 0 < fps <= 1000 or width < 1 or height < 1:
-        raise DatasetError(f"{path}: fps {fps} and size {width}x{height} must be positive (fps at most 1000)")
-    transforms = _checked_extra(arrays, "transforms", (len(landmarks), 4, 4), detected, path)
-    blendshapes = _checked_extra(arrays, "blendshapes", (len(landmarks), 52), detected, path)
-    if blendshapes is not None and (np.nanmin(blendshapes) < 0 or np.nanmax(blendshapes) > 1):
-        raise DatasetError(f"{path}: blendshapes must lie in [0, 1]")
+    lengths, advice = {}, "make the file anew"
+    if frames is not None:
+        lengths, advice = {"T": frames}, f"the manifest promises {frames} frames: build the dataset again"
+    arrays = read_npz(path, _DRIVING, lengths=lengths, error=DatasetError, advice=advice)
+    return checked_driving(arrays, str(path))
+
+
+def checked_driving(arrays: Mapping[str, NDArray[Any]], where: str) -> DrivingSequence:
+    """The driving sequence that arrays of the right shapes make; `where` opens the messages.
+
+    Raises:
+        DatasetError: NaN where a face is claimed, values out of range.
+    """
+    landmarks = checked_landmarks(arrays["landmarks"], where, dimensions=3)
+    detected = _checked_detected(arrays["detected"], landmarks, where)
+    fps = float(arrays["fps"])
+    width, height = (int(side) for side in arrays["size"])
+    if not 0 < fps <= 1000:
+        raise DatasetError(f"{where}: fps {fps} must be positive and at most 1000")
+    if not (0 < width <= _LONGEST_SIDE and 0 < height <= _LONGEST_SIDE):
+        raise DatasetError(f"{where}: size {width}x{height} must be 1 to {_LONGEST_SIDE} pixels each way")
+    transforms, blendshapes = arrays.get("transforms"), arrays.get("blendshapes")
+    if transforms is not None:
+        _check_finite(transforms, "transforms", detected, where)
+    if blendshapes is not None:
+        _check_finite(blendshapes, "blendshapes", detected, where)
+        if ((blendshapes < 0) | (blendshapes > 1)).any():
+            raise DatasetError(f"{where}: blendshapes must lie in [0, 1]")
     return DrivingSequence(
         landmarks=landmarks,
         fps=fps,
@@ -117,8 +151,7 @@ def checked_landmarks(points: NDArray[Any], where: str, *, dimensions: int) -> L
         raise DatasetError(f"{where}: landmarks have the shape {points.shape}; expected {shape}")
     if not np.issubdtype(points.dtype, np.floating):
         raise DatasetError(f"{where}: landmarks are {points.dtype}; expected floats, normalised to [0, 1]")
-    landmarks = points.astype(np.float32)
-    rows = landmarks.reshape(-1, POINTS * 3)
+    rows = points.reshape(-1, POINTS * 3)
     partly = np.isnan(rows).any(axis=1) & ~np.isnan(rows).all(axis=1)
     if partly.any():
         raise DatasetError(
@@ -131,54 +164,27 @@ def checked_landmarks(points: NDArray[Any], where: str, *, dimensions: int) -> L
             f"{where}: landmarks run from {seen.min():.3g} to {seen.max():.3g}; expected fractions of width "
             f"and height (about 0 to 1, at most {_REACH[0]} to {_REACH[1]}), not pixels"
         )
-    return landmarks
+    return points.astype(np.float32)
 
 
-def _checked_detected(arrays: dict[str, NDArray[Any]], landmarks: Landmarks, where: str) -> NDArray[np.bool_]:
-    claimed = np.atleast_1d(arrays["detected"])
+def _checked_detected(claimed: NDArray[Any], landmarks: Landmarks, where: str) -> NDArray[np.bool_]:
     present: NDArray[np.bool_] = ~np.isnan(landmarks).any(axis=(1, 2))
-    if claimed.shape != present.shape or claimed.dtype != np.bool_:
-        raise DatasetError(f"{where}: `detected` must be {present.shape} booleans, not {claimed.shape}")
-    wrong = claimed != present
+    wrong = np.atleast_1d(claimed) != present
     if wrong.any():
         frame = int(np.argmax(wrong))
-        what = "a face is claimed, but its landmarks are NaN" if claimed[frame] else "no face, but landmarks"
+        what = "no face, but landmarks" if present[frame] else "a face is claimed, but its landmarks are NaN"
         raise DatasetError(f"{where}: frame {frame}: {what}")
     return present
 
 
-def _checked_extra(
-    arrays: dict[str, NDArray[Any]],
-    name: str,
-    shape: tuple[int, ...],
-    detected: NDArray[np.bool_],
-    path: Path,
-) -> NDArray[Any] | None:
-    values = arrays.get(name)
-    if values is None:
-        return None
-    if values.shape != shape or not np.issubdtype(values.dtype, np.floating):
-        raise DatasetError(f"{path}: {name} are {values.dtype} {values.shape}; expected floats {shape}")
+def _check_finite(values: NDArray[Any], name: str, detected: NDArray[np.bool_], where: str) -> None:
     if not np.isfinite(values[detected]).all():
-        raise DatasetError(f"{path}: {name} are not finite in a frame with a face")
-    return values
+        raise DatasetError(f"{where}: {name} are not finite in a frame with a face")
+    if (np.abs(values) > _LARGEST).any():
+        raise DatasetError(f"{where}: {name} go beyond {_LARGEST:.0e}; no head is there")
 
 
 def _save(path: Path, **arrays: Any) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
-
-
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        # Opened here, because numpy leaks the handle of a broken archive.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: missing") from None
-    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path}: not a readable landmark file (.npz): {error}") from error
-    if absent := {"landmarks", "detected", "detector"} - set(arrays):
-        raise DatasetError(f"{path}: lacks the arrays {', '.join(sorted(absent))}")
-    return arrays

@@ -1,18 +1,19 @@
 """Finding what a user wants to build a dataset from: pictures, videos, hand-placed landmarks, subjects."""
 
 import csv
-import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from emojibench.arrays import Layout, read_npz
 from emojibench.dataset.clip import Landmarks
 from emojibench.dataset.landmarks import checked_landmarks
 from emojibench.errors import DatasetError, UserError
+from emojibench.faces.topology import POINTS
+from emojibench.reading import read_json
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
@@ -117,16 +118,15 @@ def read_manual_landmarks(file: Path) -> Landmarks:
         raise DatasetError(f"{file}: expected landmarks as {' or '.join(LANDMARK_FILES)}")
     try:
         if file.suffix == ".npz":
-            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                points = np.asarray(arrays["landmarks"])
+            points = read_npz(file, {"landmarks": Layout("f", (POINTS, 3))})["landmarks"]
         else:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file, object)
             points = np.array(content["landmarks"] if isinstance(content, dict) else content, np.float64)
-    except FileNotFoundError:
-        raise DatasetError(f"{file}: no such landmark file") from None
     except KeyError:
         raise DatasetError(f"{file}: holds no `landmarks`") from None
-    except (OSError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except UserError as error:
+        raise DatasetError(str(error)) from error
+    except (TypeError, ValueError) as error:
         raise DatasetError(f"{file}: not readable as landmarks: {error}") from error
     landmarks = checked_landmarks(points, str(file), dimensions=2)
     if np.isnan(landmarks).any():

@@ -75,15 +75,15 @@ def test_bad_files_of_landmarks_by_hand_are_named(tmp_path):
     np.savez(tmp_path / "short.npz", landmarks=POINTS[:68])
     (tmp_path / "points.txt").write_text("1 2 3")
     for name, message in {
-        "cut.npz": "not readable as landmarks",
-        "cut.json": "not readable as landmarks",
+        "cut.npz": "expected a whole .npz file",
+        "cut.json": "not usable JSON",
         "other.json": "holds no `landmarks`",
         "words.json": "not readable as landmarks",
-        "other.npz": "holds no `landmarks`",
+        "other.npz": "lacks the arrays landmarks",
         "nan.npz": "must not be NaN",
-        "short.npz": r"shape \(68, 3\); expected \(478, 3\)",
+        "short.npz": r"expected floats \(478, 3\), got float32 \(68, 3\)",
         "points.txt": "expected landmarks as .npz or .json",
-        "absent.json": "no such landmark file",
+        "absent.json": "no such file",
     }.items():
         with pytest.raises(DatasetError, match=rf"{name}: .*{message}"):
             read_manual_landmarks(tmp_path / name)

@@ -62,7 +62,7 @@ def test_a_portrait_keeps_its_head_transform(tmp_path):
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (np.eye(3), r"transform.*expected floats \(1, 4, 4\)"),
+        (np.eye(3), r"transform: expected floats \(4, 4\), got float64 \(3, 3\)"),
         (np.eye(4) * np.nan, "transform are not finite"),
     ],
 )
@@ -80,16 +80,22 @@ def change(path, **arrays):
 BAD = {
     "claims a face where landmarks are NaN": ({"detected": np.ones(5, bool)}, "frame 2: a face is claimed"),
     "denies a face that has landmarks": ({"detected": np.zeros(5, bool)}, "frame 0: no face, but landmarks"),
-    "detected is not one flag per frame": ({"detected": np.ones(4, bool)}, "must be .5,. booleans"),
-    "wrong point count": ({"landmarks": np.zeros((5, 468, 3), np.float32)}, r"shape \(5, 468, 3\); expected"),
+    "detected is not one flag per frame": (
+        {"detected": np.ones(4, bool)},
+        r"detected: .* where T is 5, got bool \(4,\)",
+    ),
+    "wrong point count": (
+        {"landmarks": np.zeros((5, 468, 3), np.float32)},
+        r"\(T, 478, 3\), got float32 \(5, 468, 3\)",
+    ),
     "pixels": ({"landmarks": np.full((5, 478, 3), 200, np.float32)}, "200; expected fractions of width"),
     "infinite": ({"landmarks": np.full((5, 478, 3), np.inf, np.float32)}, "inf; expected fractions"),
-    "integers": ({"landmarks": np.zeros((5, 478, 3), np.int32)}, "landmarks are int32; expected floats"),
-    "no rate": ({"fps": None}, "`fps` or `size` is missing"),
+    "integers": ({"landmarks": np.zeros((5, 478, 3), np.int32)}, "landmarks: expected floats .* got int32"),
+    "no rate": ({"fps": None}, "lacks the arrays fps"),
     "zero rate": ({"fps": np.float64(0)}, "must be positive"),
     "blendshapes out of range": ({"blendshapes": np.full((5, 52), 1.5, np.float32)}, r"must lie in \[0, 1\]"),
     "NaN poses": ({"transforms": np.full((5, 4, 4), np.nan)}, "transforms are not finite in a frame with"),
-    "short poses": ({"transforms": np.zeros((4, 4, 4))}, r"expected floats \(5, 4, 4\)"),
+    "short poses": ({"transforms": np.zeros((4, 4, 4))}, r"where T is 5, got float64 \(4, 4, 4\)"),
     "no detector": ({"detector": None}, "lacks the arrays detector"),
 }
 
@@ -114,7 +120,7 @@ def test_a_frame_is_nan_throughout_or_not_at_all(tmp_path):
 
 def test_length_must_match_the_manifest(tmp_path):
     write_driving(tmp_path / "driving.npz", driving())
-    with pytest.raises(DatasetError, match="5 frames; the manifest promises 64"):
+    with pytest.raises(DatasetError, match=r"expected floats .T, 478, 3. where T is 64, got float32 .5,"):
         read_driving(tmp_path / "driving.npz", frames=64)
 
 

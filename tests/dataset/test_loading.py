@@ -163,7 +163,7 @@ def test_files_must_be_what_the_manifest_promises(copy):
     dataset = load_dataset(copy, size=96)
     with pytest.raises(DatasetError, match=r"anna.frame0.png: 60x50 pixels; the manifest promises 96x96"):
         dataset.clip("self-anna")
-    with pytest.raises(DatasetError, match=r"6 frames; the manifest promises 7"):
+    with pytest.raises(DatasetError, match=r"got float32 \(6, 478, 3\); the manifest promises 7"):
         dataset.clip("self-ben")
     with pytest.raises(DatasetError, match=r"ben.mkv: 6 frames of 96x96; the manifest promises 7"):
         dataset.ground_truth("self-ben")
