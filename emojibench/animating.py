@@ -1,5 +1,6 @@
 """One portrait and one driving sequence become a video: what `emojibench animate` does."""
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Clip, DrivingSequence, Image
 from emojibench.dataset.fye_motion import read_fye_motion
 from emojibench.dataset.heads import Head, NoFaceError, cut_head
-from emojibench.dataset.sources import VIDEOS, manual_landmarks, read_manual_landmarks
+from emojibench.dataset.sources import manual_landmarks, read_manual_landmarks
 from emojibench.errors import UserError
 from emojibench.faces import Detector, detector_id
 from emojibench.methods import Progress
@@ -47,7 +48,7 @@ def animate(
     Args:
         animator: the model, ready.
         portrait: picture of any size and mode; its head is cut out square as for datasets.
-        driving: video, landmark file of a dataset (.npz), or official motion file (.npy, .npz).
+        driving: video, folder of numbered pictures, landmark file of a dataset (.npz), or official motion file (.npy, .npz).
         out: `.mp4`; replaced if it exists (`check_out` asks first).
         stage: shows progress.
         portrait_landmarks: .npz or .json with the picture's landmarks; without it such a file beside the picture
@@ -123,14 +124,16 @@ def read_driving(
         UserError: unknown kind of file, unreadable, no frames in that range or no face in any, no frame rate.
     """
     stop = None if frames is None else start + frames
-    if file.suffix.lower() in VIDEOS:
+    if file.suffix.lower() in media.VIDEOS or file.is_dir():
         sequence = _from_video(file, detector, start, stop, fps, progress)
     elif file.suffix in (".npy", ".npz"):
         sequence = _part(_from_landmarks(file), start, stop)
         sequence = sequence if fps is None else replace(sequence, fps=fps)
     else:
-        known = ", ".join(sorted({*VIDEOS, ".npy", ".npz"}))
-        raise UserError(f"{file}: unknown kind of driving; expected one of {known}")
+        known = ", ".join(sorted({*media.VIDEOS, ".npy", ".npz"}))
+        raise UserError(
+            f"{file}: unknown kind of driving; expected one of {known}, or a folder of numbered pictures"
+        )
     if not len(sequence):
         raise _nothing(file, start)
     if not sequence.detected.any():
@@ -144,6 +147,8 @@ def _from_video(
     file: Path, detector: Detector, start: int, stop: int | None, fps: float | None, progress: Progress
 ) -> DrivingSequence:
     info = media.video_info(file)
+    for note in info.notes:
+        print(f"{file}: {note}", file=sys.stderr)
     rate = fps or info.fps
     if not rate:
         raise UserError(f"{file}: the video does not state its frame rate; give it with --fps")

@@ -22,10 +22,10 @@ from emojibench.dataset.manifest import (
     write_manifest,
 )
 from emojibench.dataset.preparing import spread
-from emojibench.dataset.sources import PICTURES, VIDEOS, find_sources, read_subjects
+from emojibench.dataset.sources import find_sources, read_subjects
 from emojibench.errors import UserError
 from emojibench.faces import detector_id
-from emojibench.media import write_text
+from emojibench.media import PICTURES, VIDEOS, write_text
 
 REPORT_FILE = "build-report.json"
 

@@ -13,10 +13,9 @@ from emojibench.dataset.clip import Landmarks
 from emojibench.dataset.landmarks import checked_landmarks
 from emojibench.errors import DatasetError, UserError
 from emojibench.faces.topology import POINTS
+from emojibench.media import PICTURES
 from emojibench.reading import read_json
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 LANDMARK_FILES = (".npz", ".json")
 LONGEST_ID = 90
 """So that a clip id, which names a portrait and a video, stays a file name on any system."""

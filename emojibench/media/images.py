@@ -1,7 +1,12 @@
 """Still pictures, whatever their mode, as uint8 RGB."""
 
+import contextlib
+import functools
 import io
+import re
+import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,32 +14,42 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from emojibench.dataset.clip import Frames, Image
-from emojibench.errors import MediaError
+from emojibench.errors import MediaError, UserError
+from emojibench.media import colour
 from emojibench.media.files import write_bytes
+from emojibench.reading import MissingFileError, open_file
 
-TRANSPARENT_ON = (255, 255, 255)
-"""RGB that transparent pixels are composited on: white, as a browser shows them."""
+PICTURES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
+)
+"""Suffixes of pictures that are read, in lower case."""
+MAX_PIXELS = 1 << 26
+"""Most pixels that a picture may have: 8192x8192. A larger one is refused before memory is taken for it."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "HEIF")
+"""Pillow's names of the formats that are read. Others start programs (EPS) or hold no pictures of people."""
 
 
 def read_image(path: str | Path) -> Image:
-    """Read a picture as uint8 RGB (H, W, 3), upright.
+    """Read a picture as uint8 RGB (H, W, 3), upright, in sRGB.
 
-    EXIF orientation is applied; grey and palette pictures become RGB; transparency is composited on
-    `TRANSPARENT_ON`; 16-bit grey becomes 8-bit by dividing by 257. Of an animation, the first frame.
+    EXIF orientation and the ICC profile are applied; grey and palette pictures become RGB; transparency is
+    composited on `colour.TRANSPARENT_ON`; 16-bit grey becomes 8-bit by dividing by 257. Of an animation, the
+    first frame.
 
     Raises:
-        MediaError: no such file, not a picture, damaged, or floating-point pixels (of unknown range).
+        MediaError: no such regular file, not a picture, more than `MAX_PIXELS`, damaged, floating-point pixels (of
+            unknown range), high dynamic range, or HEIC without the package that reads it.
     """
     path = Path(path)
     try:
-        with Pillow.open(path) as picture:
-            return _rgb(ImageOps.exif_transpose(picture), path)
-    except FileNotFoundError:
+        with open_file(path) as stream:
+            return _read(stream, path)
+    except MissingFileError:
         raise MediaError(f"{path}: no such picture") from None
-    except UnidentifiedImageError:
-        raise MediaError(f"{path}: not a picture that can be read (PNG, JPEG, WebP, ...)") from None
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise MediaError(f"{path}: the picture is damaged or cannot be read: {error}") from error
+    except MediaError:
+        raise
+    except UserError as error:
+        raise MediaError(str(error)) from error
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -66,22 +81,74 @@ def resize(frames: Frames | Image, size: int | tuple[int, int]) -> NDArray[np.ui
     return resized
 
 
+def _read(stream: BinaryIO, path: Path) -> Image:
+    head = stream.read(1 << 16)
+    stream.seek(0)
+    _refuse_high_dynamic_range(head, path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's, about sizes (checked here) and sloppy metadata
+            with Pillow.open(stream, formats=_formats()) as picture:
+                width, height = picture.size
+                if width * height > MAX_PIXELS:
+                    raise MediaError(
+                        f"{path}: {width}x{height} pixels; expected at most {MAX_PIXELS:,}, make it smaller"
+                    )
+                picture.load()
+                ImageOps.exif_transpose(picture, in_place=True)
+                return _rgb(picture, path)
+    except UnidentifiedImageError:
+        raise MediaError(f"{path}: {_unidentified(head)}") from None
+    except Pillow.DecompressionBombError as error:
+        raise MediaError(f"{path}: too large ({error}); expected at most {MAX_PIXELS:,} pixels") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowError) as error:
+        raise MediaError(f"{path}: the picture is damaged or cannot be read: {error}") from error
+
+
 def _rgb(picture: Pillow.Image, path: Path) -> Image:
     if picture.mode == "F":
         raise MediaError(f"{path}: floating-point pixels have no stated range; save it with 8 or 16 bits")
+    profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I"):
-        return _from_16_bit(np.asarray(picture, np.int64), path)
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        ground = Pillow.new("RGBA", layer.size, (*TRANSPARENT_ON, 255))
-        picture = Pillow.alpha_composite(ground, layer)
+        picture = Pillow.fromarray(_from_16_bit(np.asarray(picture, np.int64), path))
+    elif picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("L", "RGB", "CMYK"):
+        picture = picture.convert("RGB")
+    picture.info["icc_profile"] = profile
+    picture = colour.with_profile(picture)
+    if picture.mode == "RGBA":
+        return colour.on_white(np.asarray(picture))
     return np.array(picture.convert("RGB"), np.uint8)
 
 
-def _from_16_bit(grey: NDArray[np.int64], path: Path) -> Image:
+def _from_16_bit(grey: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
     if grey.min() < 0 or grey.max() > 65535:
         raise MediaError(
             f"{path}: grey values run from {grey.min()} to {grey.max()}; expected 16 bits (0 to 65535)"
         )
-    eight = ((grey + 128) // 257).astype(np.uint8)
-    return np.repeat(eight[:, :, None], 3, axis=2)
+    return ((grey + 128) // 257).astype(np.uint8)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that can be read here; HEIF where Pillow's plug-in is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Pillow.init()
+    return tuple(name for name in _FORMATS if name in Pillow.OPEN)
+
+
+def _unidentified(head: bytes) -> str:
+    if re.match(rb"....ftyp.{0,64}(heic|heix|hevc|mif1)", head[:80], re.DOTALL):
+        return "a HEIC picture; install its reader (pip install pillow-heif), or convert it to PNG or JPEG"
+    return "not a picture that can be read (PNG, JPEG, WebP, ...)"
+
+
+def _refuse_high_dynamic_range(head: bytes, path: Path) -> None:
+    """PNG and the HEIF family may say (`cICP`, `nclx`) that they are PQ or HLG, which Pillow passes over."""
+    said = re.search(rb"(?:cICP.|colrnclx...)(.)", head, re.DOTALL)
+    if said and said[1][0] in (colour.PQ, colour.HLG):
+        raise MediaError(f"{path}: a picture of high dynamic range; convert it to sRGB")

@@ -1,0 +1,169 @@
+"""Every colour becomes sRGB on white: transparency, ICC profiles, wide gamuts and high dynamic range."""
+
+import functools
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from emojibench.dataset.clip import Image
+
+TRANSPARENT_ON = (255, 255, 255)
+"""RGB that transparent pixels are composited on: white, as a browser shows them."""
+REFERENCE_WHITE = 203.0
+"""cd/m² that become sRGB's white, as BT.2408 has it."""
+PEAK = 1000.0
+"""cd/m² of the display that high dynamic range is taken to be graded for; what is brighter is clipped."""
+PQ, HLG = 16, 18
+"""Transfer functions, as ITU-T H.273 numbers them."""
+_FROM_PRIMARIES = {
+    # Linear RGB of BT.2020, DCI-P3 with D65 (Display P3) to linear RGB of BT.709.
+    9: [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]],
+    12: [[1.224940, -0.224940, 0.0], [-0.042057, 1.042057, 0.0], [-0.019638, -0.078636, 1.098274]],
+}
+WIDE = {9: "BT.2020", 12: "Display P3"}
+"""Primaries that are brought to those of sRGB, as H.273 numbers them; others are close to sRGB's and stay."""
+_ROWS = 256
+
+
+def on_white(rgba: NDArray[np.uint8]) -> Image:
+    """Composite (H, W, 4) with straight alpha on `TRANSPARENT_ON`."""
+    height, width = rgba.shape[:2]
+    image = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _ROWS):  # in strips, so that a large picture is not held four times
+        layer = Pillow.fromarray(np.ascontiguousarray(rgba[top : top + _ROWS]), "RGBA")
+        ground = Pillow.new("RGBA", layer.size, (*TRANSPARENT_ON, 255))
+        image[top : top + _ROWS] = np.asarray(Pillow.alpha_composite(ground, layer))[..., :3]
+    return image
+
+
+def with_profile(picture: Pillow.Image) -> Pillow.Image:
+    """A picture of mode L, RGB, CMYK, LA or RGBA in sRGB (RGB or RGBA), by the ICC profile that it carries.
+
+    Relative colorimetric, with black-point compensation. Without a profile, or with one for another kind of
+    colour (browsers, too, ignore that), the picture is returned as it is.
+
+    Raises:
+        ValueError: the profile is damaged.
+    """
+    from PIL import ImageCms
+
+    data = picture.info.get("icc_profile")
+    if not data:
+        return picture
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        space = profile.profile.xcolor_space.strip()
+        description = profile.profile.profile_description or ""
+    except (OSError, ImageCms.PyCMSError) as error:
+        raise ValueError(f"its ICC profile is damaged ({error})") from error
+    alpha = picture.getchannel("A") if picture.mode in ("RGBA", "LA") else None
+    if space == "RGB" and picture.mode != "CMYK":
+        colours = picture.convert("RGB")
+    elif (space, picture.mode) in (("GRAY", "L"), ("GRAY", "LA"), ("CMYK", "CMYK")):
+        colours = picture.convert("L") if space == "GRAY" else picture
+    else:
+        return picture
+    if description.startswith("sRGB"):
+        return picture
+    try:
+        converted = ImageCms.profileToProfile(
+            colours,
+            profile,
+            _srgb(),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except ImageCms.PyCMSError as error:
+        raise ValueError(f"its ICC profile cannot be applied ({error})") from error
+    assert converted is not None  # not in place
+    if alpha is not None:
+        converted.putalpha(alpha)
+    return converted
+
+
+def to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
+    """Bring (H, W, 3) RGB code values, 0 to 65535, of a wide gamut or a high dynamic range to sRGB.
+
+    `PQ` and `HLG` become light on a display of `PEAK` cd/m² (HLG by the OOTF of BT.2100, gamma 1.2), which the
+    EETF of BT.2390, applied to the largest of R, G and B, compresses to `REFERENCE_WHITE`; then the primaries are
+    changed, and what lies outside sRGB is clipped. Other transfer functions are read as sRGB's.
+    """
+    light = _light(transfer)[coded]
+    if transfer == HLG:
+        luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
+        light *= PEAK * luminance[..., None] ** 0.2
+    if transfer in (PQ, HLG):
+        brightest = light.max(axis=2)
+        light *= (np.interp(np.sqrt(brightest), *_compression()) / REFERENCE_WHITE)[..., None].astype(
+            np.float32
+        )
+    if primaries in _FROM_PRIMARIES:
+        light = light @ np.array(_FROM_PRIMARIES[primaries], np.float32).T
+    return _srgb_codes()[(light.clip(0, 1) * 65535 + 0.5).astype(np.uint16)]
+
+
+@functools.cache
+def _srgb() -> Any:
+    from PIL import ImageCms
+
+    return ImageCms.createProfile("sRGB")
+
+
+@functools.cache
+def _light(transfer: int) -> NDArray[np.float32]:
+    """Light for each code value: cd/m² for PQ, 0 to 1 otherwise."""
+    code = np.linspace(0, 1, 65536)
+    if transfer == PQ:
+        light = _pq_light(code)
+    elif transfer == HLG:
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        light = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+    else:
+        light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    return light.astype(np.float32)
+
+
+@functools.cache
+def _srgb_codes() -> NDArray[np.uint8]:
+    """The sRGB value, 0 to 255, of each of 65536 levels of light."""
+    light = np.linspace(0, 1, 65536)
+    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (code * 255 + 0.5).astype(np.uint8)
+
+
+@functools.cache
+def _compression() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Root of light in cd/m², and the factor by which BT.2390's EETF changes that light."""
+    root = np.linspace(0, 100, 4097)
+    light = root**2
+    top = _pq_code(np.array(PEAK))
+    code = (_pq_code(light) / top).clip(0, 1)
+    most = _pq_code(np.array(REFERENCE_WHITE)) / top
+    knee = 1.5 * most - 0.5
+    t = ((code - knee) / (1 - knee)).clip(0, 1)
+    spline = (
+        (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * most
+    )
+    compressed = _pq_light(np.where(code < knee, code, spline) * top)
+    return root, np.divide(compressed, light, out=np.ones_like(light), where=light > 0)
+
+
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+
+
+def _pq_light(code: NDArray[Any]) -> NDArray[Any]:
+    """SMPTE ST 2084: cd/m² of a code value from 0 to 1."""
+    power = code ** (1 / _M2)
+    light: NDArray[Any] = 10000 * ((power - _C1).clip(0) / (_C2 - _C3 * power)) ** (1 / _M1)
+    return light
+
+
+def _pq_code(light: NDArray[Any]) -> NDArray[Any]:
+    power = (light / 10000) ** _M1
+    code: NDArray[Any] = ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
+    return code
