@@ -48,7 +48,8 @@ def animate(
     Args:
         animator: the model, ready.
         portrait: picture of any size and mode; its head is cut out square as for datasets.
-        driving: video, folder of numbered pictures, landmark file of a dataset (.npz), or official motion file (.npy, .npz).
+        driving: video, folder of numbered pictures, landmark file of a dataset (.npz), or official motion file (.npy,
+            .npz).
         out: `.mp4`; replaced if it exists (`check_out` asks first).
         stage: shows progress.
         portrait_landmarks: .npz or .json with the picture's landmarks; without it such a file beside the picture

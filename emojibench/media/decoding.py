@@ -147,8 +147,8 @@ def opened(path: Path) -> Iterator[VideoStream]:
             )
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
-            f"{path}: not a video in MP4, MOV, MKV, WebM or AVI, or truncated before its index: "
-            f"0 frames could be decoded ({reason(error)})"
+            f"{path}: not a video, or truncated before its index: 0 frames could be decoded ({reason(error)}); "
+            "expected MP4, MOV, MKV, WebM or AVI"
         ) from error
     with container:
         yield _chosen(path, container)
