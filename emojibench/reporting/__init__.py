@@ -50,10 +50,11 @@ def accept(run: Path | str, out: Path | str = "leaderboards") -> Path:
 
 def write_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[Page], list[Path]]:
     """As `report`, but returns the pages themselves and the folders of runs that are not finished yet."""
+    from emojibench.media.files import write_text
+
     pages, unfinished = build_pages(runs, out, accepted=accepted)
     for page in pages:
-        page.path.parent.mkdir(parents=True, exist_ok=True)
-        page.path.write_text(page.text, encoding="utf-8")
+        write_text(page.path, page.text)
     return pages, unfinished
 
 

@@ -7,18 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emojibench.media.files import write_text
 from emojibench.reporting.columns import ARROWS, Column, is_cost, other_columns, paper_columns
-from emojibench.reporting.load import FinishedRun
-from emojibench.reporting.markdown import DASH, Footnotes, number, published_table, table
+from emojibench.reporting.load import FinishedRun, Summary
+from emojibench.reporting.markdown import (
+    DASH,
+    Footnotes,
+    interval,
+    measured,
+    published_table,
+    share_lost,
+    table,
+)
 from emojibench.reporting.published import load_table
+from emojibench.reporting.tables import NOT_RUN
 from emojibench.statistics import Difference, paired_difference
 
 _LEGEND = (
-    "Mean ± half of the 95 % interval (bootstrap over portraits). The second table holds the mean of row minus "
+    "Mean [95 % interval] (bootstrap over portraits); (5.0 % lost): share of frames without a face, the mean is over "
+    "the others. The second table holds the mean of row minus "
     "reference over the clips that both have, with the 95 % interval of that paired difference; **bold** where it "
-    "excludes zero. Rows that are trained differ in nothing but what their name says: same start, same data, same "
-    "order of batches, same budget, one frozen encoder. A row's seed is one, so an interval tells what other "
-    "portraits would change, not what another training would."
+    "excludes zero and no frame is lost. Rows that are trained differ in nothing but what their name says: same start, "
+    "same data, same order of batches, same budget, one frozen encoder. A row's seed is one, so an interval tells what "
+    "other portraits would change, not what another training would."
 )
 
 
@@ -42,10 +53,9 @@ class AblationRow:
 def write_ablation(rows: Sequence[AblationRow], file: Path) -> str:
     """Write the page to `file` and all figures to the JSON beside it; returns the page."""
     text = ablation_page(rows)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_text(file, text)
     figures = json.dumps(ablation_data(rows), indent=2, ensure_ascii=False, allow_nan=False)
-    file.with_suffix(".json").write_text(figures + "\n", encoding="utf-8")
+    write_text(file.with_suffix(".json"), figures + "\n")
     return text
 
 
@@ -107,7 +117,14 @@ def _row_data(row: AblationRow, runs: Mapping[str, FinishedRun]) -> dict[str, An
         "revision": row.run.spec.revision,
         "clips": len(row.run.spec.clips),
         "means": {
-            name: {"mean": s.mean, "low": s.low, "high": s.high, "clips": s.n_clips, "unit": s.unit}
+            name: {
+                "mean": s.mean,
+                "low": s.low,
+                "high": s.high,
+                "clips": s.n_clips,
+                "lost": s.lost,
+                "unit": s.unit,
+            }
             for name, s in summaries.items()
         },
         "differences": {
@@ -150,11 +167,7 @@ def _trained(row: AblationRow) -> str:
 
 
 def _cell(run: FinishedRun, column: Column, notes: Footnotes) -> str:
-    summary = run.summaries.get(column.name)
-    if summary is None or summary.mean is None:
-        return DASH + notes.mark(summary.reason if summary else "this run did not measure it")
-    missing = f" ({summary.n_clips} of {summary.expected})" if summary.n_clips < summary.expected else ""
-    return number(summary) + missing
+    return measured(run.summaries.get(column.name, NOT_RUN), notes)
 
 
 def _difference_table(rows: Sequence[AblationRow], columns: Sequence[Column], notes: Footnotes) -> str:
@@ -172,7 +185,7 @@ def _difference_table(rows: Sequence[AblationRow], columns: Sequence[Column], no
                 cells.append(DASH + notes.mark("no clip has a value in both rows"))
             else:
                 cells.append(
-                    _signed(difference, row.run.summaries[column.name].decimals, len(row.run.spec.clips))
+                    _signed(difference, *(r.summaries[column.name] for r in (row.run, runs[row.against])))
                 )
         lines.append([row.title, titles[row.against], *cells])
     return table(header, lines)
@@ -194,13 +207,15 @@ def _difference(row: AblationRow, runs: Mapping[str, FinishedRun], name: str) ->
     )
 
 
-def _signed(difference: Difference, decimals: int, expected: int) -> str:
-    text = f"{difference.mean:+.{decimals}f}"
-    if math.isfinite(difference.low):
-        text += f" ({difference.low:+.{decimals}f} to {difference.high:+.{decimals}f})"
-    if difference.excludes_zero:
+def _signed(difference: Difference, ours: Summary, theirs: Summary) -> str:
+    """The difference, bold where it is real and of all frames of all clips, and what it lacks otherwise."""
+    text = interval(difference.mean, difference.low, difference.high, f"+.{ours.decimals}f")
+    lost = max(ours.lost or 0.0, theirs.lost or 0.0)
+    if difference.excludes_zero and not lost:
         text = f"**{text}**"
-    return text if difference.clips == expected else f"{text} n = {difference.clips}"
+    if lost:
+        text += f" ({share_lost(lost)})"
+    return text if difference.clips == ours.expected else f"{text} n = {difference.clips}"
 
 
 def _provenance(rows: Sequence[AblationRow]) -> str:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emojibench.media.files import write_text
 from emojibench.reporting.columns import Column, is_cost, other_columns, paper_columns
 from emojibench.reporting.load import FinishedRun
-from emojibench.reporting.markdown import DASH, Footnotes, number, published_table, table
+from emojibench.reporting.markdown import DASH, Footnotes, interval, measured, published_table, table
 from emojibench.reporting.published import load_table
+from emojibench.reporting.tables import NOT_RUN
 from emojibench.statistics import Interval, clustered_bootstrap
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ _LEGEND = (
     "frame. MSE (pixels on [0, 1]) and LPIPS (SqueezeNet): between the decoded frames. Means come with their 95 % "
     "interval (bootstrap over portraits), tails are means of the worst 5 % of frames. A solver with another number of "
     "steps aims at another trajectory than 30 steps of DDIM, which its error holds against it; the column with more "
-    "steps tells how far everything is from that. Seconds are of the machine below, {together}."
+    "steps tells how far everything is from that. (5.0 % lost): share of frames without a face; a mean is over the "
+    "others. Seconds are of the machine below, {together}."
 )
 
 
@@ -172,10 +175,9 @@ def write_acceleration(rows: Sequence[AccelerationRow], file: Path, missing: str
     """
     known = figures(rows)
     text = _page(rows, known, missing)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_text(file, text)
     data = json.dumps(_data(rows, known), indent=2, ensure_ascii=False, allow_nan=False)
-    file.with_suffix(".json").write_text(data + "\n", encoding="utf-8")
+    write_text(file.with_suffix(".json"), data + "\n")
     return text
 
 
@@ -242,7 +244,7 @@ def _cost_table(
     columns: list[tuple[str, Callable[[Figures], str | None], str]] = [
         ("GFLOP", lambda f: _text(f.flops, "{:.0f}", 1e-9), untraced),
         ("Speed-up, FLOPs", lambda f: _text(f.flops_speedup, "{:.2f}"), untraced),
-        ("Denoising, s", lambda f: _interval(f.seconds, "{:.1f}"), "the method did not report it"),
+        ("Denoising, s", lambda f: _interval(f.seconds, ".1f"), "the method did not report it"),
         ("Speed-up, s", lambda f: _text(f.seconds_speedup, "{:.2f}"), "the method did not report it"),
         (
             "Cached step, %",
@@ -250,12 +252,12 @@ def _cost_table(
             "no step is cheaper than the first row's",
         ),
         ("Kept, MiB", lambda f: _text(f.cached_bytes, "{:.1f}", 2**-20), "the method does not say"),
-        ("Latent error", lambda f: _interval(f.latent, "{:.4f}"), untraced),
+        ("Latent error", lambda f: _interval(f.latent, ".4f"), untraced),
         ("tail", lambda f: _text(f.latent_tail, "{:.4f}"), untraced),
         ("to more steps", lambda f: _text(f.latent_far, "{:.4f}"), "no row with more steps was traced"),
-        ("MSE x 1e4", lambda f: _interval(f.mse, "{:.3f}", 1e4), apart),
+        ("MSE x 1e4", lambda f: _interval(f.mse, ".3f", 1e4), apart),
         ("tail", lambda f: _text(f.mse_tail, "{:.2f}", 1e4), apart),
-        ("LPIPS x 1e3", lambda f: _interval(f.lpips, "{:.3f}", 1e3), missing or apart),
+        ("LPIPS x 1e3", lambda f: _interval(f.lpips, ".3f", 1e3), missing or apart),
         ("tail", lambda f: _text(f.lpips_tail, "{:.2f}", 1e3), missing or apart),
     ]
     lines = []
@@ -276,12 +278,10 @@ def _quality_table(rows: Sequence[AccelerationRow], notes: Footnotes) -> str:
     for row in rows:
         cells = []
         for column in columns:
-            summary = row.run.summaries.get(column.name) if row.run else None
-            if summary is None or summary.mean is None:
-                reason = row.reason or (summary.reason if summary else "this run did not measure it")
-                cells.append(DASH + notes.mark(reason))
+            if row.run is None:
+                cells.append(DASH + notes.mark(row.reason))
             else:
-                cells.append(number(summary))
+                cells.append(measured(row.run.summaries.get(column.name, NOT_RUN), notes))
         lines.append([row.title, *cells])
     return table(["Row", *(column.heading for column in columns)], lines)
 
@@ -342,11 +342,9 @@ def _text(value: float | None, form: str, scale: float = 1) -> str | None:
     return None if value is None else form.format(value * scale)
 
 
-def _interval(interval: Interval | None, form: str, scale: float = 1) -> str | None:
-    if interval is None:
-        return None
-    half = f" ± {form.format((interval.high - interval.low) / 2 * scale)}" if interval.defined else ""
-    return f"{form.format(interval.mean * scale)}{half}"
+def _interval(found: Interval | None, form: str, scale: float = 1) -> str | None:
+    """None of these figures can be negative, which the bootstrap does not know."""
+    return None if found is None else interval(found.mean, max(found.low, 0.0), found.high, form, scale)
 
 
 def _data(rows: Sequence[AccelerationRow], known: Mapping[str, Figures]) -> dict[str, Any]:
@@ -372,7 +370,11 @@ def _row_data(row: AccelerationRow, found: Figures | None) -> dict[str, Any]:
         else value
         for name, value in vars(found).items()
     }
-    means = {name: s.mean for name, s in row.run.summaries.items() if s.mean is not None}
+    means = {
+        name: {"mean": s.mean, "low": s.low, "high": s.high, "lost": s.lost}
+        for name, s in row.run.summaries.items()
+        if s.mean is not None
+    }
     return data | {
         "method": row.run.spec.method,
         "revision": row.run.spec.revision,

@@ -1,12 +1,14 @@
 """The figures of `emojibench accel`, each with its data as CSV: error over cost, and error over steps (Fig. 12)."""
 
 import csv
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emojibench.media.files import atomic, write_text
 from emojibench.reporting.acceleration import AccelerationRow, Figures, counted, figures
 
 
@@ -20,7 +22,6 @@ def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rows = counted(rows)
     return [*_pareto(rows, figures(rows), folder), *_steps(rows, folder)]
 
@@ -40,10 +41,7 @@ def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folde
     if not points:
         return []
     data, picture = folder / "pareto.csv", folder / "pareto.png"
-    with data.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["row", *points[0][1]])
-        writer.writerows([row.name, *point.values()] for row, point in points)
+    _write_csv(data, [["row", *points[0][1]], *([row.name, *point.values()] for row, point in points)])
 
     pyplot = _pyplot()
     errors = [name for name in _ERRORS if any(point[name] for _, point in points)]
@@ -64,7 +62,8 @@ def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folde
         "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front\n"
         f"n = {clips} clips (LPIPS, seconds), {traced} (latents, FLOPs)"
     )
-    drawing.savefig(picture, dpi=90, bbox_inches="tight")
+    with atomic(picture) as temporary:
+        drawing.savefig(temporary, dpi=90, bbox_inches="tight")
     pyplot.close(drawing)
     return [data, picture]
 
@@ -119,11 +118,11 @@ def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
         return []
     titles = {row.name: row.title for row in rows}
     data, picture = folder / "steps.csv", folder / "steps.png"
-    with data.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["step", *curves])
-        for step, values in enumerate(zip(*curves.values(), strict=True)):
-            writer.writerow([step, *("" if np.isnan(value) else value for value in values)])
+    lines = [
+        [step, *("" if np.isnan(value) else value for value in values)]
+        for step, values in enumerate(zip(*curves.values(), strict=True))
+    ]
+    _write_csv(data, [["step", *curves], *lines])
 
     pyplot = _pyplot()
     drawing, panel = pyplot.subplots(figsize=(11, 6.5), layout="constrained")
@@ -139,9 +138,16 @@ def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
     panel.set_yscale("symlog", linthresh=1e-4)
     panel.grid(visible=True, alpha=0.25)
     panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-    drawing.savefig(picture, dpi=110)
+    with atomic(picture) as temporary:
+        drawing.savefig(temporary, dpi=110)
     pyplot.close(drawing)
     return [data, picture]
+
+
+def _write_csv(file: Path, lines: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    write_text(file, text.getvalue())
 
 
 def _pyplot() -> Any:

@@ -1,52 +1,70 @@
-"""Finished run folders, as tables and gates read them."""
+"""Finished run folders, as tables and gates read them.
 
-import json
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+Folders come from anywhere: what is in them is checked here, once, so that pages meet no text where a number
+should be and nothing is printed with a billion digits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked
+
+from emojibench import reading
 from emojibench.errors import UserError
-from emojibench.runs.cost import WARM_UP
+from emojibench.reporting.rows import Values, read_rows
 from emojibench.runs.folder import RunFolder
+from emojibench.runs.records import Status
 from emojibench.runs.spec import RunSpec
 
+_ADVICE = "score the run again"
+_DETECTION = {
+    "id_sim": "id_sim_detection",
+    "id_sim_mobilefacenet": "id_sim_mobilefacenet_detection",
+    **dict.fromkeys(("nme", "akd_px", "jitter", "acceleration_error"), "landmark_detection"),
+}
+"""Means over frames with a face, and the column that says how many frames have one: summaries of older versions do
+not say themselves what was lost."""
 
-@dataclass(frozen=True)
-class Value:
-    """One clip's value of one column."""
-
-    value: float
-    subject: str
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f|`]+$")]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Number = Annotated[float, Field(strict=True)]
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config=ConfigDict(extra="ignore"))
 class Summary:
     """One column of one run: what summary.json says."""
 
-    mean: float | None
-    low: float | None
-    high: float | None
-    n_clips: int
-    expected: int
-    status: str
+    mean: Number | None
+    low: Number | None
+    high: Number | None
+    n_clips: Count
+    expected: Count
+    status: Status
     """ok, or why there is no mean: undefined, unavailable, failed."""
     reason: str = ""
     """Why the mean or the values of some clips are missing."""
-    kind: str = "clip"
+    kind: Literal["clip", "set"] = "clip"
     """clip: mean of clips. set: one value of all clips together, such as FVD."""
     unit: str = ""
-    better: str = "none"
-    """higher, lower or none."""
-    decimals: int = 3
+    better: Literal["higher", "lower", "none"] = "none"
+    decimals: Annotated[Count, Field(le=15)] = 3
     """Digits printed."""
-    lost: float | None = None
-    """Share of the frames in which no face was found, so that `mean` rests on the others; never complete where it is
-    above 0. None in summaries of older versions, which do not say it."""
-    version: int | None = None
-    """Of the metric; None in summaries that do not say it. The protocol has those of the benchmark's own metrics."""
+    lost: Annotated[Number, Field(ge=0, le=1)] | None = None
+    """Share of the frames in which no face was found, so that `mean` rests on the others; None: not known."""
+    version: Count | None = None
+    """Of the metric; None in summaries that do not say it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the mean is one of all frames of all clips."""
+        return not self.reason and not self.lost
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ class FinishedRun:
     spec: RunSpec
     provenance: dict[str, Any]
     summaries: dict[str, Summary]
-    values: dict[str, dict[str, Value]] = field(repr=False)
+    values: Values = field(repr=False)
     """Column name to clip id to value; only rows that have one. Columns of a set are absent."""
     failed: dict[str, str] = field(default_factory=dict)
     """Clip id to reason, for clips that the method could not animate."""
@@ -80,27 +98,24 @@ def load_run(path: Path) -> FinishedRun:
     """Read a finished run.
 
     Raises:
-        UserError: not a run folder, not finished, or damaged.
+        UserError: not a run folder, not finished, or damaged: the message names the file.
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; `emojibench run` makes one")
     spec = RunFolder(path).spec()
-    provenance, summary = (_json(path / name) for name in ("provenance.json", "summary.json"))
-    try:
-        summaries = {name: _summary(entry) for name, entry in sorted(summary["metrics"].items())}
-        failed = dict(summary["clips"]["failed"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path / 'summary.json'}: not a summary of this version ({error!r}); score the run again"
-        ) from error
-    values, warm_ups = _values(path / "rows.parquet")
-    return FinishedRun(path, spec, provenance, summaries, values, failed, warm_ups)
+    provenance = _provenance(path / "provenance.json")
+    content = _read(path / "summary.json", _SummaryFile)
+    values, warm_ups = read_rows(path / "rows.parquet")
+    summaries = _complete(dict(sorted(content.metrics.items())), spec.protocol.metrics)
+    return FinishedRun(path, spec, provenance, summaries, values, content.clips.failed, warm_ups)
 
 
 def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:
     """Finished runs below a folder, sorted by path, and the folders of runs that are not finished."""
     finished, unfinished = [], []
     for file in sorted(root.rglob("spec.json")):
+        if any(part.startswith(".") for part in file.relative_to(root).parts):  # somebody's work in progress
+            continue
         if (file.parent / "summary.json").exists():
             finished.append(load_run(file.parent))
         else:
@@ -116,40 +131,61 @@ def by_track(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
     return dict(sorted(tracks.items()))
 
 
-def _json(file: Path) -> dict[str, Any]:
+class _Clips(BaseModel):
+    failed: dict[str, str]
+
+
+class _SummaryFile(BaseModel):
+    clips: _Clips
+    metrics: dict[Name, Summary]
+
+
+class _Code(BaseModel):
+    commit: str | None
+    dirty: bool | None
+
+
+class _Platform(BaseModel):
+    jobs: Annotated[Count, Field(ge=1)] = 1
+
+
+class _Start(BaseModel):
+    """What pages use of one start of the command."""
+
+    stage: str = ""
+    code: _Code
+    device: str
+    platform: _Platform = _Platform()
+
+
+class _Starts(_Start):
+    earlier: list[_Start] = []
+
+
+def _read(file: Path, model: type[_Model]) -> _Model:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return reading.read_model(model, file, advice=_ADVICE)
+    except reading.MissingFileError:
         raise UserError(
             f"{file.parent} is not finished: it has no {file.name}; start its command again to finish it"
         ) from None
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}); score the run again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file}: expected an object, got {type(content).__name__}; score the run again")
-    return content
 
 
-def _values(file: Path) -> tuple[dict[str, dict[str, Value]], dict[str, frozenset[str]]]:
-    import pyarrow.parquet as parquet
-
-    if not file.exists():
-        raise UserError(f"{file.parent} is not finished: it has no {file.name}; score the run again")
-    measured: dict[str, dict[str, Value]] = {}
-    warm_ups: dict[str, dict[str, Value]] = {}
-    try:
-        rows = parquet.read_table(file).to_pylist()
-    except (ValueError, OSError) as error:
-        raise UserError(f"{file} is damaged ({error}); score the run again") from error
-    for row in rows:
-        if row["status"] == "ok" and row["value"] is not None and math.isfinite(row["value"]):
-            kept = warm_ups if row["note"] == WARM_UP else measured
-            kept.setdefault(row["metric"], {})[row["clip_id"]] = Value(row["value"], row["subject"])
-    left_out = {name: frozenset(clips) for name, clips in warm_ups.items() if name in measured}
-    return warm_ups | measured, left_out  # as in summaries, a warm-up counts only where there is nothing else
+def _provenance(file: Path) -> dict[str, Any]:
+    """The whole of provenance.json, of which `_Starts` is known to be sound."""
+    _read(file, _Starts)
+    whole: dict[str, Any] = reading.read_json(file)
+    return whole
 
 
-def _summary(entry: dict[str, Any]) -> Summary:
-    later = ("lost", "version")  # missing in summaries of older versions
-    needed = {field.name: entry[field.name] for field in fields(Summary) if field.name not in later}
-    return Summary(**needed, lost=entry.get("lost"), version=entry.get("version"))
+def _complete(summaries: dict[str, Summary], versions: Mapping[str, int]) -> dict[str, Summary]:
+    """The summaries with what older versions wrote elsewhere: versions of columns, and what a mean has lost."""
+    completed = {}
+    for name, summary in summaries.items():
+        detection = summaries.get(_DETECTION.get(name, ""))
+        lost = summary.lost
+        if lost is None and detection is not None and detection.mean is not None:
+            lost = min(max(1 - detection.mean, 0.0), 1.0)
+        version = versions.get(name) if summary.version is None else summary.version
+        completed[name] = replace(summary, lost=lost, version=version)
+    return completed

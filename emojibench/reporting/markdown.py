@@ -1,5 +1,6 @@
 """Pages as Markdown. The same runs give the same bytes: no dates, no machine paths, everything sorted."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from emojibench.reporting.columns import ARROWS, Column
@@ -10,11 +11,11 @@ from emojibench.reporting.tables import SPLITS, Entry, Track
 DASH = "–"
 GROUPS = {"self": "Self", "cross": "Cross"}
 _LEGEND = (
-    "Mean ± half of the 95 % interval (bootstrap over portraits; a single portrait gives none). **Bold**: "
-    "better than every other complete row on the same clips, and the interval of the paired difference "
-    "excludes a tie; costs never are. (3 of 4): clips that have a value; the mean is over those only. N: "
-    "clips behind a value of the whole set; it has no interval and is never bold, and values of different N "
-    "must not be compared. "
+    "Mean [95 % interval] (bootstrap over portraits; a single portrait gives none). **Bold**: "
+    "better than every other row on the same clips, and the interval of the paired difference excludes a tie; costs "
+    "and what is not complete never are. (3 of 4): clips that have a value; the mean is over those only. (5.0 % lost): "
+    "share of frames without a face; the mean is over the others. N: clips behind a value of the whole set; it has no "
+    "interval and is never bold, and values of different N must not be compared. "
     "–: no value, for the reason in brackets."
 )
 
@@ -97,24 +98,41 @@ def _cell(track: Track, entry: Entry, column: Column, notes: Footnotes) -> str:
     summary = entry.summary(column)
     if summary is None:
         return DASH + notes.mark(f"no {column.split} run of this method")
+    return measured(summary, notes, best=track.best.get((column.split, column.name)) == entry.label)
+
+
+def measured(summary: Summary, notes: Footnotes, *, best: bool = False) -> str:
+    """One cell of any table: `mean [low, high]`, what the mean lacks, and why; a dash where there is none."""
     if summary.mean is None:
         return DASH + notes.mark(summary.reason or summary.status)
-    text = number(summary)
-    if track.best.get((column.split, column.name)) == entry.label:
+    text = interval(summary.mean, summary.low, summary.high, f".{summary.decimals}f")
+    if best:
         text = f"**{text}**"
     if summary.kind == "set":
         text += f" (N = {summary.n_clips})"
-    elif summary.reason:
-        text += f" ({summary.n_clips} of {summary.expected})"
+    elif lacking := lacks(summary):
+        text += f" ({lacking})"
     return text + notes.mark(summary.reason) if summary.reason else text
 
 
-def number(summary: Summary) -> str:
-    """`mean ± half interval`, or the mean alone where there is no interval."""
-    text = f"{summary.mean:.{summary.decimals}f}"
-    if summary.low is not None and summary.high is not None:
-        text += f" ± {(summary.high - summary.low) / 2:.{summary.decimals}f}"
-    return text
+def lacks(summary: Summary) -> str:
+    """Clips and frames that a mean is not of: `3 of 4, 5.0 % lost`; empty for a complete one."""
+    parts = [f"{summary.n_clips} of {summary.expected}"] if summary.reason else []
+    if summary.lost:
+        parts.append(share_lost(summary.lost))
+    return ", ".join(parts)
+
+
+def share_lost(share: float) -> str:
+    """`5.0 % lost`; never 0.0."""
+    return f"{max(100 * share, 0.1):.1f} % lost"
+
+
+def interval(mean: float, low: float | None, high: float | None, form: str, scale: float = 1) -> str:
+    """`mean [low, high]`, or the mean alone where the bounds are not known; `form` as in `format`."""
+    if low is None or high is None or not math.isfinite(low + high):
+        return format(mean * scale, form)
+    return f"{mean * scale:{form}} [{low * scale:{form}}, {high * scale:{form}}]"
 
 
 def _counts(track: Track) -> str:
@@ -191,7 +209,7 @@ def published_page(tables: Iterable[PublishedTable]) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table, padded so that it also reads well as plain text."""
-    lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    lines = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * width for width in widths]
     padded = (

@@ -114,7 +114,7 @@ def _partial(run: FinishedRun, runs: Sequence[FinishedRun]) -> str:
 
 
 def _best(column: Column, entries: Sequence[Entry]) -> str | None:
-    """Label of the entry that beats every other complete one beyond a tie, with a value for every clip.
+    """Label of the entry that beats every other one beyond a tie, with a complete mean of every clip.
 
     Nobody is best at costs, since rows may come from different machines.
     """
@@ -127,7 +127,9 @@ def _best(column: Column, entries: Sequence[Entry]) -> str | None:
     ]
     if len(rivals) < 2 or column.better == "none" or is_cost(column.name):
         return None
-    gaps = {e.label for e in entries if column.split in e.runs and (s := e.summary(column)) and s.reason}
+    gaps = {
+        e.label for e in entries if column.split in e.runs and (s := e.summary(column)) and not s.complete
+    }
     sign = 1.0 if column.better == "higher" else -1.0
     for label, ours in rivals:
         if label in gaps:

@@ -95,6 +95,7 @@ def run(
     """
     if method not in registry.names(registry.METHODS):
         raise UserError(registry.unknown("method", method, registry.names(registry.METHODS)))
+    checked_name(method, "--method")
     options = dict(options or {})
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, frames=frames)
     setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from emojibench import registry, tracebacks
+from emojibench import reading, registry, tracebacks
 from emojibench.errors import UnavailableError, UserError
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
@@ -111,15 +111,12 @@ class RunFolder:
         Raises:
             UserError: not a run folder, or written by another version.
         """
-        file = self.path / "spec.json"
         try:
-            return RunSpec.model_validate_json(file.read_text())
-        except FileNotFoundError:
+            return reading.read_model(
+                RunSpec, self.path / "spec.json", advice="was it written by another version?"
+            )
+        except reading.MissingFileError:
             raise UserError(f"{self.path} is not a run folder: it has no spec.json") from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "file"
-            raise UserError(f"{file}: {where}: {first['msg']}; was it written by another version?") from error
 
     def bind(self, spec: RunSpec, *, overwrite: bool = False) -> RunSpec:
         """Make this the folder of `spec`, or continue one whose animations are the same.

@@ -2,14 +2,15 @@
 
 import hashlib
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from emojibench.dataset.manifest import Identifier
 from emojibench.errors import UserError
 from emojibench.protocol import Protocol
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 
 _ANIMATION_FIELDS = (
     "source", "method", "options", "revision", "dataset", "dataset_version", "dataset_digest",
@@ -19,16 +20,19 @@ _ANIMATION_PROTOCOL = ("size", "frames", "detector")
 
 
 class RunSpec(BaseModel):
-    """One method over one split under one protocol: spec.json."""
+    """One method over one split under one protocol: spec.json.
+
+    Whatever becomes part of a path is an identifier, so that no spec of somebody else's leads out of a folder.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    name: str
+    name: Identifier
     """Folder name of the run."""
     source: Literal["method", "predictions"]
     """Animated here by a method, or finished videos that were made elsewhere."""
-    method: str
+    method: Identifier
     """Registered name of the method, or the name the user gave to finished videos."""
     options: dict[str, str] = {}
     """`--set key=value` pairs."""
@@ -36,22 +40,17 @@ class RunSpec(BaseModel):
     """`Method.revision`; another one means other animations."""
     dataset_ref: str
     """What the user asked for: a name, or a folder as typed."""
-    dataset: str
+    dataset: Identifier
     dataset_version: str
-    dataset_digest: str
-    split: str
-    clips: tuple[str, ...]
+    dataset_digest: Identifier
+    split: Annotated[str, Field(pattern="^(self|cross)$")]
+    clips: tuple[Identifier, ...]
     """Clip ids in the order of the dataset."""
     seed: int
     """Every clip's seed is derived from it and the clip id (`clip_seed`)."""
     metrics: tuple[str, ...]
     """Registered names of the metrics."""
     protocol: Protocol
-
-    @field_validator("name")
-    @classmethod
-    def _is_folder_name(cls, name: str) -> str:
-        return checked_name(name, "--name")
 
     def conflicts(self, other: "RunSpec") -> list[str]:
         """Lines `field: ours, theirs` where the two would animate differently.

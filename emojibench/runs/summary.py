@@ -118,7 +118,7 @@ def _lost(rows: Sequence[Row]) -> float | None:
         return None
     counted = [(row.n, row.total) for row in rows if row.total is not None]
     total = sum(total for _, total in counted)
-    return 1 - sum(n for n, _ in counted) / total if total else 0.0
+    return max(0.0, 1 - sum(n for n, _ in counted) / total) if total else 0.0
 
 
 def _about(traits: Traits, kind: str) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         finished: bool = True,
         jobs: int = 1,
         versions: Mapping[str, int] | None = None,
+        lost: Mapping[str, float] | None = None,
         scored_on: str = "",
     ) -> Path:
         path = (root or tmp_path / "runs") / name
@@ -84,7 +85,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         (path / "provenance.json").write_text(json.dumps(provenance))
         if finished:
             who = subjects or {clip: f"person {clip}" for clip in clips}
-            _write_results(path, values, clips, who, failed or {}, versions or {})
+            _write_results(path, values, clips, who, failed or {}, versions or {}, lost or {})
         return path
 
     return make
@@ -97,6 +98,7 @@ def _write_results(
     who: Mapping[str, str],
     failed: Mapping[str, str],
     versions: Mapping[str, int],
+    shares: Mapping[str, float],
 ) -> None:
     rows: list[Row] = []
     views = {}
@@ -105,6 +107,7 @@ def _write_results(
         about = {"better": better, "decimals": decimals, "unit": unit, "expected": len(clips)}
         about |= {"low": None, "high": None, "status": "ok", "reason": "", "kind": "clip"}
         about |= {"version": versions[metric]} if metric in versions else {}
+        about |= {"lost": shares[metric]} if metric in shares else {}
         if isinstance(content, str):
             views[metric] = about | {"mean": None, "n_clips": 0, "status": "unavailable", "reason": content}
             rows += [_row(clip, who, metric, None, "unavailable", content) for clip in clips]

@@ -35,20 +35,24 @@ def test_table_1_in_the_papers_shape(tmp_path: Path, make_run) -> None:
         "Cross: ID similarity ↑", "Cross: Image quality", "Cross: Landmark accuracy ↑",
     ]  # fmt: skip
     assert line(text, "a ") == [
-        "a", "0.052 ± 0.003", "0.012 ± 0.003", "0.052 ± 0.003", "900.0 (N = 4)",
-        "0.012 ± 0.003", "–[1]", "0.1 ± 0.0",
+        "a", "0.052 [0.049, 0.056]", "0.012 [0.009, 0.016]", "0.052 [0.049, 0.056]", "900.0 (N = 4)",
+        "0.012 [0.009, 0.016]", "–[1]", "0.1 [0.0, 0.1]",
     ]  # fmt: skip
     assert "- [1] this run did not measure it" in text
-    assert line(text, "`l1` ↓") == ["`l1` ↓", "[0, 1]", "0.052 ± 0.003"]  # cross L1 is a further column
-    assert line(text, "`jitter` ↓")[2] == "0.052 ± 0.003"
+    assert line(text, "`l1` ↓") == [
+        "`l1` ↓",
+        "[0, 1]",
+        "0.052 [0.049, 0.056]",
+    ]  # cross L1 is a further column
+    assert line(text, "`jitter` ↓")[2] == "0.052 [0.049, 0.056]"
 
 
 def test_best_is_bold_only_beyond_a_tie(tmp_path: Path, make_run) -> None:
     make_run("good", {"l1": GOOD, "ssim": GOOD}, method="good")
     make_run("bad", {"l1": BAD, "ssim": MIXED}, method="bad")
     text = page(tmp_path)
-    assert line(text, "good")[1] == "**0.012 ± 0.003**"
-    assert line(text, "bad")[1] == "0.052 ± 0.003"
+    assert line(text, "good")[1] == "**0.012 [0.009, 0.016]**"
+    assert line(text, "bad")[1] == "0.052 [0.049, 0.056]"
     assert (
         "**" not in line(text, "good")[2] + line(text, "bad")[2]
     )  # the paired interval does not exclude a tie
@@ -66,7 +70,7 @@ def test_direction_decides_what_is_best(tmp_path: Path, make_run) -> None:
 def test_costs_are_never_bold(tmp_path: Path, make_run) -> None:
     make_run("quick", {"latency_s": GOOD}, method="quick")
     make_run("slow", {"latency_s": BAD}, method="slow")
-    assert line(page(tmp_path), "`latency_s` ↓")[2:] == ["0.01 ± 0.00", "0.05 ± 0.00"]
+    assert line(page(tmp_path), "`latency_s` ↓")[2:] == ["0.01 [0.01, 0.02]", "0.05 [0.05, 0.06]"]
 
 
 def test_values_of_a_set_are_never_bold(tmp_path: Path, make_run) -> None:
@@ -103,11 +107,28 @@ def test_coverage_and_partial_runs_are_labelled(tmp_path: Path, make_run) -> Non
     assert line(text, "few")[0] == "few (partial, self: 2 of 4 clips)"
     assert line(text, "broken")[:2] == [
         "broken (partial, self: 1 of 4 clips failed)",
-        "0.012 ± 0.007 (3 of 4)[1]",
+        "0.012 [0.006, 0.020] (3 of 4)[1]",
     ]
     assert "- [1] 1 of 4: RuntimeError: no" in text
     assert line(text, "faceless")[0] == "faceless"
     assert "**0" not in text  # not even the row that wins on the clips that it has
+
+
+def test_means_over_surviving_frames_say_so_and_are_never_best(tmp_path: Path, make_run) -> None:
+    make_run(
+        "a", {"id_sim": BAD, "l1": GOOD}, method="survivor", split="cross", lost={"id_sim": 0.984, "l1": 0.0}
+    )
+    make_run("b", {"id_sim": GOOD, "l1": BAD}, method="whole", split="cross", lost={"id_sim": 0.0})
+    old = {
+        "id_sim": MIXED,
+        "id_sim_detection": dict.fromkeys(GOOD, 0.99995),
+    }  # an older summary does not say it
+    make_run("c", old, method="old", split="cross")
+    text = page(tmp_path)
+    assert line(text, "survivor")[1] == "0.052 [0.049, 0.056] (98.4 % lost)"
+    assert line(text, "whole")[1] == "0.012 [0.009, 0.016]"
+    assert line(text, "old")[1].endswith("(0.1 % lost)")
+    assert line(text, "`l1`")[3].startswith("**0.012")  # complete, and best
 
 
 def test_one_portrait_gives_no_interval(tmp_path: Path, make_run) -> None:
@@ -162,7 +183,12 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path, make_run) -> None:
 def test_a_metric_that_is_not_installed_is_shown_without_direction(tmp_path: Path, make_run) -> None:
     make_run("a", {"homemade": GOOD}, method="a")
     make_run("b", {"homemade": BAD}, method="b")
-    assert line(page(tmp_path), "`homemade`") == ["`homemade`", "", "0.012 ± 0.003", "0.052 ± 0.003"]
+    assert line(page(tmp_path), "`homemade`") == [
+        "`homemade`",
+        "",
+        "0.012 [0.009, 0.016]",
+        "0.052 [0.049, 0.056]",
+    ]
 
 
 def test_unfinished_runs_are_left_out(tmp_path: Path, make_run) -> None:
@@ -183,7 +209,7 @@ def test_nothing_to_report_is_an_error(tmp_path: Path, make_run) -> None:
 
 def test_a_damaged_summary_names_the_file(tmp_path: Path, make_run) -> None:
     (make_run("a", {"l1": GOOD}) / "summary.json").write_text("{")
-    with pytest.raises(UserError, match=r"summary\.json is not JSON"):
+    with pytest.raises(UserError, match=r"summary\.json: not usable JSON"):
         report(tmp_path / "runs", tmp_path / "boards")
 
 
@@ -204,7 +230,7 @@ def test_values_of_an_older_version_of_a_metric_are_dashes(tmp_path: Path, make_
         make_run(method, {"sharpness": GOOD}, method=method, versions={"sharpness": version})
     text = page(tmp_path)
     cells = line(text, "`sharpness`")[2:]
-    assert cells[1] == "0.012 ± 0.003"
+    assert cells[1] == "0.012 [0.009, 0.016]"
     (note,) = [
         row for row in text.splitlines() if "version 1 of the metric, others have 2; score again" in row
     ]
