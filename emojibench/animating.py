@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 from emojibench import media
@@ -17,8 +17,10 @@ from emojibench.dataset.clip import Clip, DrivingSequence, Image
 from emojibench.dataset.fye_motion import read_fye_motion
 from emojibench.dataset.heads import Head, NoFaceError, cut_head
 from emojibench.dataset.sources import manual_landmarks, read_manual_landmarks
+from emojibench.dataset.windows import follow
 from emojibench.errors import UserError
 from emojibench.faces import Detector, detector_id
+from emojibench.faces.detector import sequence_of
 from emojibench.methods import Progress
 from emojibench.targets import target_landmarks
 
@@ -107,7 +109,9 @@ def read_head(picture: Path, size: int, detector: Detector, by_hand: Path | None
     try:
         return cut_head(image, size, detector, placed)
     except NoFaceError as error:
-        raise UserError(f"{picture}: {error}, or be named with --portrait-landmarks") from error
+        raise UserError(
+            f"{picture}: {error}, and name them with --portrait-landmarks where they lie elsewhere"
+        ) from error
 
 
 def read_driving(
@@ -163,7 +167,8 @@ def _from_video(
         if not done:
             raise _nothing(file, start)
 
-    return detector.detect_video(wanted(), fps=rate)
+    faces, _ = follow(detector, wanted(), repeat(None))
+    return sequence_of(faces, fps=rate, size=(info.width, info.height), detector=detector.id)
 
 
 def _from_landmarks(file: Path) -> DrivingSequence:

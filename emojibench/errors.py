@@ -16,6 +16,10 @@ class DatasetError(UserError):
     """A dataset folder whose manifest, files or digests do not hold together."""
 
 
+class WriteError(UserError):
+    """A file that cannot be written: no space left, a folder that may only be read."""
+
+
 class UnavailableError(Exception):
     """Weights that cannot be had on this machine right now.
 

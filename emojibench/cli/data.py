@@ -1,10 +1,13 @@
 """`emojibench data`: look at, build and verify datasets."""
 
 import json
+from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from emojibench.errors import DatasetError
 
 if TYPE_CHECKING:
     from emojibench.dataset.building import BuildReport
@@ -27,9 +30,11 @@ def info(
     """Show what a dataset holds: clips per split and domain, detector, digest, licence."""
     from emojibench.dataset import load_dataset
 
-    facts = _facts(load_dataset(ref, size=size, detector=detector))
+    dataset = load_dataset(ref, size=size, detector=detector)
+    figures = _motions(dataset)
+    facts = _facts(dataset) | {"motion": _told(figures)}
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        typer.echo(json.dumps(facts | {"motion_by_clip": figures}, indent=2))
         return
     for key, value in facts.items():
         shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
@@ -46,7 +51,10 @@ def build(
         str, typer.Option(help="Terms under which portraits and videos may be used.")
     ] = "unstated; see the sources",
     subjects: Annotated[
-        Path | None, typer.Option(help="CSV: file,subject[,domain]; other files are subjects of their own.")
+        Path | None,
+        typer.Option(
+            help="CSV: file,subject[,domain], files by path below their folder; others are subjects of their own."
+        ),
     ] = None,
     detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
     size: Annotated[int, typer.Option(help="Side of the stored square frames in pixels.")] = 256,
@@ -56,8 +64,13 @@ def build(
     ] = 25.0,
     min_fps: Annotated[float, typer.Option(help="Slower videos are left out.")] = 10.0,
     min_detected: Annotated[float, typer.Option(help="Least share of frames with a face.")] = 0.9,
+    windows: Annotated[
+        int,
+        typer.Option(help="Clips per video, spread over it by --seed; one alone starts with the first face."),
+    ] = 1,
+    start: Annotated[float, typer.Option(help="Seconds of each video that are passed over.")] = 0.0,
     pairs_per_portrait: Annotated[int, typer.Option(help="Cross clips per portrait.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the pairing.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the pairing and of the windows.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -81,6 +94,8 @@ def build(
         fps=fps,
         min_fps=min_fps,
         min_detected=min_detected,
+        windows=windows,
+        start=start,
         pairs_per_portrait=pairs_per_portrait,
         seed=seed,
     )
@@ -127,8 +142,45 @@ def _facts(dataset: "Dataset") -> dict[str, object]:
     }
 
 
+def _motions(dataset: "Dataset") -> dict[str, float | str]:
+    """Motion of every clip whose landmarks are there, in eye distances, or why it is not known."""
+    from emojibench.dataset.landmarks import read_driving
+    from emojibench.dataset.motion import motion_of
+
+    def figure(path: str) -> float | str:
+        if not dataset.files.ready(path):
+            return "not made yet"
+        try:
+            return motion_of(read_driving(dataset.files.path(path))) or 0.0
+        except DatasetError as error:
+            return str(error)
+
+    by_path = {path: figure(path) for path in {entry.driving for entry in dataset.entries}}
+    return {entry.clip_id: by_path[entry.driving] for entry in dataset.entries}
+
+
+def _told(figures: dict[str, float | str]) -> str:
+    from emojibench.dataset.motion import HARDLY
+
+    known = {clip: figure for clip, figure in figures.items() if isinstance(figure, float)}
+    if not known:
+        return f"not known: {next(iter(figures.values()))}"
+    told = f"{min(known.values()):.3f} to {max(known.values()):.3f} eye distances"
+    if still := [clip for clip, figure in known.items() if figure < HARDLY]:
+        told += f"; {len(still)} of {len(known)} clips hardly move: {', '.join(still)}"
+    unknown = len(figures) - len(known)
+    return told + (f"; not known of {unknown}" if unknown else "")
+
+
 def _print_items(report: "BuildReport") -> None:
-    names = [Path(item.file).name for item in report.items]
+    files = [Path(item.file) for item in report.items]
+    roots = {
+        item.kind: commonpath(Path(other.file).parent for other in report.items if other.kind == item.kind)
+        for item in report.items
+    }
+    names = [
+        file.relative_to(roots[item.kind]).as_posix() for file, item in zip(files, report.items, strict=True)
+    ]
     width = max(map(len, names))
     for name, item in zip(names, report.items, strict=True):
         verdict = "kept" if item.kept else "left out"

@@ -4,8 +4,9 @@ Every file given is either kept or left out with the reason, in `build-report.js
 """
 
 import hashlib
-import tempfile
 from functools import partial
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from emojibench.dataset.manifest import (
     write_manifest,
 )
 from emojibench.dataset.preparing import spread
-from emojibench.dataset.sources import find_sources, read_subjects
+from emojibench.dataset.sources import find_sources
+from emojibench.dataset.subjects import name_subjects
+from emojibench.dataset.twins import without_shared_pictures, without_twins
+from emojibench.dataset.workplace import workplace
 from emojibench.errors import UserError
 from emojibench.faces import detector_id
 from emojibench.media import PICTURES, VIDEOS, write_text
@@ -79,17 +83,18 @@ def build(
     name = _checked_name(name or out.resolve().name)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: already there; choose another --out, or remove it")
-    who = read_subjects(subjects)
-    pictures = find_sources(portraits, PICTURES, who)
-    videos = find_sources(driving, VIDEOS, who)
-    if unused := sorted(set(who) - {source.file.name for source in (*pictures, *videos)}):
-        raise UserError(f"{subjects}: names {unused[0]!r}, which is in neither {portraits} nor {driving}")
-    with _beside(out) as folder:
-        root = Path(folder) / "dataset"
+    pictures = find_sources(portraits, PICTURES)
+    videos = find_sources(driving, VIDEOS, frames=True)
+    named = name_subjects([*pictures, *videos], subjects)
+    pictures, videos = named[: len(pictures)], named[len(pictures) :]
+    with workplace(out) as folder:
+        root = folder / "dataset"
         add = partial(add_portrait, root, chosen)
-        items = _without_twins(spread(add, pictures, jobs=jobs, title="Portraits"))
+        added = chain.from_iterable(spread(add, pictures, jobs=jobs, title="Portraits"))
+        items = without_twins(root, added)
         add = partial(add_driving, root, chosen)
-        items += _without_twins(spread(add, videos, jobs=jobs, title="Driving videos"))
+        added = chain.from_iterable(spread(add, videos, jobs=jobs, title="Driving videos"))
+        items = without_shared_pictures(root, items + without_twins(root, added))
         entries = tuple(_with_digests(root, entry) for entry in _clips(items, chosen))
         if not entries:
             lines = "\n".join(f"  {item.file}: {item.reason}" for item in items if not item.kept)
@@ -120,27 +125,6 @@ def _checked_name(name: str) -> str:
         ) from error
 
 
-def _beside(out: Path) -> "tempfile.TemporaryDirectory[str]":
-    try:
-        out.resolve().parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}.")
-    except OSError as error:
-        raise UserError(f"cannot write to {out.parent}: {error.strerror}; choose another --out") from error
-
-
-def _without_twins(items: list[Item]) -> list[Item]:
-    """Of files with the same bytes only the first is kept."""
-    first: dict[str, str] = {}
-    unique = []
-    for item in items:
-        if item.kept:
-            twin = first.setdefault(sha256(Path(item.file)), item.file)
-            if twin != item.file:
-                item = item.model_copy(update={"kept": False, "reason": f"the same bytes as {twin}"})
-        unique.append(item)
-    return unique
-
-
 def _clips(items: list[Item], settings: Settings) -> list[ClipEntry]:
     portraits = [item for item in items if item.kept and item.kind == "portrait"]
     videos = [item for item in items if item.kept and item.kind == "driving"]
@@ -153,8 +137,14 @@ def _clips(items: list[Item], settings: Settings) -> list[ClipEntry]:
 
 
 def _drivers(portrait: Item, videos: list[Item], settings: Settings) -> list[Item]:
-    others = [video for video in videos if video.subject != portrait.subject]
-    return sorted(others, key=partial(_distance, settings.seed, portrait))[: settings.pairs_per_portrait]
+    """The videos that drive a portrait: one window of each, before any gives a second one."""
+    near = partial(_distance, settings.seed, portrait)
+    windows: dict[str, list[Item]] = {}
+    for video in sorted(videos, key=near):
+        if video.subject != portrait.subject:
+            windows.setdefault(video.file, []).append(video)
+    ranked = [(rank, near(video), video) for own in windows.values() for rank, video in enumerate(own)]
+    return [video for _, _, video in sorted(ranked, key=itemgetter(0, 1))[: settings.pairs_per_portrait]]
 
 
 def _distance(seed: int, portrait: Item, video: Item) -> str:

@@ -67,6 +67,14 @@ def to_square(landmarks: Landmarks, square: Square, size: tuple[int, int]) -> La
     return np.asarray((pixels - origin) / np.float32(square.side), np.float32)
 
 
+def from_square(landmarks: Landmarks, square: Square, size: tuple[int, int]) -> Landmarks:
+    """Landmarks (478, 3) normalised to the square, normalised to the picture of `size` = (width, height) instead."""
+    width, height = size
+    origin = np.array([square.left, square.top, 0], np.float32)
+    pixels = landmarks * np.float32(square.side) + origin
+    return np.asarray(pixels / np.array([width, height, width], np.float32), np.float32)
+
+
 def _moved_inside(start: int, side: int, length: int) -> int:
     """Start of an interval moved into [0, length]; centred where it does not fit."""
     return (length - side) // 2 if side > length else min(max(start, 0), length - side)

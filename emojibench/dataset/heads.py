@@ -4,11 +4,13 @@ from typing import NamedTuple
 
 from emojibench.dataset import crop
 from emojibench.dataset.clip import Image, Landmarks
+from emojibench.dataset.finding import find_faces, largest, nearest, size_of
 from emojibench.errors import UserError
 from emojibench.faces import Detector
 from emojibench.faces.detector import Face
 
-_HELP = "landmarks placed by hand can lie beside it as .npz or .json"
+_BY_HAND = "place landmarks by hand with `emojibench data landmarks`"
+_HELP = f"crop closer to the head, or {_BY_HAND}"
 
 
 class NoFaceError(UserError):
@@ -24,10 +26,14 @@ class Head(NamedTuple):
     """Read off `image`, or placed by hand."""
     side: int
     """Of the square in the picture, pixels; less than `size` if the portrait is enlarged."""
+    notes: tuple[str, ...] = ()
+    """What to know about it."""
 
 
 def cut_head(picture: Image, size: int, detector: Detector, by_hand: Landmarks | None) -> Head:
     """Find the face, cut the head by the rule of `emojibench.dataset.crop`, read the face off the cut.
+
+    Of several faces, the largest.
 
     Args:
         picture: (H, W, 3) of any size.
@@ -38,15 +44,39 @@ def cut_head(picture: Image, size: int, detector: Detector, by_hand: Landmarks |
     Raises:
         NoFaceError: the message does not name the picture.
     """
-    whole = (picture.shape[1], picture.shape[0])
-    face = detector.detect(picture) if by_hand is None else by_hand
-    if face is None:
-        raise NoFaceError(f"no face found; {_HELP}")
-    square = crop.head_square(face[None], whole)
-    image = crop.cut(picture, square, size)
+    whole = size_of(picture)
     if by_hand is not None:
-        return Head(image, Face(crop.to_square(by_hand, square, whole)), square.side)
-    found = detector.read(image)
-    if found is None:
+        square = crop.head_square(by_hand[None], whole)
+        face = Face(crop.to_square(by_hand, square, whole))
+        notes = ("landmarks placed by hand", *enlarged(square, size))
+        return Head(crop.cut(picture, square, size), face, square.side, notes)
+    faces, on_parts = find_faces(detector, picture)
+    if not faces:
+        raise NoFaceError(f"no face found, neither in the whole picture nor on enlarged parts of it; {_HELP}")
+    chosen = largest(faces, whole)
+    square = crop.head_square(chosen[None], whole)
+    image = crop.cut(picture, square, size)
+    read = detector.read_all(image)
+    same = nearest([face.landmarks for face in read], crop.to_square(chosen, square, whole), (size, size))
+    if same is None:
         raise NoFaceError(f"the face found in the picture was not found again on its crop; {_HELP}")
-    return Head(image, found, square.side)
+    if same > 0:
+        raise NoFaceError(
+            f"{len(read)} faces, and on the crop of the largest the detector takes another one; {_HELP}"
+        )
+    notes = (
+        *several(len(faces)),
+        *(["found on an enlarged part of the picture"] if on_parts else []),
+        *enlarged(square, size),
+    )
+    return Head(image, read[same], square.side, notes)
+
+
+def several(faces: int) -> list[str]:
+    """A note where there is more than one face."""
+    return [f"{faces} faces; the largest is taken"] if faces > 1 else []
+
+
+def enlarged(square: crop.Square, size: int) -> list[str]:
+    """A note where a head is smaller than the frames it is stored in."""
+    return [f"enlarged: the head is {square.side} pixels wide"] if square.side < size else []

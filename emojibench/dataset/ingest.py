@@ -1,20 +1,24 @@
 """One picture or video of a user's becomes files of a dataset, or is left out with the reason."""
 
-from itertools import islice
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench import media
-from emojibench.dataset import crop, landmarks
+from emojibench.dataset import landmarks
 from emojibench.dataset.cache import shared_detector
-from emojibench.dataset.clip import Image, Landmarks
-from emojibench.dataset.heads import NoFaceError, cut_head
-from emojibench.dataset.sources import Source, manual_landmarks
-from emojibench.errors import DatasetError, MediaError
+from emojibench.dataset.clip import Image
+from emojibench.dataset.heads import cut_head
+from emojibench.dataset.motion import HARDLY, motion_of
+from emojibench.dataset.sources import Source, manual_landmarks, shown
+from emojibench.dataset.windows import Plan, cut_windows, survey
+from emojibench.errors import UserError, WriteError
 from emojibench.faces.detector import Face
+
+Kind = Literal["portrait", "driving"]
 
 
 class Settings(BaseModel):
@@ -26,53 +30,49 @@ class Settings(BaseModel):
     """Side of the stored square frames, in pixels."""
     frames: int = Field(64, ge=2)
     """T: length of every driving sequence."""
-    fps: float = Field(25.0, gt=0)
+    fps: float = Field(25.0, gt=0, allow_inf_nan=False)
     """Wanted rate: every n-th frame is taken, n = max(1, round(own rate / wanted rate)); none is invented."""
-    min_fps: float = Field(10.0, ge=0)
+    min_fps: float = Field(10.0, ge=0, allow_inf_nan=False)
     """Videos that come out slower than this are left out."""
     min_detected: float = Field(0.9, gt=0, le=1)
     """Least share of frames with a face; the frames without one stay, with NaN landmarks."""
+    windows: int = Field(1, ge=1)
+    """Clips per video, spread over it; one alone starts with the first face."""
+    start: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Seconds into a video, before which nothing is taken."""
     pairs_per_portrait: int = Field(1, ge=0)
     """Cross clips per portrait."""
     seed: int = 0
-    """Of the pairing."""
+    """Of the pairing, and of where windows lie."""
     detector: str
     """Id of the landmark detector."""
 
 
 class Item(BaseModel):
-    """What became of one file."""
+    """What became of one file, or of one window of a video."""
 
     file: str
-    kind: Literal["portrait", "driving"]
+    kind: Kind
     kept: bool
     reason: str = ""
     """Why it was left out, or what to know about it."""
     id: str = ""
     subject: str = ""
     domain: str = ""
+    content: str = ""
+    """sha256 of the file's decoded pixels."""
+    motion: float | None = None
+    """Of a driving clip, eye distances; see `emojibench.dataset.motion`."""
 
 
-class _UnusableError(Exception):
-    """Why a file is left out."""
-
-
-def add_portrait(root: Path, settings: Settings, source: Source) -> Item:
+def add_portrait(root: Path, settings: Settings, source: Source) -> list[Item]:
     """Crop a picture to the head and store it under `root` with its landmarks."""
-    try:
-        note = source.problem or _store_portrait(root, settings, source)
-    except (NoFaceError, MediaError, DatasetError) as why:
-        return _item(source, "portrait", kept=False, reason=str(why))
-    return _item(source, "portrait", kept=not source.problem, reason=note)
+    return _outcomes("portrait", source, _store_portrait(root, settings, source))
 
 
-def add_driving(root: Path, settings: Settings, source: Source) -> Item:
-    """Crop a video to the head; store T frames with their landmarks, and the first of them as a portrait."""
-    try:
-        note = source.problem or _store_driving(root, settings, source)
-    except (_UnusableError, MediaError) as why:
-        return _item(source, "driving", kept=False, reason=str(why))
-    return _item(source, "driving", kept=not source.problem, reason=note)
+def add_driving(root: Path, settings: Settings, source: Source) -> list[Item]:
+    """Crop a video to the head; store each window's frames with their landmarks, and the first as a portrait."""
+    return _outcomes("driving", source, _store_driving(root, settings, source))
 
 
 def first_frame_id(driving_id: str) -> str:
@@ -80,85 +80,112 @@ def first_frame_id(driving_id: str) -> str:
     return f"{driving_id}.frame0"
 
 
-def _item(source: Source, kind: Literal["portrait", "driving"], *, kept: bool, reason: str) -> Item:
+def _outcomes(kind: Kind, source: Source, stored: Iterator[Item]) -> list[Item]:
+    """What was stored, and why the rest was not. Whatever a file makes go wrong, it is that file's alone."""
+    if source.problem:
+        return [_item(kind, source, source.id, kept=False, reason=source.problem)]
+    items: list[Item] = []
+    try:
+        items.extend(stored)
+    except WriteError:
+        raise
+    except UserError as why:
+        items.append(_item(kind, source, source.id, kept=False, reason=str(why)))
+    except Exception as error:
+        reason = f"cannot be used: {type(error).__name__}: {error}"
+        items.append(_item(kind, source, source.id, kept=False, reason=reason))
+    return items
+
+
+def _item(
+    kind: Kind,
+    source: Source,
+    identity: str,
+    *,
+    kept: bool,
+    reason: str,
+    content: str = "",
+    motion: float | None = None,
+) -> Item:
     return Item(
-        file=str(source.file),
+        file=shown(source.file),
         kind=kind,
         kept=kept,
-        reason=reason,
-        id=source.id,
+        reason=reason.encode("utf-8", "backslashreplace").decode(),
+        id=identity,
         subject=source.subject,
         domain=source.domain,
+        content=content,
+        motion=motion,
     )
 
 
-def _store_portrait(root: Path, settings: Settings, source: Source) -> str:
+def _store_portrait(root: Path, settings: Settings, source: Source) -> Iterator[Item]:
     by_hand = manual_landmarks(source.file)
     detector = shared_detector(settings.detector)
-    head = cut_head(media.read_image(source.file), settings.size, detector, by_hand)
+    picture = media.read_image(source.file)
+    head = cut_head(picture, settings.size, detector, by_hand)
     made_by = settings.detector if by_hand is None else landmarks.MANUAL
     _write_portrait(root, source.id, head.image, head.face, made_by)
-    small = f"enlarged: the head is {head.side} pixels wide" if head.side < settings.size else ""
-    return "; ".join(filter(None, ["landmarks placed by hand" if by_hand is not None else "", small]))
+    content = hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
+    yield _item("portrait", source, source.id, kept=True, reason="; ".join(head.notes), content=content)
 
 
-def _store_driving(root: Path, settings: Settings, source: Source) -> str:
+def _store_driving(root: Path, settings: Settings, source: Source) -> Iterator[Item]:
     info = media.video_info(source.file)
-    if not info.fps:
-        raise _UnusableError("the video does not state its frame rate")
-    stride = max(1, round(info.fps / settings.fps))
-    fps = info.fps / stride
+    rate = settings.fps if source.file.is_dir() else info.fps  # pictures have no rate of their own
+    if not rate:
+        raise UserError("the video does not state its frame rate")
+    stride = max(1, round(rate / settings.fps))
+    fps = rate / stride
     if fps < settings.min_fps:
-        raise _UnusableError(f"{fps:.3g} frames per second; at least {settings.min_fps:.3g} are needed")
-    start, faces, size = _first_faces(source.file, settings, stride)
-    square = crop.head_square(faces, size)
-    chosen = islice(media.iterate_video(source.file), start, start + settings.frames * stride, stride)
-    heads = [crop.cut(frame, square, settings.size) for frame in chosen]
-    driving = shared_detector(settings.detector).detect_video(heads, fps=fps)
-    share = float(driving.detected.mean())
-    if share < settings.min_detected or not driving.detected[0]:
-        raise _UnusableError(
-            f"face found in {driving.detected.sum()} of {len(driving)} frames ({share:.0%}); "
-            f"{settings.min_detected:.0%} are needed, the first frame among them"
-        )
-    media.write_lossless(root / "driving" / f"{source.id}.mkv", heads, fps)
-    landmarks.write_driving(root / "driving" / f"{source.id}.npz", driving)
-    pose = None if driving.transforms is None else driving.transforms[0]
-    face = Face(driving.landmarks[0], pose)
-    _write_portrait(root, first_frame_id(source.id), heads[0], face, settings.detector)
-    step = f", one in {stride}" if stride > 1 else ""
-    return f"frames {start} to {start + (settings.frames - 1) * stride}{step}"
+        raise UserError(f"{fps:.3g} frames per second; at least {settings.min_fps:.3g} are needed")
 
+    def frames() -> Iterator[Image]:
+        return media.iterate_video(source.file)
 
-def _first_faces(file: Path, settings: Settings, stride: int) -> tuple[int, Landmarks, tuple[int, int]]:
-    """Index of the first frame with a face, landmarks of the faces in the T frames from there, frame size.
-
-    The video is decoded to its end, so that damage anywhere in it is noticed.
-    """
+    count, content = survey(frames())
+    plan = Plan.of(
+        count,
+        first=round(settings.start * rate),
+        stride=stride,
+        length=settings.frames,
+        windows=settings.windows,
+        seed=f"{settings.seed}:{source.id}",
+    )
     detector = shared_detector(settings.detector)
-    start, looked_at, count = None, 0, 0
-    size = (0, 0)
-    faces: list[Landmarks] = []
-    for index, frame in enumerate(media.iterate_video(file)):
-        count += 1
-        wanted = start is None or (index - start) % stride == 0
-        if not wanted or looked_at == settings.frames:
+    several = settings.windows > 1
+    for number, window in cut_windows(frames, plan, settings.size, detector, every=round(rate)):
+        identity = f"{source.id}.w{number}" if several else source.id
+        if isinstance(window, str):
+            yield _item("driving", source, identity, kept=False, reason=window)
             continue
-        face = detector.detect(frame)
-        if start is None and face is not None:
-            start, size = index, (frame.shape[1], frame.shape[0])
-        if start is not None:
-            looked_at += 1
-        if face is not None:
-            faces.append(face)
-    if start is None:
-        raise _UnusableError(f"no face in any of its {count} frames")
-    if looked_at < settings.frames:
-        raise _UnusableError(
-            f"too short: {settings.frames} frames are needed; one in {stride} of its {count}, from the first "
-            f"face on (frame {start}), makes {looked_at}"
+        driving = window.driving(fps, detector.id)
+        share = float((driving.detected & ~window.strays).mean())
+        if share < settings.min_detected or not driving.detected[0] or window.strays[0]:
+            taken = (
+                f"; in {window.strays.sum()} the detector takes another face" if window.strays.any() else ""
+            )
+            reason = (
+                f"face found in {driving.detected.sum()} of {len(driving)} frames ({share:.0%}{taken}); "
+                f"{settings.min_detected:.0%} are needed, the first frame among them"
+            )
+            yield _item("driving", source, identity, kept=False, reason=reason)
+            continue
+        media.write_lossless(root / "driving" / f"{identity}.mkv", window.heads, fps)
+        landmarks.write_driving(root / "driving" / f"{identity}.npz", driving)
+        pose = None if driving.transforms is None else driving.transforms[0]
+        face = Face(driving.landmarks[0], pose)
+        _write_portrait(root, first_frame_id(identity), window.heads[0], face, settings.detector)
+        motion = motion_of(driving)
+        still = (
+            [f"hardly moves ({motion:.3f} eye distances)"] if motion is not None and motion < HARDLY else []
         )
-    return start, np.stack(faces), size
+        reason = "; ".join([*window.notes, *info.notes, *still])
+        yield _item("driving", source, identity, kept=True, reason=reason, content=content, motion=motion)
+    if settings.windows > len(plan.sections):
+        reason = f"room for {len(plan.sections)} of {settings.windows} windows"
+        yield _item("driving", source, f"{source.id}.w{settings.windows}", kept=False, reason=reason)
 
 
 def _write_portrait(root: Path, identity: str, head: Image, face: Face, detector: str) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import cache_folder, shared_detector
 from emojibench.dataset.dataset import Files
+from emojibench.dataset.finding import size_of
 from emojibench.dataset.manifest import ClipEntry, Manifest
+from emojibench.dataset.windows import follow
 from emojibench.errors import DatasetError
-from emojibench.media import iterate_video, read_image
+from emojibench.faces.detector import sequence_of
+from emojibench.media import read_image, read_video
 
 
 def redetected(files: Files, manifest: Manifest, entries: tuple[ClipEntry, ...], detector: str) -> Files:
@@ -55,8 +58,18 @@ class RedetectedFiles:
         if relative in self._portraits:
             return self._portrait(relative, made)
         before = landmarks.read_driving(self._files.path(relative))
-        video = iterate_video(self._files.path(self._videos[relative]))
-        landmarks.write_driving(made, shared_detector(self._detector).detect_video(video, fps=before.fps))
+        video = read_video(self._files.path(self._videos[relative]))
+        if len(video) != len(before):
+            raise DatasetError(
+                f"{self._videos[relative]}: {len(video)} frames, and landmarks of {len(before)} in {relative}; "
+                "build the dataset again"
+            )
+        guides = (
+            points if seen else None for points, seen in zip(before.landmarks, before.detected, strict=True)
+        )
+        faces, _ = follow(shared_detector(self._detector), video, guides)
+        sequence = sequence_of(faces, fps=before.fps, size=size_of(video[0]), detector=self._detector)
+        landmarks.write_driving(made, sequence)
         return made
 
     def ready(self, relative: str) -> bool:
@@ -66,8 +79,11 @@ class RedetectedFiles:
 
     def _portrait(self, relative: str, made: Path) -> Path:
         source = self._files.path(relative)
-        if landmarks.read_portrait(source)[1] == landmarks.MANUAL:
+        before, detector = landmarks.read_portrait(source)
+        if detector == landmarks.MANUAL:
             return source
         image = read_image(self._files.path(self._portraits[relative]))
-        landmarks.write_portrait(made, shared_detector(self._detector).read(image), self._detector)
+        guide = None if before is None else before.landmarks
+        (face,), _ = follow(shared_detector(self._detector), [image], [guide])
+        landmarks.write_portrait(made, face, self._detector)
         return made

@@ -1,8 +1,11 @@
-"""Finding what a user wants to build a dataset from: pictures, videos, hand-placed landmarks, subjects."""
+"""Finding what a user wants to build a dataset from: pictures, videos, folders of frames, hand-placed landmarks."""
 
-import csv
+import hashlib
+import os
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,83 +16,74 @@ from emojibench.dataset.clip import Landmarks
 from emojibench.dataset.landmarks import checked_landmarks
 from emojibench.errors import DatasetError, UserError
 from emojibench.faces.topology import POINTS
-from emojibench.media import PICTURES
+from emojibench.media import PICTURES, is_picture_sequence
 from emojibench.reading import read_json
 
 LANDMARK_FILES = (".npz", ".json")
+OVERLAY = ".landmarks.png"
+"""End of the name of a picture that shows landmarks placed by hand."""
 LONGEST_ID = 90
 """So that a clip id, which names a portrait and a video, stays a file name on any system."""
+_DIGITS = 8
+_OURS = re.compile(r"\.(frame0|w\d+)$", re.IGNORECASE)
+"""Ends that ids of first frames and windows have."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file that may become part of a dataset."""
+    """One file, or folder of frames, that may become part of a dataset."""
 
     file: Path
+    path: str
+    """Below the folder that was given, with `/`."""
     id: str
+    """ASCII, usable as a file name on any system; no other source of the folder has it, in any case of letters."""
     subject: str
     domain: str
     problem: str = ""
     """Why the file cannot be used, as far as its name and place tell."""
 
 
-Subjects = Mapping[str, tuple[str, str]]
-"""File name to (subject, domain); the domain may be empty."""
+def shown(path: Path) -> str:
+    """A path as text, whatever its bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def find_sources(folder: Path, suffixes: frozenset[str], subjects: Subjects) -> list[Source]:
+def find_sources(folder: Path, suffixes: frozenset[str], *, frames: bool = False) -> list[Source]:
     """All files below `folder`, sorted by path; those that are not of the wanted kind carry a `problem`.
 
-    Id: the path below `folder` without its suffix. Subject and domain: from `subjects`, or else the id and
-    the name of the first subfolder. Hidden files and landmark files beside a picture are passed over.
+    Links to folders are followed, each folder once. Hidden files and landmark files beside a picture are
+    passed over. Subject and domain: the id, and the name of the first subfolder.
+
+    Args:
+        folder: where to look.
+        suffixes: of the wanted kind.
+        frames: whether a folder of pictures alone counts as one file: a video in frames.
 
     Raises:
         UserError: no such folder.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected one with {', '.join(sorted(suffixes))} files")
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-    pictured = {file.with_suffix("") for file in files if file.suffix.lower() in PICTURES}
-    found: list[Source] = []
-    takers: dict[str, Path] = {}
-    for file in files:
-        wanted = file.suffix.lower() in suffixes
-        if not wanted and file.suffix in LANDMARK_FILES and file.with_suffix("") in pictured:
+    found = dict(_walk(folder))
+    if frames:
+        found = _with_frames(found)
+    pictured = {file.with_suffix("") for file in found if file.suffix.lower() in PICTURES}
+    sources: list[Source] = []
+    taken: set[str] = set()
+    for file, problem in sorted(found.items()):
+        beside = file.suffix in LANDMARK_FILES and file.suffix.lower() not in suffixes
+        if beside and not problem and file.with_suffix("") in pictured:
             continue
-        relative = file.relative_to(folder)
-        identity = re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(relative.with_suffix("").parts)).lstrip("-._+")
-        identity = identity or "unnamed"
-        subject, domain = subjects.get(file.name, (identity, ""))
-        problem = _problem(file, wanted, suffixes, identity, takers.get(identity))
+        relative = file.relative_to(folder) if file != folder else Path(file.resolve().name)
+        identity = _identity(relative, is_folder=file.is_dir(), taken=taken)
+        problem = problem or _problem(file, suffixes)
         if not problem:
-            takers[identity] = file
-        default = relative.parts[0] if len(relative.parts) > 1 else "unspecified"
-        found.append(Source(file, identity, subject, domain or default, problem))
-    return found
-
-
-def read_subjects(file: Path | None) -> Subjects:
-    """Who is on which file, from a CSV with the columns `file`, `subject` and, optionally, `domain`.
-
-    Raises:
-        UserError: the table cannot be read, lacks a column, or names a file twice.
-    """
-    if file is None:
-        return {}
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{file}: cannot be read: {error}") from error
-    subjects: dict[str, tuple[str, str]] = {}
-    for number, row in enumerate(rows, start=2):
-        name, subject = row.get("file"), row.get("subject")
-        if not name or not subject:
-            raise UserError(f"{file}, line {number}: expected the columns file and subject, both filled")
-        if name in subjects:
-            raise UserError(f"{file}, line {number}: {name!r} is named twice")
-        subjects[name] = (subject, row.get("domain") or "")
-    return subjects
+            taken.add(identity.lower())
+        domain = shown(Path(relative.parts[0])) if len(relative.parts) > 1 else "unspecified"
+        path = shown(relative).replace(os.sep, "/")
+        sources.append(Source(file, path, identity, identity, domain, problem))
+    return sources
 
 
 def manual_landmarks(picture: Path) -> Landmarks | None:
@@ -133,11 +127,65 @@ def read_manual_landmarks(file: Path) -> Landmarks:
     return landmarks
 
 
-def _problem(file: Path, wanted: bool, suffixes: frozenset[str], identity: str, taker: Path | None) -> str:
-    if file.suffix == ".npy":
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every file below `root` with what is wrong with it: folders first, then the folders that links lead to."""
+    seen: dict[Path, Path] = {}
+    folders, links = deque([root]), deque[Path]()
+    while folders or links:
+        folder = folders.popleft() if folders else links.popleft()
+        if first := seen.get(folder.resolve()):
+            yield folder, f"a link to {shown(first)}, which is looked through already"
+            continue
+        seen[folder.resolve()] = folder
+        try:
+            entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+            kinds = [(entry, entry.is_dir(), entry.is_file()) for entry in entries]
+        except OSError as error:
+            yield folder, f"cannot be looked through: {error.strerror}"
+            continue
+        for entry, is_dir, is_file in kinds:
+            if is_dir:
+                (links if entry.is_symlink() else folders).append(entry)
+            elif is_file:
+                yield entry, ""
+            elif entry.is_symlink():
+                yield entry, f"a link to {shown(entry.readlink())}, which is not there"
+            else:
+                yield entry, "neither a file nor a folder"
+
+
+def _with_frames(found: dict[Path, str]) -> dict[Path, str]:
+    """`found`, with the folder in place of the pictures where these stand for a video."""
+    for folder in {file.parent for file, problem in found.items() if not problem}:
+        if is_picture_sequence(folder):
+            pictures = [file for file in found if file.parent == folder and file.suffix.lower() in PICTURES]
+            found = {file: problem for file, problem in found.items() if file not in pictures} | {folder: ""}
+    return found
+
+
+def _identity(relative: Path, *, is_folder: bool, taken: set[str]) -> str:
+    """An id of the file's own: the path in ASCII; where that loses something or is taken, with a digest of the path."""
+    text = "-".join((relative if is_folder else relative.with_suffix("")).parts)
+    ascii_ = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", ascii_).lstrip("-._+")
+    if (
+        text.isascii()
+        and 0 < len(plain) <= LONGEST_ID
+        and not _OURS.search(plain)
+        and plain.lower() not in taken
+    ):
+        return plain
+    digest = hashlib.sha256(os.fsencode(relative.as_posix())).hexdigest()
+    stem = plain[: LONGEST_ID - _DIGITS - 1].rstrip("-") or "unnamed"
+    return next(one for n in range(_DIGITS, 64) if (one := f"{stem}-{digest[:n]}").lower() not in taken)
+
+
+def _problem(file: Path, suffixes: frozenset[str]) -> str:
+    suffix = file.suffix.lower()
+    if shown(file) != str(file):
+        return "its name is not UTF-8; rename it"
+    if suffix == ".npy":
         return "landmarks of another detector and no frames; two detectors' landmarks are never mixed"
-    if not wanted:
-        return f"expected {', '.join(sorted(suffixes))}"
-    if len(identity) > LONGEST_ID:
-        return f"its id (path without suffix) has {len(identity)} characters, expected at most {LONGEST_ID}; rename it"
-    return f"its id is taken by {taker}; rename one of them" if taker else ""
+    if file.name.endswith(OVERLAY) and suffix in suffixes:
+        return "drawn by `emojibench data landmarks`, to look at"
+    return "" if suffix in suffixes or file.is_dir() else f"expected {', '.join(sorted(suffixes))}"

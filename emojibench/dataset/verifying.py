@@ -135,14 +135,22 @@ def _video(files: FolderFiles, path: str, frames: int, manifest: Manifest) -> st
 
 
 def _duplicates(entries: tuple[ClipEntry, ...]) -> list[Problem]:
-    """Files with the same bytes under two names: one subject would be counted twice."""
+    """Files with the same bytes under two names: one subject would be counted twice.
+
+    A subject's picture may be the first frame of its own video, or of two of them.
+    """
     first: dict[str, str] = {}
-    digests = {path: digest for entry in entries for path, digest in entry.sha256.items()}
-    return [
-        Problem(where=path, severity="error", what=f"the same bytes as {first[digest]}")
-        for path, digest in digests.items()
-        if first.setdefault(digest, path) != path
-    ]
+    owners = {entry.portrait: entry.subject for entry in entries}
+    faces = {
+        entry.portrait_landmarks for entry in entries
+    }  # placed by hand, they may be the same on two pictures
+    problems = []
+    for path, digest in {path: digest for entry in entries for path, digest in entry.sha256.items()}.items():
+        twin = first.setdefault(digest, path)
+        one_person = path in owners and owners[path] == owners.get(twin)
+        if twin != path and not one_person and path not in faces:
+            problems.append(Problem(where=path, severity="error", what=f"the same bytes as {twin}"))
+    return problems
 
 
 def _strangers(folder: Path, entries: tuple[ClipEntry, ...]) -> list[Problem]:

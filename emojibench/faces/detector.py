@@ -3,8 +3,8 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,8 @@ from emojibench.registry import unknown
 NAMES = ("auto", "bundled", "task")
 TASK_WEIGHTS = "face-landmarker-task"
 BLENDSHAPES = 52
+MOST_FACES = 8
+"""Faces that are looked for in one picture, where all are asked for."""
 
 _BUNDLED_MODELS = (
     "modules/face_detection/face_detection_short_range.tflite",
@@ -53,6 +55,10 @@ class Detector(ABC):
         """Everything the detector knows of one uint8 RGB picture (H, W, 3); None without a face."""
 
     @abstractmethod
+    def read_all(self, image: Image) -> list[Face]:
+        """Every face of a picture, the most prominent first, at most `MOST_FACES`."""
+
+    @abstractmethod
     def close(self) -> None:
         """Free the models."""
 
@@ -76,30 +82,37 @@ class Detector(ABC):
             faces.append(self.read(frame))
         if not faces:
             raise UserError("there are no frames to find faces in")
-        landmarks = np.full((len(faces), POINTS, 3), np.nan, np.float32)
-        transforms = np.full((len(faces), 4, 4), np.nan)
-        blendshapes = np.full((len(faces), BLENDSHAPES), np.nan, np.float32)
-        for k, face in enumerate(faces):
-            if face is None:
-                continue
-            landmarks[k] = face.landmarks
-            if face.transform is not None and face.blendshapes is not None:
-                transforms[k], blendshapes[k] = face.transform, face.blendshapes
-        rich = any(face is not None and face.transform is not None for face in faces)
-        return DrivingSequence(
-            landmarks=landmarks,
-            fps=fps,
-            size=size,
-            detector=self.id,
-            transforms=transforms if rich else None,
-            blendshapes=blendshapes if rich else None,
-        )
+        return sequence_of(faces, fps=fps, size=size, detector=self.id)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def sequence_of(
+    faces: Sequence[Face | None], *, fps: float, size: tuple[int, int], detector: str
+) -> DrivingSequence:
+    """A driving sequence of the faces read off T frames of `size` = (width, height); None becomes NaN."""
+    landmarks = np.full((len(faces), POINTS, 3), np.nan, np.float32)
+    transforms = np.full((len(faces), 4, 4), np.nan)
+    blendshapes = np.full((len(faces), BLENDSHAPES), np.nan, np.float32)
+    for k, face in enumerate(faces):
+        if face is None:
+            continue
+        landmarks[k] = face.landmarks
+        if face.transform is not None and face.blendshapes is not None:
+            transforms[k], blendshapes[k] = face.transform, face.blendshapes
+    rich = any(face is not None and face.transform is not None for face in faces)
+    return DrivingSequence(
+        landmarks=landmarks,
+        fps=fps,
+        size=size,
+        detector=detector,
+        transforms=transforms if rich else None,
+        blendshapes=blendshapes if rich else None,
+    )
 
 
 def detector_id(name: str = "auto") -> str:
@@ -204,57 +217,89 @@ _BLANK = np.zeros((64, 64, 3), np.uint8)
 
 class _FaceMesh(Detector):
     def __init__(self, identity: str) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh
-
         self.id = identity
-        with _quiet():
-            self._mesh = FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True)
-            self._mesh.process(_BLANK)  # models load on first use
+        self._one = self._open(1)
+        self._all: Any = None  # opened when asked for: few need it
         self._met_a_face = False
 
     def read(self, image: Image) -> Face | None:
-        if self._met_a_face:
-            found = self._mesh.process(image).multi_face_landmarks
-        else:  # the landmark model complains once, about rectangles, on the first face
-            with _quiet():
-                found = self._mesh.process(image).multi_face_landmarks
-        if not found:
-            return None
-        self._met_a_face = True
-        return Face(_array(found[0].landmark))
+        return next(iter(self._faces(self._one, image)), None)
+
+    def read_all(self, image: Image) -> list[Face]:
+        self._all = self._all or self._open(MOST_FACES)
+        return self._faces(self._all, image)
 
     def close(self) -> None:
-        self._mesh.close()
+        for mesh in filter(None, (self._one, self._all)):
+            mesh.close()
+
+    def _open(self, faces: int) -> Any:
+        from mediapipe.python.solutions.face_mesh import FaceMesh
+
+        with _quiet():
+            mesh = FaceMesh(static_image_mode=True, max_num_faces=faces, refine_landmarks=True)
+            mesh.process(_BLANK)  # models load on first use
+        return mesh
+
+    def _faces(self, mesh: Any, image: Image) -> list[Face]:
+        # The landmark model complains once, about rectangles, on the first face.
+        with nullcontext() if self._met_a_face else _quiet():
+            found = mesh.process(image).multi_face_landmarks or []
+        self._met_a_face = self._met_a_face or bool(found)
+        return [Face(_array(face.landmark)) for face in found]
 
 
 class _FaceLandmarker(Detector):
     def __init__(self, identity: str, model: Path) -> None:
         from mediapipe import Image as Picture
         from mediapipe import ImageFormat
-        from mediapipe.tasks.python import BaseOptions, vision
 
         self.id = identity
+        self._model = model
         self._wrap: Callable[[Image], Any] = lambda image: Picture(
             image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image)
         )
+        self._one = self._open(1)
+        self._all: Any = None  # opened when asked for: few need it
+
+    def read(self, image: Image) -> Face | None:
+        return next(iter(self._faces(self._one, image)), None)
+
+    def read_all(self, image: Image) -> list[Face]:
+        self._all = self._all or self._open(MOST_FACES)
+        return self._faces(self._all, image)
+
+    def close(self) -> None:
+        for landmarker in filter(None, (self._one, self._all)):
+            landmarker.close()
+
+    def _open(self, faces: int) -> Any:
+        from mediapipe.tasks.python import BaseOptions, vision
+
         options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model)),
+            base_options=BaseOptions(model_asset_path=str(self._model)),
+            num_faces=faces,
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
         with _quiet():
-            self._landmarker = vision.FaceLandmarker.create_from_options(options)
-            self._landmarker.detect(self._wrap(_BLANK))
+            landmarker = vision.FaceLandmarker.create_from_options(options)
+            landmarker.detect(self._wrap(_BLANK))
+        return landmarker
 
-    def read(self, image: Image) -> Face | None:
-        found = self._landmarker.detect(self._wrap(image))
-        if not found.face_landmarks:
-            return None
-        return Face(
-            landmarks=_array(found.face_landmarks[0]),
-            transform=np.asarray(found.facial_transformation_matrixes[0], np.float64),
-            blendshapes=np.array([shape.score for shape in found.face_blendshapes[0]], np.float32),
+    def _faces(self, landmarker: Any, image: Image) -> list[Face]:
+        found = landmarker.detect(self._wrap(image))
+        each = zip(
+            found.face_landmarks,
+            found.facial_transformation_matrixes,
+            found.face_blendshapes,
+            strict=True,
         )
-
-    def close(self) -> None:
-        self._landmarker.close()
+        return [
+            Face(
+                landmarks=_array(points),
+                transform=np.asarray(transform, np.float64),
+                blendshapes=np.array([shape.score for shape in shapes], np.float32),
+            )
+            for points, transform, shapes in each
+        ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emojibench.errors import UserError
+from emojibench.errors import WriteError
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def atomic(path: Path) -> Iterator[Path]:
     and the last one stays, whole.
 
     Raises:
-        UserError: the file cannot be written (full disk, read-only folder, ...); `path` is as it was before.
+        WriteError: the file cannot be written (full disk, read-only folder, ...); `path` is as it was before.
     """
     # The suffix is kept because encoders choose the container by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
@@ -28,7 +28,7 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:
             raise
-        raise UserError(
+        raise WriteError(
             f"cannot write {path}: {error.strerror}; free some space or choose another folder"
         ) from error
     finally:
@@ -36,13 +36,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file atomically. Raises `UserError` as `atomic` does."""
+    """Write a whole file atomically. Raises `WriteError` as `atomic` does."""
     with atomic(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file atomically. Raises `UserError` as `atomic` does."""
+    """Write a whole UTF-8 file atomically. Raises `WriteError` as `atomic` does."""
     write_bytes(path, text.encode())
 
 

@@ -190,9 +190,9 @@ def test_landmarks_by_hand_replace_the_detector(animate: Animate, files: Path, t
     [
         (
             {"portrait": "@blank.png"},
-            "blank.png: no face found; landmarks placed by hand can lie beside it as",
+            "blank.png: no face found, neither in the whole picture nor on enlarged parts of it; crop closer",
         ),
-        ({"portrait": "@blank.png"}, "or be named with --portrait-landmarks"),
+        ({"portrait": "@blank.png"}, "and name them with --portrait-landmarks"),
         ({"portrait": "@absent.png"}, "absent.png: no such picture"),
         ({"portrait": "@notes.txt"}, "notes.txt: not a picture"),
         ({"portrait_landmarks": "@absent.json"}, "absent.json: no such file"),

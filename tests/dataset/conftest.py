@@ -1,7 +1,9 @@
 """A user's portraits and driving videos, made by the embedded renderer, and the dataset built from them."""
 
+import os
 import shutil
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +24,17 @@ def faces():
     return np.stack([[render(s.identity, s.motion.at(k), 200) for k in range(12)] for s in chosen])
 
 
+def remuxed(video, other, title):
+    """The same packets in another container, with a title."""
+    with av.open(video) as source, av.open(other, "w") as target:
+        target.metadata["title"] = title
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+
+
 @pytest.fixture(scope="session")
 def user_files(tmp_path_factory, faces):
     """Good files and one of each kind of trouble."""
@@ -37,6 +50,11 @@ def user_files(tmp_path_factory, faces):
     points = np.random.default_rng(0).uniform(0.3, 0.7, (478, 3)).astype(np.float32)
     np.savez(pictures / "by_hand.npz", landmarks=points)
     shutil.copy(pictures / "wide.png", pictures / "wide_again.png")
+    write_image(pictures / "hurt.png", faces[1, 5])
+    damaged = (pictures / "by_hand.npz").read_bytes()
+    (pictures / "hurt.npz").write_bytes(damaged[:200] + bytes(50) + damaged[250:])
+    shutil.copy(pictures / "grey.png", os.fsencode(pictures) + b"/na\xefve.png")
+    write_image(pictures / "anna.frame0.png", faces[2, 6])
     (pictures / "notes.txt").write_text("not a picture")
     (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
 
@@ -51,6 +69,10 @@ def user_files(tmp_path_factory, faces):
     whole = (videos / "anna.mkv").read_bytes()
     (videos / "cut.mkv").write_bytes(whole[: len(whole) * 3 // 4])
     write_lossless(videos / "dark.mkv", np.zeros((8, 64, 64, 3), np.uint8), 25)
+    remuxed(videos / "ben.mp4", videos / "twin.mov", "twin")
+    remuxed(videos / "anna.mkv", videos / "titled.mkv", "na__ve")
+    titled = (videos / "titled.mkv").read_bytes()
+    (videos / "titled.mkv").write_bytes(titled.replace(b"na__ve", "na\xef\xefve".encode("latin-1")))
     (videos / "motion.npy").write_bytes(b"landmarks only")
     table = "file,subject,domain\nwide.png,anna,realistic\nanna.mkv,anna,realistic\n"
     (root / "subjects.csv").write_text(table)

@@ -2,54 +2,62 @@ import json
 
 import numpy as np
 import pytest
+from blobs import POINTS, BlobDetector, picture
 
 from emojibench.dataset import crop
 from emojibench.dataset.heads import NoFaceError, cut_head
 from emojibench.dataset.sources import manual_landmarks, read_manual_landmarks
 from emojibench.errors import DatasetError
-from emojibench.faces.detector import Face
 
-POINTS = np.random.default_rng(0).uniform(0.3, 0.7, (478, 3)).astype(np.float32)
-PICTURE = np.random.default_rng(1).integers(0, 256, (150, 220, 3), np.uint8)
-
-
-class FakeDetector:
-    """Finds a face with a pose in pictures of the given widths."""
-
-    def __init__(self, *widths):
-        self.widths = widths
-
-    def read(self, image):
-        return Face(POINTS, np.eye(4)) if image.shape[1] in self.widths else None
-
-    def detect(self, image):
-        face = self.read(image)
-        return None if face is None else face.landmarks
+PICTURE = picture(220, 150, (60, 40, 60))
 
 
 def test_the_face_is_read_off_the_crop_with_its_pose():
-    head = cut_head(PICTURE, 64, FakeDetector(220, 64), None)
-    square = crop.head_square(POINTS[None], (220, 150))
+    head = cut_head(PICTURE, 64, BlobDetector(), None)
+    (found,) = BlobDetector().read_all(PICTURE)
+    square = crop.head_square(found.landmarks[None], (220, 150))
     assert np.array_equal(head.image, crop.cut(PICTURE, square, 64))
-    assert np.array_equal(head.face.landmarks, POINTS)
+    assert np.array_equal(head.face.landmarks, BlobDetector().read(head.image).landmarks)
     assert np.array_equal(head.face.transform, np.eye(4))
-    assert head.side == square.side
+    assert head.side == square.side == 114
+    assert head.notes == ()
 
 
 def test_landmarks_by_hand_need_no_detector_and_have_no_pose():
-    head = cut_head(PICTURE, 64, FakeDetector(), POINTS)
+    head = cut_head(PICTURE, 64, None, POINTS)
     square = crop.head_square(POINTS[None], (220, 150))
     assert np.array_equal(head.face.landmarks, crop.to_square(POINTS, square, (220, 150)))
     assert head.face.transform is None
+    assert head.notes == ("landmarks placed by hand",)
 
 
-@pytest.mark.parametrize(
-    ("detector", "message"),
-    [(FakeDetector(), "no face found"), (FakeDetector(220), "not found again on its crop")],
-)
-def test_without_a_face_the_way_out_is_named(detector, message):
-    with pytest.raises(NoFaceError, match=rf"{message}; landmarks placed by hand can lie beside it"):
-        cut_head(PICTURE, 64, detector, None)
+@pytest.mark.parametrize("box", [(900, 50, 70), (0, 600, 100), (1240, 0, 40)])
+def test_a_face_small_beside_its_picture_is_found_on_an_enlarged_part(box):
+    head = cut_head(picture(1280, 720, box), 256, BlobDetector(), None)
+    side = round(1.9 * box[2])
+    assert head.side == side
+    assert head.notes == (
+        "found on an enlarged part of the picture",
+        f"enlarged: the head is {side} pixels wide",
+    )
+
+
+def test_of_several_faces_the_largest_is_taken():
+    two = picture(400, 200, (30, 60, 60), (250, 60, 70))
+    head = cut_head(two, 128, BlobDetector(least=0.1), None)
+    assert head.notes == ("2 faces; the largest is taken",)
+    assert head.side == 133
+    with pytest.raises(
+        NoFaceError, match="2 faces, and on the crop of the largest the detector takes another"
+    ):
+        cut_head(picture(220, 200, (30, 60, 60), (120, 60, 70)), 128, BlobDetector(), None)
+
+
+def test_without_a_face_the_way_out_is_named():
+    with pytest.raises(
+        NoFaceError, match=r"no face found, .*; crop closer to the head, or place landmarks by hand with"
+    ):
+        cut_head(picture(300, 200), 64, BlobDetector(), None)
 
 
 @pytest.mark.parametrize("form", ["list", "object", "npz"])

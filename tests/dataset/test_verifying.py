@@ -74,6 +74,17 @@ def test_duplicates_and_strangers_are_found(copy):
     assert warnings(report) == {"driving/stranger.mkv": "in the folder, but no clip names it"}
 
 
+def test_one_person_may_start_two_videos_alike(copy):
+    shutil.copy(copy / "portraits" / "ben.frame0.png", copy / "portraits" / "late.frame0.png")
+    rows = [json.loads(line) for line in (copy / "clips.jsonl").read_text().splitlines()]
+    for row in rows:
+        for key in ("subject", "driving_subject"):
+            row[key] = "ben" if row[key] == "late" else row[key]
+    (copy / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    seal(copy)
+    assert errors(verify(copy)) == {}
+
+
 def test_detectors_must_agree(copy):
     from_another_detector(copy, "other")
     description = json.loads((copy / "dataset.json").read_text())
