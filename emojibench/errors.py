@@ -25,3 +25,18 @@ class UnavailableError(Exception):
 
     Not a failure of the run: the metric that needs them reports `unavailable` with this reason.
     """
+
+
+def plain(text: str) -> str:
+    """`text` as UTF-8 can hold it: messages of plug-ins may have lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """`Type: message` on one line, for tables and rows."""
+    try:
+        text = " ".join(plain(str(error)).split())
+    except Exception as broken:  # of the exception's own making
+        text = f"no message ({type(broken).__name__})"
+    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from emojibench.errors import UnavailableError, UserError
+from emojibench.errors import UnavailableError, UserError, one_line
 
 USER = 2
 UNEXPECTED = 70
@@ -48,8 +48,6 @@ def _complain(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return _say(f"error: {where}{error.strerror} (traceback: {log})", USER)
-    from emojibench.runs.records import one_line
-
     what = f"error: unexpected {one_line(error)}"
     return _say(f"{what}; please report this with the traceback in {log}", UNEXPECTED)
 

@@ -13,6 +13,8 @@ import os
 import sys
 from typing import TextIO
 
+from emojibench import descriptors
+
 _ASCII = "emojibench-ascii"
 """ASCII by another name: the command-line library turns streams whose encoding is called `ascii` into UTF-8."""
 _ERRORS = "emojibench-readable"
@@ -24,11 +26,7 @@ _READABLE = {
 
 def prepare() -> None:
     """Make both streams as described above. Other people's replacements (a notebook, a test) stay as they are."""
-    for descriptor in (0, 1, 2):  # in this order: `open` takes the lowest that is free
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+    descriptors.fill()
     codecs.register_error(_ERRORS, _readable)
     codecs.register(_ascii)
     if sys.stdout is sys.__stdout__:

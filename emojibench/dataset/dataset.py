@@ -126,15 +126,15 @@ class Dataset:
         entry = self.entry(clip_id)
         return None if entry.truth is None else self._video(entry.truth, entry.frames)
 
-    def prepare(self, clip_ids: Iterable[str], *, jobs: int = 1) -> None:
-        """Make the files of these clips that are not there yet, with a progress bar on stderr.
+    def prepare(self, clip_ids: Iterable[str], *, jobs: int = 1, quiet: bool = False) -> None:
+        """Make the files of these clips that are not there yet, with a progress bar on stderr unless `quiet`.
 
         Optional: clips make their own files when asked for. With `jobs` over 1, processes share the work
         (call it from a script guarded by `if __name__ == "__main__"`).
         """
         from emojibench.dataset.preparing import prepare
 
-        prepare(self.files, [self.entry(clip_id) for clip_id in clip_ids], jobs=jobs)
+        prepare(self.files, [self.entry(clip_id) for clip_id in clip_ids], jobs=jobs, quiet=quiet)
 
     def _portrait(self, entry: ClipEntry) -> Image:
         image = read_image(self.files.path(entry.portrait))

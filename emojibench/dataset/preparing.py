@@ -13,16 +13,21 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def prepare(files: Files, entries: Sequence[ClipEntry], *, jobs: int) -> None:
+def prepare(files: Files, entries: Sequence[ClipEntry], *, jobs: int, quiet: bool) -> None:
     """Make the files that are missing; see `Dataset.prepare`."""
     pending = [entry for entry in entries if not all(map(files.ready, entry.files))]
-    spread(partial(_make, files), pending, jobs=jobs, title="Making clips")
+    spread(partial(_make, files), pending, jobs=jobs, title="Making clips", quiet=quiet)
 
 
 def spread(
-    function: Callable[[_Item], _Result], items: Sequence[_Item], *, jobs: int, title: str
+    function: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    *,
+    jobs: int,
+    title: str,
+    quiet: bool = False,
 ) -> list[_Result]:
-    """`[function(item) for item in items]`, in order, over `jobs` processes, with a progress bar on stderr.
+    """`[function(item) for item in items]`, in order, over `jobs` processes, with progress on stderr unless `quiet`.
 
     Raises:
         UserError: `jobs` is below 1, a process was killed, and whatever `function` raises.
@@ -30,9 +35,12 @@ def spread(
     from rich.console import Console
     from rich.progress import track
 
+    console = Console(stderr=True, quiet=quiet)
+    if items and not console.is_terminal:  # which shows no bar
+        console.print(f"{title.lower()} 0/{len(items)}", highlight=False)
     results = parallel.spread(function, items, jobs=jobs, what=title)
     with closing(results):  # whatever interrupts this also ends the workers
-        return list(track(results, title, len(items), console=Console(stderr=True), transient=True))
+        return list(track(results, title, len(items), console=console, transient=True, disable=quiet))
 
 
 def _make(files: Files, entry: ClipEntry) -> None:

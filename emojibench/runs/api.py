@@ -1,6 +1,7 @@
 """What the commands `run` and `score` do, as functions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,18 +11,20 @@ from emojibench import protocol as protocols
 from emojibench import registry
 from emojibench.dataset import load_dataset
 from emojibench.dataset.dataset import Dataset
-from emojibench.errors import UserError
+from emojibench.dataset.loading import EMBEDDED
+from emojibench.errors import UserError, plain
 from emojibench.faces.detector import open_detector
 from emojibench.methods import Method
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
 from emojibench.runs.clips import Clips
-from emojibench.runs.executor import Setup, Workers
+from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.predictions import Predictions
-from emojibench.runs.progress import Progress
+from emojibench.runs.progress import Progress, say
 from emojibench.runs.spec import RunSpec, checked_name
 from emojibench.runs.summary import summarise
+from emojibench.runs.worker import Setup
 
 TIMEOUT = 1800.0
 """Seconds after which one clip counts as hung."""
@@ -97,6 +100,10 @@ def run(
         raise UserError(registry.unknown("method", method, registry.names(registry.METHODS)))
     checked_name(method, "--method")
     options = dict(options or {})
+    for key, value in options.items():
+        if plain(key + value) != key + value:
+            raise UserError(f"--set {plain(key)}: expected text in UTF-8, got {plain(value)!r}")
+    checked_name(method if name is None else name, "--method" if name is None else "--name")
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, frames=frames)
     setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
@@ -147,10 +154,13 @@ def score(
     Raises:
         UserError: something the caller can mend.
     """
-    folder = Predictions(Path(predictions))
+    folder = Predictions(Path(predictions).absolute())
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
     folder.check_any(bench.clips)
-    method = checked_name(name or folder.folder.resolve().name, "--name")
+    if name is None:
+        method = checked_name(folder.folder.resolve().name, "--predictions", "name the method with --name")
+    else:
+        method = checked_name(name, "--name")
     name = f"{method}-{split}-{bench.dataset.name}"
     setup = generate.IngestSetup(bench.open_clips, folder)
     partial_spec = {"source": "predictions", "method": method, "options": {}, "seed": 0}
@@ -181,12 +191,19 @@ def rescore(
     Raises:
         UserError: not a run folder, or the dataset is another one than the run's.
     """
-    path = Path(run_folder)
+    path = Path(run_folder).absolute()
     old = RunFolder(path).spec()
-    bench = _Bench.open(
-        dataset or old.dataset_ref, old.split, old.clips, metrics, jobs, timeout, quiet,
-        detector=old.protocol.detector, frames=old.protocol.frames,
-    )  # fmt: skip
+    try:
+        bench = _Bench.open(
+            dataset or old.dataset_ref, old.split, old.clips, metrics, jobs, timeout, quiet,
+            detector=old.protocol.detector, frames=old.protocol.frames, clips_from=f"{path / 'spec.json'}, clips",
+        )  # fmt: skip
+    except UserError as error:
+        if dataset is not None or Path(old.dataset_ref).exists() or old.dataset_ref in EMBEDDED:
+            raise
+        raise UserError(
+            f"{path}: its dataset was {old.dataset_ref!r}, which is not there; say where it is now with --dataset"
+        ) from error
     new = old.model_copy(
         update={
             "metrics": bench.metrics,
@@ -195,7 +212,7 @@ def rescore(
             "dataset_digest": bench.dataset.digest,
         }
     )
-    with RunFolder(path) as folder:
+    with RunFolder(path) as folder, _saying_what_is_kept(folder):
         return bench.score(folder, folder.bind(new), strict)
 
 
@@ -225,6 +242,7 @@ class _Bench:
         quiet: bool,
         detector: str = "auto",
         frames: int | None = None,
+        clips_from: str = "--clips",
     ) -> "_Bench":
         """Check everything that can be checked before a worker starts."""
         if jobs < 1:
@@ -233,16 +251,21 @@ class _Bench:
             raise UserError(f"--timeout: expected seconds above 0, got {timeout:g}")
         if frames is not None and frames < 2:
             raise UserError(f"--frames: expected at least 2, got {frames}")
+        if plain(str(ref)) != str(ref):
+            raise UserError(
+                f"--dataset: expected a name in UTF-8, got {plain(str(ref))!r}; rename the folder"
+            )
         chosen = scoring.checked_metrics(metrics)
         dataset = load_dataset(ref, size=Protocol.model_fields["size"].default, detector=detector)
         protocol = protocols.default(dataset.detector, **({} if frames is None else {"frames": frames}))
-        clip_ids = _chosen_clips(dataset, split, clips)
+        clip_ids = _chosen_clips(dataset, split, clips, clips_from)
         return cls(ref, dataset, protocol, split, clip_ids, chosen, jobs, timeout, quiet)
 
     @property
     def open_clips(self) -> generate.OpenClips:
         """Opens the dataset anew, in whatever process it is called."""
-        return partial(_open_clips, load_dataset, self.ref, self.protocol)
+        ref = str(self.ref) if str(self.ref) in EMBEDDED else Path(self.ref).absolute()
+        return partial(_open_clips, load_dataset, ref, self.protocol)
 
     def execute(
         self,
@@ -256,9 +279,10 @@ class _Bench:
         predictions: Predictions | None = None,
     ) -> RunResult:
         """Animate (or read finished videos), then score."""
-        path = Path(out) / checked_name(name, "--name")
-        with RunFolder(path) as folder:
-            with self._workers(setup, what) as workers:
+        path = Path(out).absolute() / checked_name(name, "the run folder's name", "choose another --name")
+        with RunFolder(path) as folder, _saying_what_is_kept(folder):
+            say(f"{what}: loading ...", quiet=self.quiet)
+            with self._workers(setup, what, folder, "animate") as workers:
                 spec = RunSpec(
                     name=name,
                     revision=workers.info["revision"],
@@ -276,7 +300,7 @@ class _Bench:
                 todo = [clip for clip in spec.clips if not generate.finished(folder, clip, predictions)]
                 if todo:
                     folder.reopen()
-                    self.dataset.prepare(todo, jobs=self.jobs)
+                    self.dataset.prepare(todo, jobs=self.jobs, quiet=self.quiet)
                     self._record(folder, spec, "animate", workers)
                     with Progress("animate", len(todo), quiet=self.quiet) as progress:
                         generate.generate(folder, workers, todo, progress)
@@ -288,7 +312,9 @@ class _Bench:
         if scoring.needed(left):
             folder.reopen()
             detector = partial(open_detector, self.protocol.detector)
-            with self._workers(scoring.setup(left, self.open_clips, detector), "scoring") as workers:
+            say("metrics: loading ...", quiet=self.quiet)
+            setup = scoring.setup(left, self.open_clips, detector)
+            with self._workers(setup, "scoring", folder, "score") as workers:
                 if set(scoring.needed(left)) - set(workers.info["unavailable"]):
                     self._record(folder, spec, "score", workers)
                 with Progress("score", len(left.jobs), quiet=self.quiet) as progress:
@@ -306,13 +332,30 @@ class _Bench:
                 unavailable.setdefault(row.metric, row.reason)
         return RunResult(folder.path, summary, failed, unavailable, strict)
 
-    def _workers(self, setup: Setup, what: str) -> Workers:
-        return Workers(setup, what=what, jobs=self.jobs, timeout=self.timeout)
+    def _workers(self, setup: Setup, what: str, folder: RunFolder, stage: str) -> Workers:
+        log = folder.path / "logs" / f"{stage}.txt"
+        return Workers(setup, what=what, jobs=self.jobs, timeout=self.timeout, log=log, quiet=self.quiet)
 
     def _record(self, folder: RunFolder, spec: RunSpec, stage: str, workers: Workers) -> None:
         info = workers.info
         weights = info.get("weights", {})
         provenance.write(folder, spec, stage=stage, device=info["device"], weights=weights, jobs=self.jobs)
+
+
+@contextmanager
+def _saying_what_is_kept(folder: RunFolder) -> Iterator[None]:
+    """Make Ctrl-C say what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (folder.path / "spec.json").exists():
+            raise
+        clips = folder.spec().clips
+        kept = sum(folder.frames_file(clip).exists() for clip in clips)
+        raise KeyboardInterrupt(
+            f"interrupted: {kept} of {len(clips)} clips are animated and kept in {folder.path}; "
+            "the same command goes on from there"
+        ) from None
 
 
 def _open_method(name: str, options: Mapping[str, str]) -> Method:
@@ -324,20 +367,22 @@ def _open_clips(load: Any, ref: str | Path, protocol: Protocol) -> Clips:
     return Clips(load(ref, size=protocol.size, detector=protocol.detector), protocol.frames)
 
 
-def _chosen_clips(dataset: Dataset, split: str, wanted: int | Sequence[str] | None) -> tuple[str, ...]:
+def _chosen_clips(
+    dataset: Dataset, split: str, wanted: int | Sequence[str] | None, given_by: str
+) -> tuple[str, ...]:
     there = dataset.clip_ids(split)
     if wanted is None:
         return tuple(there)
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(there):
             raise UserError(
-                f"--clips: expected a number from 1 to {len(there)} "
+                f"{given_by}: expected a number from 1 to {len(there)} "
                 f"({dataset.name} has {len(there)} {split} clips), got {wanted}"
             )
         return tuple(there[:wanted])
     if not wanted:
-        raise UserError("--clips: expected at least one clip")
+        raise UserError(f"{given_by}: expected at least one clip")
     for clip_id in wanted:
         if clip_id not in there:
-            raise UserError(f"--clips: {registry.unknown('clip', clip_id, there)}")
+            raise UserError(f"{given_by}: {registry.unknown('clip', clip_id, there)}")
     return tuple(clip for clip in there if clip in set(wanted))

@@ -1,67 +1,41 @@
 """Local executor: worker processes that do one task at a time and can be killed without harm.
 
-Workers are spawned, not forked (CUDA and threads do not survive a fork). Each leads its own process group, so
-that killing it takes the programs it started along. They read tasks from a pipe and never write where others
-read. While a task runs, what it prints goes to the task's log, since stdout of a command is data.
+Workers are spawned, not forked (CUDA and threads do not survive a fork). They read tasks from a pipe and never
+write where others read (`emojibench.runs.worker`). All that they start bears their mark and ends with them
+(`emojibench.runs.reaper`).
 """
 
 import contextlib
 import multiprocessing
 import os
 import pickle
+import secrets
 import signal
-import sys
-import threading
 import time
-import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-from emojibench.errors import UnavailableError, UserError
+from emojibench import descriptors
+from emojibench.errors import UserError
 from emojibench.parallel import available_cores
-from emojibench.runs.records import one_line
+from emojibench.runs.reaper import MARK, Guardian, end_marked
+from emojibench.runs.worker import Setup, Task, serve
 
 SETUP_TIMEOUT = 3600.0
 """Seconds that loading a method or metrics may take; long, since it may download."""
-
-Tell = Callable[[float], None]
-"""Reports how much of a task is done, in [0, 1]."""
-
-
-class Handler(Protocol):
-    """Does tasks inside a worker. An `Exception` fails its task only; `StopError` ends everything."""
-
-    @property
-    def info(self) -> Any:
-        """What the parent and later workers should know about it; not None."""
-        ...
-
-    def __call__(self, payload: Any, tell: Tell, /) -> Any:
-        """Do one task; the result travels back through a pipe."""
-        ...
-
-
-Setup = Callable[[Any], Handler]
-"""Runs once a worker, with the `info` of the first worker (None in the first itself). Picklable."""
-
-
-class StopError(Exception):
-    """A handler's way to end the whole run (the disk is full): its message becomes a `UserError`."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One unit of work."""
-
-    key: str
-    payload: Any
-    log: Path
-    """Receives what the task prints, and the traceback if it fails."""
+TICK = 0.5
+"""Seconds between looks at what no pipe tells of: a worker that is gone, a log that grows."""
+LARGEST_LOG = 16 * 2**20
+"""Bytes that a task's log may hold while it runs; its beginning is what stays."""
+LOG_HEAD = 2**16
+TRIES = 3
+"""How many workers may die before they begin a task until it counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +51,10 @@ class Outcome:
 class _Worker:
     process: Any
     pipe: Connection
+    mark: str
     task: Task | None = None
+    begun: bool = False
+    """Has it taken up its task?"""
     ready: bool = False
     deadline: float = 0.0
 
@@ -93,9 +70,13 @@ class Workers:
         what: what is built, for messages (`method 'x'`).
         jobs: number of processes; each gets its share of the cores as threads.
         timeout: seconds after which a task counts as hung and its process is killed.
+        log: receives the traceback where the setup breaks.
+        quiet: print nothing while workers are set up.
     """
 
-    def __init__(self, setup: Setup, *, what: str, jobs: int, timeout: float) -> None:
+    def __init__(
+        self, setup: Setup, *, what: str, jobs: int, timeout: float, log: Path, quiet: bool = False
+    ) -> None:
         if jobs < 1:
             raise UserError(f"--jobs: expected a number of processes of at least 1, got {jobs}")
         if timeout <= 0:
@@ -105,8 +86,14 @@ class Workers:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise UserError(f"{what} cannot be sent to a worker process: {error}") from error
         self._what, self._jobs, self._timeout = what, jobs, timeout
+        self._log, self._quiet = log, quiet
         self._context = multiprocessing.get_context("spawn")
+        self._mark = secrets.token_hex(8)
+        self._guardian: Guardian | None = None
         self._workers: list[_Worker] = []
+        self._started = 0
+        self._pending: deque[Task] = deque()
+        self._returned: Counter[str] = Counter()
         self._info: Any = None
 
     def __enter__(self) -> "Workers":
@@ -116,7 +103,12 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers:
-            _kill(worker)
+            worker.pipe.close()
+            worker.process.kill()
+        if self._guardian:
+            self._guardian.close()
+        for worker in self._workers:
+            worker.process.join()
 
     @property
     def info(self) -> Any:
@@ -142,46 +134,52 @@ class Workers:
         Raises:
             UserError: a handler asked to stop (`StopError`), or a worker could not be set up.
         """
-        pending = deque(tasks)
-        while pending or any(worker.task for worker in self._workers):
-            assert pending or self._info is not None
-            if pending and self.info is not None:
+        self._pending = deque(tasks)
+        while self._pending or any(worker.task for worker in self._workers):
+            if self._pending and self.info is not None:
                 idle = [worker for worker in self._workers if worker.ready and not worker.task]
                 starting = [worker for worker in self._workers if not worker.ready]
-                for worker in idle[: len(pending)]:
-                    self._give(worker, pending)
-                for _ in range(min(self._jobs - len(self._workers), len(pending) - len(starting))):
+                for worker in idle[: len(self._pending)]:
+                    self._give(worker)
+                for _ in range(min(self._jobs - len(self._workers), len(self._pending) - len(starting))):
                     self._start()
             yield from self._hear(tell)
 
-    def _give(self, worker: _Worker, pending: deque[Task]) -> None:
-        worker.task = pending.popleft()
+    def _give(self, worker: _Worker) -> None:
+        worker.task, worker.begun = self._pending.popleft(), False
         worker.deadline = time.monotonic() + self._timeout
-        with contextlib.suppress(BrokenPipeError):  # it died while idle; `_hear` finds the closed pipe
+        with contextlib.suppress(OSError):  # it died while idle; `_hear` finds the closed pipe
             worker.pipe.send(worker.task)
 
     def _start(self) -> None:
+        descriptors.fill()  # else a pipe might take the place of a closed stream, and be taken for it
+        self._guardian = self._guardian or Guardian(self._mark)
+        self._started += 1
+        mark = f"{self._mark}-{self._started}-"
         here, there = self._context.Pipe()
-        threads = max(1, available_cores() // self._jobs)
         process = self._context.Process(
-            target=_serve, args=(there, self._setup, self._info, threads), name=f"emojibench {self._what}"
+            target=serve, args=(there, self._setup, self._info, self._quiet), name=f"emojibench {self._what}"
         )
-        process.start()
+        with _without_interrupts(), _environment(thread_settings(self._jobs) | {MARK: mark}):
+            process.start()
         there.close()
-        self._workers.append(_Worker(process, here, deadline=time.monotonic() + SETUP_TIMEOUT))
+        self._workers.append(_Worker(process, here, mark, deadline=time.monotonic() + SETUP_TIMEOUT))
 
     def _hear(self, tell: Callable[[Task, float], None] | None = None) -> Iterator[Outcome]:
         """Wait until something happens and deal with it."""
         busy = [worker for worker in self._workers if worker.task or not worker.ready]
         patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
-        heard = wait([worker.pipe for worker in busy], timeout=patience)
+        heard = wait([worker.pipe for worker in busy], timeout=min(patience, TICK))
         for worker in busy:
             if worker.pipe in heard:
                 outcome = self._receive(worker, tell)
             elif time.monotonic() >= worker.deadline:
                 late = f"within {self._timeout:g} s (--timeout)" if worker.task else f"in {SETUP_TIMEOUT:g} s"
                 outcome = self._lose(worker, f"no result {late}")
+            elif worker.process.exitcode is not None and not worker.pipe.poll():
+                outcome = self._bury(worker)  # a child that it forked keeps its end of the pipe open
             else:
+                _shorten_log(worker.task)
                 continue
             if outcome is not None:
                 yield outcome
@@ -189,128 +187,117 @@ class Workers:
     def _receive(self, worker: _Worker, tell: Callable[[Task, float], None] | None) -> Outcome | None:
         try:
             kind, content = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            worker.process.join(5)
-            return self._lose(worker, f"the worker process died ({_death(worker.process.exitcode)})")
+        except (EOFError, OSError):
+            return self._bury(worker)
         if kind == "ready":
             worker.ready = True
             if self._info is None:
                 self._info = content
-            return None
-        if kind == "abort":
+        elif kind == "begun":
+            worker.begun = True
+        elif kind == "abort":
             raise UserError(content)
-        assert worker.task is not None
-        if kind == "progress":
-            if tell:
+        elif kind == "broken":
+            raise UserError(
+                f"{self._what} cannot be opened: {content[0]} (traceback: {self._keep(content[1])})"
+            )
+        elif kind == "progress":
+            if tell and worker.task:
                 tell(worker.task, content)
-            return None
-        task, worker.task = worker.task, None
-        if kind == "failed":
-            return Outcome(task, failure=content)
-        return Outcome(task, result=content)
+        else:
+            assert worker.task is not None
+            task, worker.task = worker.task, None
+            return Outcome(task, failure=content) if kind == "failed" else Outcome(task, result=content)
+        return None
 
-    def _lose(self, worker: _Worker, reason: str) -> Outcome:
-        _kill(worker)
+    def _keep(self, trace: str) -> Path | str:
+        try:
+            self._log.parent.mkdir(exist_ok=True)
+            self._log.write_text(trace, encoding="utf-8")
+        except OSError as error:
+            return f"not kept, {error.strerror}"
+        return self._log
+
+    def _bury(self, worker: _Worker) -> Outcome | None:
+        worker.process.join(5)
+        return self._lose(worker, f"the worker process died ({_death(worker.process.exitcode)})")
+
+    def _lose(self, worker: _Worker, reason: str) -> Outcome | None:
+        """Do without a worker; its task failed, or goes back where it was never begun."""
+        worker.pipe.close()
+        worker.process.kill()
+        end_marked(worker.mark)
+        worker.process.join()
         self._workers.remove(worker)
-        if worker.task is None:
+        task = worker.task
+        if task is None:
             hint = (
                 "; a script that calls emojibench needs `if __name__ == '__main__':`"
                 if not self._info
                 else ""
             )
             raise UserError(f"{self._what} could not be started: {reason}{hint}")
-        return Outcome(worker.task, failure=reason)
+        if not worker.begun and self._returned[task.key] < TRIES - 1:
+            self._returned[task.key] += 1
+            self._pending.appendleft(task)
+            return None
+        return Outcome(task, failure=reason)
 
 
-def _kill(worker: _Worker) -> None:
-    """End a worker and everything it started."""
-    worker.pipe.close()
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.process.pid, signal.SIGKILL)
-    worker.process.kill()  # in case it had not yet become the leader of its own group
-    worker.process.join()
+def thread_settings(workers: int) -> dict[str, str]:
+    """Environment variables that divide the cores among `workers` processes; what the user has set stays.
+
+    The libraries read them when they are imported, so they have to be there when a process starts. Torch follows
+    MKL_NUM_THREADS, OpenCV its own variable: where the user chose OMP_NUM_THREADS, all get that number.
+    """
+    chosen = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list counts nested regions
+    threads = chosen if chosen.isdigit() else str(max(1, available_cores() // workers))
+    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+    settings = dict.fromkeys(variables, threads)
+    if workers > 1:  # threads that spin while they wait hold the cores of other workers
+        settings["OMP_WAIT_POLICY"] = "passive"
+    return {name: value for name, value in settings.items() if name not in os.environ}
+
+
+@contextlib.contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    """The environment with `settings`, for the processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process that is started meanwhile does not see Ctrl-C until it asks for it; ours comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its own start would undo the mask; and it must not bear our mark
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _shorten_log(task: Task | None) -> None:
+    """Cut a log that has grown too large down to its beginning; the task appends what follows."""
+    with contextlib.suppress(OSError):  # it is not there yet, or not any more
+        if task and task.log.stat().st_size > LARGEST_LOG:
+            os.truncate(task.log, LOG_HEAD)
 
 
 def _death(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
-    name = signal.Signals(-code).name
-    return f"{name}, out of memory?" if name == "SIGKILL" else name
-
-
-def _serve(pipe: Connection, setup: bytes, info: Any, threads: int) -> None:
-    """Main function of a worker."""
-    os.setsid()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    # Before numpy or torch are imported (by unpickling `setup`): both read these only then.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        os.environ.setdefault(variable, str(threads))
-    sys.stdout.flush()
-    os.dup2(2, 1)
-    try:
-        handler: Handler = pickle.loads(setup)(info)
-    except (UserError, UnavailableError) as error:
-        pipe.send(("abort", str(error)))
-        return
-    except Exception as error:
-        traceback.print_exc()
-        pipe.send(("abort", one_line(error)))
-        return
-    pipe.send(("ready", handler.info))
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            task: Task = pipe.recv()
-            try:
-                reply = _attempt(handler, task, pipe)
-            except OSError as error:  # the log cannot be written
-                reply = "abort", f"cannot write {task.log}: {error.strerror}; free some space and run again"
-            pipe.send(reply)
-
-
-def _attempt(handler: Handler, task: Task, pipe: Connection) -> tuple[str, Any]:
-    last = 0.0
-
-    def tell(fraction: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= 0.2:
-            last = now
-            pipe.send(("progress", fraction))
-
-    with _printing_to(task.log):
-        try:
-            return "done", handler(task.payload, tell)
-        except StopError as error:
-            return "abort", str(error)
-        except (UserError, UnavailableError) as error:
-            return "failed", " ".join(str(error).split())
-        except (Exception, SystemExit) as error:
-            traceback.print_exc()
-            return "failed", one_line(error)
-
-
-@contextlib.contextmanager
-def _printing_to(log: Path) -> Iterator[None]:
-    """Send the file descriptors of stdout and stderr to a file: C++ libraries write there too."""
-    saved = os.dup(2)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
-        os.dup2(saved, 1)
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
-def _die_with_parent() -> None:
-    """Wait for the parent's end, even by kill -9, and take this process and all that it started along."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    if code == -signal.SIGKILL:
+        return "SIGKILL, out of memory?"
+    return next((known.name for known in signal.Signals if known == -code), f"signal {-code}")

@@ -21,13 +21,14 @@
 5. summary.json is removed before anything changes that it says, so that a summary always fits its folder.
 """
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -43,6 +44,10 @@ from emojibench.runs.spec import RunSpec
 
 RowKey = tuple[str, str]
 """(clip id, metric)."""
+VIDEOS = ("frames.mkv", "preview.mp4")
+"""What a clip that went well consists of, beside its record."""
+LOG_LIMIT = 2**20
+"""Bytes of a failed clip's log that are kept."""
 _TEMPORARY = ".tmp"
 """Ends the names of files that are being written."""
 
@@ -91,11 +96,12 @@ class RunFolder:
     ) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
         assert self._lock is not None
-        bound = (self.path / "spec.json").exists()
-        if bound and isinstance(error, Exception) and not isinstance(error, UserError | UnavailableError):
-            tracebacks.keep(error, self.path / "logs")
-        if not bound and {p.name for p in self.path.iterdir()} == {".lock"}:
-            shutil.rmtree(self.path, ignore_errors=True)  # nothing came of it
+        with contextlib.suppress(FileNotFoundError):  # somebody removed the folder
+            bound = (self.path / "spec.json").exists()
+            if bound and isinstance(error, Exception) and not isinstance(error, UserError | UnavailableError):
+                tracebacks.keep(error, self.path / "logs")
+            if not bound and {p.name for p in self.path.iterdir()} == {".lock"}:
+                shutil.rmtree(self.path, ignore_errors=True)  # nothing came of it
         self._lock.close()
 
     # What the run is
@@ -119,7 +125,7 @@ class RunFolder:
             raise UserError(f"{self.path} is not a run folder: it has no spec.json") from None
 
     def bind(self, spec: RunSpec, *, overwrite: bool = False) -> RunSpec:
-        """Make this the folder of `spec`, or continue one whose animations are the same.
+        """Make this the folder of `spec`, or continue one whose animations are the same, or some of the same.
 
         Returns:
             What the run is now: `spec`, with the metrics that were asked for earlier beside its own.
@@ -155,6 +161,7 @@ class RunFolder:
 
     def _empty(self) -> None:
         known = (self.path / "spec.json").exists()
+        shutil.rmtree(self.path / "logs", ignore_errors=True)
         for entry in self.path.iterdir():
             if _own(entry.name):
                 continue
@@ -168,29 +175,37 @@ class RunFolder:
     # Animations
 
     def animation(self, clip_id: str) -> AnimationRecord | None:
-        """Record of a finished clip, whether it went well or failed; None where there is none yet."""
+        """Record of a finished clip, whether it went well or failed; None where there is none yet.
+
+        Raises:
+            UserError: it cannot be read.
+        """
         file = self.path / "animations" / clip_id / "animation.json"
+        advice = f"delete the folder {file.parent} to animate it again"
         try:
-            return AnimationRecord.model_validate_json(file.read_text())
-        except FileNotFoundError:
+            return reading.read_model(AnimationRecord, file, advice=advice)
+        except reading.MissingFileError:
             return None
-        except ValidationError as error:
-            raise UserError(
-                f"{file} is damaged; delete the folder {file.parent} to animate it again"
-            ) from error
 
     def frames_file(self, clip_id: str) -> Path:
         """The lossless video of a finished clip."""
-        return self.path / "animations" / clip_id / "frames.mkv"
+        return self.path / "animations" / clip_id / VIDEOS[0]
 
     def publish(self, record: AnimationRecord) -> None:
-        """Finish a clip: its record joins the videos in .scratch/<clip>, and one rename makes them final."""
+        """Finish a clip: its record joins the videos in .scratch/<clip>, and one rename makes them final.
+
+        Raises:
+            OutputError: it cannot be written, or a video is missing that the record tells of.
+        """
         made, final = self.scratch / record.clip_id, self.path / "animations" / record.clip_id
         try:
             made.mkdir(exist_ok=True)
+            if record.status == "ok":
+                for name in VIDEOS:
+                    (made / name).stat()
             for file in made.iterdir():
                 _sync(file)
-            (made / "animation.json").write_text(record.model_dump_json(indent=2) + "\n")
+            (made / "animation.json").write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _sync(made / "animation.json")
             final.parent.mkdir(exist_ok=True)
             if final.exists():  # an earlier failure, or a video that has changed since
@@ -291,9 +306,9 @@ class RunFolder:
         """Replace a JSON file of the folder atomically."""
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with self.replacing(name) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
-    @contextmanager
+    @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
         """A path to write a file of the folder to, which takes the old one's place when it is complete.
 
@@ -310,12 +325,13 @@ class RunFolder:
             raise _unwritable(error, self.path / name) from error
 
     def keep_log(self, log: Path, name: str) -> Path | None:
-        """Move a worker's log into logs/; None where it said nothing."""
+        """Move a worker's log into logs/, its middle left out where it is long; None where it said nothing."""
         final = self.path / "logs" / f"{name}.txt"
         try:
             if not log.exists() or log.stat().st_size == 0:
                 return None
             final.parent.mkdir(exist_ok=True)
+            _leave_out_middle(log)
             return log.replace(final)
         except OSError as error:
             raise _unwritable(error, final) from error
@@ -323,15 +339,36 @@ class RunFolder:
 
 def _own(name: str) -> bool:
     """Whether a folder may hold this and still count as empty: what a killed command leaves behind."""
-    return name in (".lock", ".scratch") or (name.startswith(".") and name.endswith(_TEMPORARY))
+    return name in (".lock", ".scratch", "logs") or (name.startswith(".") and name.endswith(_TEMPORARY))
 
 
-def _unwritable(
-    error: OSError,
-    file: Path,
-    advice: str = "free some space and run the same command again: it continues where it stopped",
-) -> OutputError:
-    return OutputError(f"cannot write {error.filename or file}: {error.strerror or error}; {advice}")
+def _unwritable(error: OSError, file: Path, advice: str = "") -> OutputError:
+    return OutputError(
+        f"cannot write {error.filename or file}: {error.strerror or error}; {advice or remedy(error)}"
+    )
+
+
+def remedy(error: OSError) -> str:
+    """What to do about an error in writing a run folder."""
+    again = "run the same command again: it continues where it stopped"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"free some space and {again}"
+    if error.errno == errno.ENOENT:
+        return "somebody removed it meanwhile; run the same command again: it makes what is missing anew"
+    return f"mend that and {again}"
+
+
+def _leave_out_middle(log: Path) -> None:
+    size = log.stat().st_size
+    if size <= LOG_LIMIT:
+        return
+    with log.open("rb+") as file:
+        start = file.read(LOG_LIMIT // 2)
+        file.seek(-(LOG_LIMIT // 2), os.SEEK_END)
+        end = file.read()
+        gap = f"\n... {size - LOG_LIMIT:,} bytes left out ...\n".encode()
+        file.seek(0)
+        file.truncate(file.write(start + gap + end))
 
 
 def _sync(path: Path) -> None:

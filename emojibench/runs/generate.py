@@ -1,11 +1,13 @@
 """The first stage of a run: animations, clip by clip, from a method or from finished videos."""
 
 import hashlib
+import math
+import numbers
 import random
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,17 @@ from emojibench.dataset.clip import Clip, Frames
 from emojibench.errors import MediaError, UserError
 from emojibench.methods import Animation, Method
 from emojibench.runs.clips import Clips
-from emojibench.runs.executor import StopError, Task, Tell, Workers
-from emojibench.runs.folder import RunFolder
+from emojibench.runs.executor import Workers
+from emojibench.runs.folder import VIDEOS, RunFolder, remedy
 from emojibench.runs.predictions import Predictions
 from emojibench.runs.progress import Progress
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.spec import clip_seed
+from emojibench.runs.worker import StopError, Task, Tell
+
+FPS = (0.1, 1000.0)
+"""Frame rates that a video can be written with."""
 
 OpenClips = Callable[[], Clips]
 """Opens the dataset in a worker; picklable."""
@@ -56,7 +62,7 @@ class Animator:
 
     def __init__(self, method: Method, clips: Clips, seed: int) -> None:
         self.method, self.clips, self.seed = method, clips, seed
-        self.info = {"revision": method.revision, "device": device()}
+        self.info = {"revision": _revision(method), "device": device()}
         self._flops: dict[tuple[int, ...], float] = {}
         from metrics.flops import count_flops  # torch is loaded here, where no clip's latency sees it
 
@@ -76,14 +82,14 @@ class Animator:
         else:
             animation = self._animate(clip, seed, tell)
         latency = time.perf_counter() - started
-        check(animation, clip)
+        check(animation, shape)
         peak, kind = _peak_memory()
         record = AnimationRecord(
             clip_id=clip.clip_id,
             status="ok",
             seed=seed,
             latency=latency,
-            seconds=dict(animation.seconds),
+            seconds={stage: float(seconds) for stage, seconds in animation.seconds.items()},
             warm_up=warm_up,
             flops=self._flops[shape],
             peak_memory=peak,
@@ -129,15 +135,18 @@ class Ingester:
         height, width = clip.portrait.shape[:2]
         fitted, note = fit(frames, width, height)
         animation = Animation(fitted, fps or clip.driving.fps)
-        check(animation, clip)
+        check(animation, (clip.frames, *clip.portrait.shape))
         record = AnimationRecord(clip_id=clip.clip_id, status="ok", source=source, note=note)
         return write(job.made, record, fitted, animation.fps)
 
 
 def finished(folder: RunFolder, clip_id: str, predictions: Predictions | None) -> bool:
-    """Is the clip animated? Failed clips are tried again, changed videos read again."""
+    """Is the clip animated? Failed clips are tried again, changed videos read again.
+
+    So are clips whose frames are gone; without its preview, which serves only to be looked at, a clip is whole.
+    """
     record = folder.animation(clip_id)
-    if record is None or record.status == "failed":
+    if record is None or record.status == "failed" or not folder.frames_file(clip_id).is_file():
         return False
     try:
         return predictions is None or predictions.digest(clip_id) == record.source
@@ -172,29 +181,54 @@ def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: Pr
     return failed
 
 
-def check(animation: Animation, clip: Clip) -> None:
-    """Is it what the interface asks for?
+def check(animation: Animation, expected: tuple[int, ...]) -> None:
+    """Is it what the interface asks for, so that what is written of it can be read again?
+
+    Args:
+        animation: what a method returned.
+        expected: shape of the frames, (T, H, W, 3), known before the method had a hand on the clip.
 
     Raises:
-        ValueError: another type, dtype, number or size of frames, or a bad frame rate.
+        TypeError, ValueError: another type, dtype, number or size of frames, a bad frame rate, or bad seconds.
     """
+    if not isinstance(animation, Animation):
+        raise TypeError(f"expected an emojibench.methods.Animation, got {type(animation).__name__}")
     frames = animation.frames
-    expected = (clip.frames, *clip.portrait.shape)
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
         kind = getattr(frames, "dtype", type(frames).__name__)
         raise ValueError(f"frames: expected a uint8 array of shape {expected}, got {kind}")
-    if frames.ndim == 4 and len(frames) != clip.frames and frames.shape[1:] == expected[1:]:
-        raise ValueError(f"expected {clip.frames} frames, one for each driving frame, got {len(frames)}")
+    if frames.ndim == 4 and len(frames) != expected[0] and frames.shape[1:] == expected[1:]:
+        raise ValueError(f"expected {expected[0]} frames, one for each driving frame, got {len(frames)}")
     if frames.shape != expected:
         raise ValueError(f"frames: expected shape {expected} (T, H, W, 3), got {frames.shape}")
-    if not (np.isfinite(animation.fps) and animation.fps > 0):
-        raise ValueError(f"fps: expected a positive number, got {animation.fps}")
+    if not (_is_number(animation.fps) and FPS[0] <= animation.fps <= FPS[1]):
+        raise ValueError(f"fps: expected a number from {FPS[0]:g} to {FPS[1]:g}, got {animation.fps!r:.100}")
+    if not isinstance(animation.seconds, Mapping):
+        raise TypeError(
+            f"seconds: expected a mapping of stages to seconds, got {type(animation.seconds).__name__}"
+        )
     for stage, seconds in animation.seconds.items():
-        if not stage.isidentifier() or not seconds >= 0:
+        named = isinstance(stage, str) and stage.isidentifier() and len(stage) <= 64
+        if not (named and _is_number(seconds) and 0 <= seconds < math.inf):
             raise ValueError(
-                f"seconds: expected stages named by letters, digits and _, with seconds of at least 0, "
-                f"got {stage!r}: {seconds}"
+                f"seconds: expected stages named by letters, digits and _ (at most 64), with finite seconds of at "
+                f"least 0, got {stage!r:.100}: {seconds!r:.100}"
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _revision(method: Method) -> str:
+    """The method's revision, checked: it is compared and written down, and tables show it."""
+    revision = method.revision
+    if not isinstance(revision, str) or not revision.isprintable() or not revision.strip():
+        raise UserError(
+            f"method {type(method).__name__}: revision: expected printable text that is not empty, "
+            f"got {revision!r:.100}; correct the method"
+        )
+    return revision
 
 
 def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> AnimationRecord:
@@ -204,10 +238,14 @@ def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> An
         StopError: they cannot be written. Not the method's fault, so no clip fails for it.
     """
     try:
-        made.mkdir(parents=True, exist_ok=True)
-        media.write_lossless(made / "frames.mkv", frames, fps)
-        media.write_preview(made / "preview.mp4", frames, fps)
-    except (OSError, UserError) as error:
+        made.mkdir(
+            exist_ok=True
+        )  # not its parents: a folder that somebody removed is not to come back in part
+        for name, write_video in zip(VIDEOS, (media.write_lossless, media.write_preview), strict=True):
+            write_video(made / name, frames, fps)
+    except OSError as error:
+        raise StopError(f"cannot write {made}: {error.strerror}; {remedy(error)}") from error
+    except UserError as error:
         raise StopError(f"{error}; run the same command again: it continues where it stopped") from error
     count, height, width, _ = frames.shape
     digest = hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest()

@@ -1,11 +1,18 @@
 """Progress on stderr: bars with an estimate on a terminal, one plain line a clip elsewhere."""
 
+import sys
 import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+
+
+def say(line: str, *, quiet: bool) -> None:
+    """One line on stderr, at once."""
+    if not quiet and sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -28,6 +35,8 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._bars:
             self._bars.start()
+        else:
+            self._print(f"{self._stage} 0/{self._total}")
         return self
 
     def __exit__(
@@ -49,9 +58,11 @@ class Progress:
             spent = time.monotonic() - self._started
             left = spent / self._finished * (self._total - self._finished)
             what = f"failed: {failure}" if failure else f"{spent:.0f} s, about {left:.0f} s left"
-            line = f"{self._stage} {self._finished}/{self._total} {clip_id}: {what}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._print(f"{self._stage} {self._finished}/{self._total} {clip_id}: {what}")
         self._draw()
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _draw(self) -> None:
         if self._bars:

@@ -3,7 +3,6 @@
 The newest start of the command is on top; what earlier starts recorded is kept under `earlier`.
 """
 
-import json
 import os
 import platform
 import shlex
@@ -15,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from emojibench import reading
 from emojibench.errors import UserError
 from emojibench.parallel import available_cores
 from emojibench.runs.folder import RunFolder
@@ -93,7 +93,7 @@ def device() -> str:
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")
             if key.strip() in ("model name", "Hardware"):
                 return value.strip()
@@ -118,8 +118,8 @@ def _git(root: Path, *arguments: str) -> str | None:
 def _earlier(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
-    try:
-        last = json.loads(file.read_text())
-        return [*last.pop("earlier"), last]
-    except (ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"{file} is damaged; delete it and run the command again") from error
+    last = reading.read_json(file, advice="delete it and run the command again")
+    earlier = last.pop("earlier", None)
+    if not isinstance(earlier, list):
+        raise UserError(f"{file}: earlier: expected a list; delete the file and run the command again")
+    return [*earlier, last]

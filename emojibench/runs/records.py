@@ -1,8 +1,13 @@
 """The two records of a run: one animation of one clip, and one measured value of one clip."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from emojibench.errors import plain
+
+Text = Annotated[str, BeforeValidator(lambda text: plain(text) if isinstance(text, str) else text)]
+"""What a plug-in said."""
 
 Status = Literal["ok", "undefined", "unavailable", "failed"]
 """ok: there is a value. undefined: the definition gives none here (no ground truth, no face). unavailable:
@@ -29,7 +34,7 @@ class Row(BaseModel):
     """Frames that it would rest on had none been lost (no face found). None: there is no value, or the row is older
     than this field."""
     status: Status
-    reason: str = ""
+    reason: Text = ""
     """Why there is no value: one line, empty when there is one."""
     note: str = ""
     """What a reader of the value must know: `warm-up`, or how the frames were resized."""
@@ -44,7 +49,7 @@ class AnimationRecord(BaseModel):
 
     clip_id: str
     status: Literal["ok", "failed"]
-    reason: str = ""
+    reason: Text = ""
     """Why it failed, in one line; the traceback is in logs/."""
     note: str = ""
     seed: int | None = None
@@ -69,10 +74,3 @@ class AnimationRecord(BaseModel):
     """Bytes."""
     memory_kind: Literal["", "cuda", "rss"] = ""
     """cuda: most memory that torch allocated on the device. rss: most resident memory of the process."""
-
-
-def one_line(error: BaseException, limit: int = 300) -> str:
-    """`Type: message` on one line, for tables and rows."""
-    text = " ".join(str(error).split())
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if len(line) <= limit else line[: limit - 1] + "…"

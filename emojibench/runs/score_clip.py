@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from emojibench import media, registry, weights
 from emojibench.dataset.clip import Clip, Frames
-from emojibench.errors import DatasetError, MediaError, UnavailableError, UserError
+from emojibench.errors import DatasetError, MediaError, UnavailableError, UserError, one_line
 from emojibench.faces.detector import Detector
 from emojibench.protocol import Protocol
 from emojibench.runs.clips import Clips
-from emojibench.runs.executor import Tell
 from emojibench.runs.provenance import device
-from emojibench.runs.records import AnimationRecord, Status, one_line
+from emojibench.runs.records import AnimationRecord, Status
+from emojibench.runs.worker import Tell
 from emojibench.targets import target_landmarks
 from metrics.interface import ClipArrays, Figure, Traits
 

@@ -16,12 +16,13 @@ from emojibench import registry
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError
 from emojibench.runs import cost
-from emojibench.runs.executor import Task, Workers
+from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RowKey, RunFolder
 from emojibench.runs.progress import Progress
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
 from emojibench.runs.spec import RunSpec
+from emojibench.runs.worker import Task
 from metrics.interface import Traits
 
 FINISHED = ("ok", "undefined")

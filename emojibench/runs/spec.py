@@ -56,8 +56,11 @@ class RunSpec(BaseModel):
         """Lines `field: ours, theirs` where the two would animate differently.
 
         Metrics and the scoring half of the protocol may differ: the same animations are then scored again.
+        Their clips may be more than ours: those that we lack are then added.
         """
         ours, theirs = self._animation(), other._animation()
+        if set(self.clips) <= set(other.clips):
+            theirs["clips"] = ours["clips"]
         return [
             f"{key}: {_short(ours[key])}, {_short(theirs[key])}" for key in ours if ours[key] != theirs[key]
         ]
@@ -67,16 +70,15 @@ class RunSpec(BaseModel):
         return fields | {key: getattr(self.protocol, key) for key in _ANIMATION_PROTOCOL}
 
 
-def checked_name(name: str, what: str) -> str:
+def checked_name(name: str, what: str, advice: str = "choose another name") -> str:
     """`name` if it can be a file name on any system.
 
     Raises:
-        UserError: it cannot.
+        UserError: it cannot; the message opens with `what` and closes with `advice`.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{what}: expected letters, digits and . _ + - (first a letter or digit), got {name!r}; "
-            "choose another name"
+            f"{what}: expected letters, digits and . _ + - (first a letter or digit), got {name!r}; {advice}"
         )
     return name
 

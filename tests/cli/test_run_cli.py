@@ -55,7 +55,7 @@ def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["score"], "expected either --predictions DIR (finished videos) or --run DIR"),
         (["score", "--run", "r", "--split", "self"], "--split: expected with --predictions only"),
         (["score", "--run", "nowhere"], "nowhere is not a run folder: it has no spec.json"),
-        (["score", "--predictions", "nowhere"], "expected a folder with finished videos, nowhere is not one"),
+        (["score", "--predictions", "nowhere"], "nowhere is not one"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_exit_code_2(

@@ -17,7 +17,7 @@ def main() -> None:
     if limit := settings.pop("largest_file", None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
-        sys.exit(api.run("fake", out=Path(sys.argv[1]), **settings).exit_code)
+        sys.exit(api.run(settings.pop("method", "fake"), out=Path(sys.argv[1]), **settings).exit_code)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

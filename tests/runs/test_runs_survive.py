@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,18 @@ from emojibench.runs.folder import RunFolder
 HERE = Path(__file__).parent
 
 
-def start(bench: Any, registered: Path, **settings: Any) -> "subprocess.Popen[str]":
+def start(
+    bench: Any,
+    registered: Path,
+    shell: str = "",
+    environment: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> "subprocess.Popen[str]":
     path = os.pathsep.join([str(HERE), str(registered), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, str(HERE / "drive.py"), str(bench.out), json.dumps(settings)]
     return subprocess.Popen(
-        [sys.executable, str(HERE / "drive.py"), str(bench.out), json.dumps(settings)],
-        env=os.environ | {"PYTHONPATH": path},
+        ["bash", "-c", f'exec "$0" "$@" {shell}', *command],
+        env=os.environ | {"PYTHONPATH": path} | dict(environment or {}),
         stderr=subprocess.PIPE,
         text=True,
     )
