@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from emojibench.errors import UserError
+from emojibench.reading import read_yaml
 from emojibench.registry import unknown
 from emojibench.runs.spec import checked_name
 
@@ -38,14 +39,9 @@ def read(file: Path, kind: type[Row]) -> tuple[Row, ...]:
     Raises:
         UserError: no such file, not YAML, an unknown key, a bad value.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: expected a YAML file of rows ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{file}: expected a mapping of names to rows, got {type(content).__name__}")
+    content = read_yaml(file)
+    if not content:
+        raise UserError(f"{file}: expected a mapping of names to rows, got an empty one; correct the file")
     first = str(next(iter(content)))
     return tuple(_row(file, str(name), entry, first, kind) for name, entry in content.items())
 

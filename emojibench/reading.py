@@ -163,7 +163,13 @@ def parse_model(
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the whole"
-        raise UserError(f"{where}: {field}: {first['msg']}; {advice}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {field}: {message}; {advice}") from error
+
+
+def printable(text: str) -> str:
+    """A message or a path as text that UTF-8 can hold, whatever bytes a file's name consists of."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _of_kind(value: object, kind: type, where: str, advice: str) -> Any:

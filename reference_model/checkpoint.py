@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reference_model.autoencoder import Autoencoder
+from reference_model.landmarks import GROUPS
 from reference_model.networks import Animator
 from reference_model.presets import Preset
 
@@ -66,7 +67,7 @@ def as_trained(preset: Preset, path: Path) -> Preset:
         ValueError: no such file, not safetensors, another preset's.
     """
     with _opened(path, preset) as file:
-        return replace(preset, landmark_groups=_landmarks(file, preset))
+        return replace(preset, landmark_groups=_landmarks(file, preset, path))
 
 
 def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
@@ -83,12 +84,12 @@ def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
     """
     preset = model.preset
     with _opened(path, preset) as file:
-        groups = _landmarks(file, preset)
+        groups = _landmarks(file, preset, path)
         if groups != preset.landmark_groups:
             raise ValueError(
                 f"{path}: trained on landmarks {','.join(groups)}, expected {','.join(preset.landmark_groups)}"
             )
-        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        state = {name: _tensor(file, name, path) for name in file.keys()}  # noqa: SIM118
     _fill(model, state, path, preset, assign=assign)
 
 
@@ -101,7 +102,7 @@ def load_autoencoder(model: Model, path: Path) -> None:
     prefix = "autoencoder."
     with _opened(path, model.preset) as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-        state = {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+        state = {name.removeprefix(prefix): _tensor(file, name, path) for name in names}
     _fill(model.autoencoder, state, path, model.preset)
 
 
@@ -120,10 +121,28 @@ def _opened(path: Path, preset: Trained) -> Iterator[Any]:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
 
 
-def _landmarks(file: Any, preset: Trained) -> tuple[str, ...]:
+def _landmarks(file: Any, preset: Trained, path: Path) -> tuple[str, ...]:
     """Groups of landmarks that the weights know; files without a note know the preset's."""
     noted = (file.metadata() or {}).get("landmarks")
-    return tuple(noted.split(",")) if noted else preset.landmark_groups
+    groups = tuple(noted.split(",")) if noted else preset.landmark_groups
+    if unknown := set(groups) - set(GROUPS):
+        raise ValueError(
+            f"{path}: trained on unknown landmarks {', '.join(sorted(unknown))[:200]}; fetch it again"
+        )
+    return groups
+
+
+def _tensor(file: Any, name: str, path: Path) -> Tensor:
+    """One tensor in single precision."""
+    kind = file.get_slice(name).get_dtype()
+    if kind not in ("F16", "BF16", "F32", "F64"):
+        raise ValueError(
+            f"{path}: {name}: expected half, single or double precision, got {kind}; fetch it again"
+        )
+    tensor: Tensor = file.get_tensor(name).float()
+    if not tensor.isfinite().all():
+        raise ValueError(f"{path}: {name}: holds NaN or infinity: damaged, or its training diverged")
+    return tensor
 
 
 def _fill(
@@ -132,7 +151,9 @@ def _fill(
     try:
         module.load_state_dict(state, assign=assign)
     except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit preset {preset.name!r}: {error}") from error
+        problems = " ".join(str(error).partition(":")[2].split())
+        more = " …" if len(problems) > 300 else ""
+        raise ValueError(f"{path}: does not fit preset {preset.name!r}: {problems[:300]}{more}") from error
 
 
 def digest(path: Path) -> str:

@@ -4,7 +4,6 @@ The official `.pth` and `.bin` files and their fp16 safetensors port hold the sa
 used, none may be missing, all shapes must agree.
 """
 
-import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -157,19 +155,32 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if is_safetensors:
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition("\n")[0].rstrip(". ")
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _check_stored(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except Exception as error:  # torch raises a dozen types for a damaged or foreign file
+        reason = str(error).partition("\n")[0].rstrip(". ")[:200] or type(error).__name__
         raise ValueError(
             f"{path}: expected a whole safetensors or torch file of tensors alone, got something else "
             f"({reason}); get it again"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+        for name, value in state.items()
+    ):
         raise ValueError(
             f"{path}: expected a flat state dict, got {type(state).__name__} that holds other things than "
             "tensors; give the official file, not a training checkpoint"
         )
     return state
+
+
+def _check_stored(path: Path) -> None:
+    """Raise ValueError for an archive whose members are compressed: a small one could fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its members are compressed, those of torch.save never are")
 
 
 def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:

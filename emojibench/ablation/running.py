@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from emojibench.ablation.matrix import MAIN, Row
 from emojibench.errors import UserError
 from emojibench.matrix import Measuring
+from emojibench.reading import parse_json, read_json, read_text
 
 if TYPE_CHECKING:
     from emojibench.runs.api import RunResult
@@ -27,6 +28,8 @@ _STARTS = {
 }
 """What `--start` means, in words of the page."""
 STARTS = tuple(_STARTS)
+_ANEW = "train the row anew with --fresh"
+_LONGEST_LOG = 256 << 20
 
 
 class Training:
@@ -130,7 +133,7 @@ class Training:
             folder.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(settings, indent=2) + "\n")
             return
-        there = json.loads(file.read_text())
+        there = _settings(folder)
         for key, value in settings.items():
             if there.get(key) != value:
                 raise UserError(
@@ -154,8 +157,7 @@ class Training:
 
     def otherwise(self, name: str) -> str:
         """How the row of this name was trained otherwise than rows are now; empty if it was not, or not at all."""
-        file = self.folder(name) / "settings.json"
-        there = json.loads(file.read_text()) if file.is_file() else {}
+        there = _settings(self.folder(name))
         differing = [
             f"{key} {there[key]}, not {value}"
             for key, value in self._shared().items()
@@ -198,12 +200,28 @@ def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) ->
 
 def start(folder: Path) -> str | None:
     """What a row's training started from, in words; None before it was trained."""
-    file = folder / "settings.json"
-    return _STARTS.get(json.loads(file.read_text()).get("start")) if file.is_file() else None
+    return _STARTS.get(str(_settings(folder).get("start")))
 
 
 def effort(folder: Path) -> dict[str, tuple[int, float]]:
     """Steps and minutes of each phase that a row's log calls finished; empty where there is no log."""
     log = folder / "log.jsonl"
-    records = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
-    return {r["phase"]: (r["step"], r["minutes"]) for r in records if "finished" in r}
+    lines = read_text(log, limit=_LONGEST_LOG, advice=_ANEW).splitlines() if log.exists() else []
+    records = [
+        parse_json(line, f"{log}, line {number}", advice=_ANEW)
+        for number, line in enumerate(lines, start=1)
+        if '"finished"' in line
+    ]
+    try:
+        return {str(r["phase"]): (int(r["step"]), float(r["minutes"])) for r in records}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{log}: a finished phase without its step and minutes ({error!r}); {_ANEW}"
+        ) from error
+
+
+def _settings(folder: Path) -> dict[str, object]:
+    """What a row was trained with; empty before it was."""
+    file = folder / "settings.json"
+    settings: dict[str, object] = read_json(file, advice=_ANEW) if file.exists() else {}
+    return settings

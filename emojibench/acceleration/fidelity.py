@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from emojibench import registry, weights
 from emojibench.errors import UnavailableError, UserError
 from emojibench.media import read_video
+from emojibench.reading import read_json
 from emojibench.runs.folder import RunFolder
 
 PERCEPTUAL = "lpips-squeeze"
@@ -25,6 +27,9 @@ class Distances:
     """Of each frame, on [0, 1]."""
     lpips: list[float] | None
     """Of each frame; None where the weights cannot be had."""
+
+
+_DISTANCES = TypeAdapter(Distances)
 
 
 class Fidelity:
@@ -89,9 +94,10 @@ def _numbers(columns: dict[str, Any]) -> list[float]:
 def _kept(file: Path, digests: list[str], *, lpips: bool) -> Distances | None:
     """Distances measured earlier, if they are of the same frames and lack nothing."""
     try:
-        content = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
+        content = read_json(file)
+        if content.pop("digests", None) != digests:
+            return None
+        kept = _DISTANCES.validate_python(content)
+    except (UserError, ValidationError):
         return None
-    if content.pop("digests", None) != digests or (lpips and content["lpips"] is None):
-        return None
-    return Distances(**content)
+    return None if lpips and kept.lpips is None else kept

@@ -1,6 +1,5 @@
 """Clips denoised once more under observation: FLOPs, memory and errors of each step."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench import registry
+from emojibench.arrays import read_npz
 from emojibench.dataset import load_dataset
+from emojibench.errors import UserError
 from emojibench.runs.clips import Clips
 from emojibench.runs.progress import Progress
 from emojibench.runs.spec import RunSpec, clip_seed
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from emojibench.acceleration.trace import Trace
 
 Floats = NDArray[np.float64]
+_LARGEST = 4 << 30
+"""Bytes of a trace: the latents of every step and window."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,11 @@ def _keep(file: Path, key: str, trace: ClipTrace) -> None:
 
 def _kept(file: Path, key: str) -> ClipTrace | None:
     """A trace made earlier with the same key; None also where the file is damaged, so that it is made again."""
-    if not file.is_file():
-        return None
     try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        arrays = read_npz(file, limit=_LARGEST)
+    except UserError:
         return None
-    if str(arrays.get("key")) != key:
+    if str(arrays.get("key")) != key or not {"latents", "flops"} <= set(arrays):
         return None
     count = sum(name.startswith("window_") for name in arrays)
     return ClipTrace(

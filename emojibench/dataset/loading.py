@@ -6,6 +6,7 @@ from pathlib import Path
 from emojibench.dataset.dataset import Dataset, Files
 from emojibench.dataset.manifest import DATASET_FILE, ClipEntry, Manifest, read_manifest
 from emojibench.errors import DatasetError, UnavailableError, UserError
+from emojibench.reading import open_file
 from emojibench.registry import unknown
 
 EMBEDDED = ("mini", "synth")
@@ -59,7 +60,10 @@ def inside(root: Path, relative: str) -> Path:
     Raises:
         DatasetError: it leads outside, or there is no such file.
     """
-    file = (root / relative).resolve()
+    try:
+        file = (root / relative).resolve()
+    except RuntimeError as error:  # links that lead to one another
+        raise DatasetError(f"{root / relative}: {error}; put the file itself there") from error
     if not file.is_relative_to(root.resolve()):
         raise DatasetError(f"{root / relative}: leads out of the dataset, to {file}; copy it inside")
     if not file.is_file():
@@ -68,9 +72,16 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def sha256(file: Path) -> str:
-    """Hex digest of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hex digest of a file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    with open_file(file) as stream:
+        try:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
 def _folder(folder: Path, *, size: int, detector: str) -> Dataset:

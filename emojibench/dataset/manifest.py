@@ -3,24 +3,30 @@
 import hashlib
 import json
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from emojibench.errors import DatasetError
+from emojibench.errors import DatasetError, UserError
 from emojibench.media import write_text
+from emojibench.reading import MissingFileError, parse_model, read_model, read_text
 
 DATASET_FILE = "dataset.json"
 CLIPS_FILE = "clips.jsonl"
 SPLITS = ("self", "cross")
 
 Split = Literal["self", "cross"]
-_Model = TypeVar("_Model", bound=BaseModel)
+_ADVICE = "restore the file, or build the dataset again"
+_LIMIT = 64 << 20
+"""Bytes of clips.jsonl: some 60,000 clips."""
 
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path).parts
+    if len(path) > 1000 or any(len(part.encode()) > 255 for part in parts):
+        raise ValueError("a path that no file system takes")
     if not parts or "\\" in path or path.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", path):
         raise ValueError(f"{path!r} leaves the dataset folder; expected a relative path without '..'")
     return path
@@ -30,6 +36,16 @@ RelativePath = Annotated[str, AfterValidator(_inside)]
 """POSIX path relative to the dataset folder."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=200)]
 """Usable as a file name on any system."""
+
+
+def _on_one_line(text: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        raise ValueError(f"{text!r} has control characters or line breaks")
+    return text
+
+
+Label = Annotated[str, AfterValidator(_on_one_line), Field(max_length=200)]
+"""Text on one line, for tables."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -42,9 +58,9 @@ class ClipEntry(_Strict):
 
     clip_id: Identifier
     split: Split
-    domain: str
-    subject: str
-    driving_subject: str
+    domain: Label
+    subject: Label
+    driving_subject: Label
     frames: Annotated[int, Field(ge=1)]
     """Length of the driving sequence, and of the truth where there is one."""
     portrait: RelativePath
@@ -82,11 +98,11 @@ class Manifest(_Strict):
 
     format: Literal[1] = 1
     name: Identifier
-    version: str
+    version: Label
     licence: str
     size: Annotated[int, Field(ge=16, le=8192)]
     """Side of the stored square frames, in pixels."""
-    detector: str
+    detector: Label
     """Id of the detector that made the landmarks."""
     clips: Annotated[int, Field(ge=1)]
     """Number of lines in clips.jsonl."""
@@ -122,13 +138,22 @@ def read_manifest(folder: Path) -> tuple[Manifest, tuple[ClipEntry, ...]]:
     Raises:
         DatasetError: missing or malformed, paths that leave the folder, ids used twice, wrong digest.
     """
-    manifest = _parse(Manifest, _text(folder / DATASET_FILE), str(folder / DATASET_FILE))
     file = folder / CLIPS_FILE
-    entries = tuple(
-        _parse(ClipEntry, line, f"{file}, line {number}")
-        for number, line in enumerate(_text(file).splitlines(), start=1)
-        if line.strip()
-    )
+    try:
+        manifest = read_model(Manifest, folder / DATASET_FILE, advice=_ADVICE)
+        lines = read_text(file, limit=_LIMIT, advice=_ADVICE).split("\n")
+        entries = tuple(
+            parse_model(ClipEntry, line, f"{file}, line {number}", advice=_ADVICE)
+            for number, line in enumerate(lines, start=1)
+            if line.strip()
+        )
+    except MissingFileError as error:
+        raise DatasetError(
+            f"{folder}: lacks {DATASET_FILE} or {CLIPS_FILE}; expected a dataset folder as `emojibench data build` "
+            "writes it"
+        ) from error
+    except UserError as error:
+        raise DatasetError(str(error)) from error
     if len(entries) != manifest.clips:
         raise DatasetError(f"{file}: {len(entries)} clips; {DATASET_FILE} promises {manifest.clips}")
     seen: set[str] = set()
@@ -142,7 +167,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, tuple[ClipEntry, ...]]:
 
 
 def _check_digests(file: Path, manifest: Manifest, entries: tuple[ClipEntry, ...]) -> None:
+    digests: dict[str, str] = {}
     for entry in entries:
+        for path, digest in entry.sha256.items():
+            if digests.setdefault(path, digest) != digest:
+                raise DatasetError(f"{file}: {path} has two sha256 in two clips; build the dataset again")
         if missing := set(entry.files) - set(entry.sha256):
             raise DatasetError(f"{file}: clip {entry.clip_id}: no sha256 for {', '.join(sorted(missing))}")
     found = digest_of_clips(entries)
@@ -151,23 +180,3 @@ def _check_digests(file: Path, manifest: Manifest, entries: tuple[ClipEntry, ...
             f"{file}: digest {found[:12]} of the clips is not {manifest.digest[:12]} as in {DATASET_FILE}; "
             "one of the two was changed after the dataset was built"
         )
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DatasetError(
-            f"{file}: missing; expected a dataset folder as `emojibench data build` writes it"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file}: cannot be read: {error}") from error
-
-
-def _parse(model: type[_Model], text: str, where: str) -> _Model:
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the line"
-        raise DatasetError(f"{where}: {field}: {first['msg']}") from error

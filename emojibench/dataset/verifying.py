@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from emojibench.dataset import landmarks
 from emojibench.dataset.loading import FolderFiles
@@ -13,20 +14,24 @@ from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, ClipEntry, Man
 from emojibench.dataset.preparing import spread
 from emojibench.errors import DatasetError, UserError
 from emojibench.media import iterate_video, read_image
+from emojibench.reading import printable
+
+Shown = Annotated[str, BeforeValidator(printable)]
+"""Text that names files, whatever bytes their names consist of."""
 
 
 class Problem(BaseModel):
     """One thing found; errors break the dataset, warnings do not."""
 
-    where: str
+    where: Shown
     severity: Literal["error", "warning"]
-    what: str
+    what: Shown
 
 
 class VerifyReport(BaseModel):
     """What `verify` looked at and found."""
 
-    folder: str
+    folder: Shown
     name: str = ""
     digest: str = ""
     clips: int = 0
@@ -68,7 +73,7 @@ def verify(folder: Path) -> VerifyReport:
         name=manifest.name,
         digest=manifest.digest,
         clips=len(entries),
-        files=len(tasks),
+        files=len({where for where, _ in tasks}),
         problems=problems,
     )
 
@@ -87,16 +92,15 @@ def _run(task: _Task) -> list[Problem]:
 
 
 def _tasks(files: FolderFiles, manifest: Manifest, entries: tuple[ClipEntry, ...]) -> list[_Task]:
-    """One check for each file, however many clips share it."""
-    tasks: dict[str, Callable[[], str]] = {}
+    """One check for each file and use of it, however many clips share it."""
+    tasks: dict[tuple[str, str, int], Callable[[], str]] = {}
     for entry in entries:
-        tasks[entry.portrait] = partial(_portrait, files, entry.portrait, manifest)
-        tasks[entry.portrait_landmarks] = partial(_face, files, entry.portrait_landmarks, manifest)
-        tasks[entry.driving] = partial(_driving, files, entry, manifest)
-        for video in (entry.driving_frames, entry.truth):
-            if video is not None:
-                tasks[video] = partial(_video, files, video, entry.frames, manifest)
-    return list(tasks.items())
+        tasks[entry.portrait, "portrait", 0] = partial(_portrait, files, entry.portrait, manifest)
+        tasks[entry.portrait_landmarks, "face", 0] = partial(_face, files, entry.portrait_landmarks, manifest)
+        tasks[entry.driving, "driving", entry.frames] = partial(_driving, files, entry, manifest)
+        for path in filter(None, (entry.driving_frames, entry.truth)):
+            tasks[path, "video", entry.frames] = partial(_video, files, path, entry.frames, manifest)
+    return [(path, check) for (path, _, _), check in tasks.items()]
 
 
 def _portrait(files: FolderFiles, path: str, manifest: Manifest) -> str:
@@ -124,9 +128,10 @@ def _driving(files: FolderFiles, entry: ClipEntry, manifest: Manifest) -> str:
 
 
 def _video(files: FolderFiles, path: str, frames: int, manifest: Manifest) -> str:
-    shapes = [frame.shape[:2] for frame in iterate_video(files.path(path))]
+    shapes = [frame.shape[:2] for frame in islice(iterate_video(files.path(path)), frames + 1)]
     if len(shapes) != frames:
-        raise DatasetError(f"{len(shapes)} frames; expected {frames}")
+        found = f"more than {frames}" if len(shapes) > frames else len(shapes)
+        raise DatasetError(f"{found} frames; expected {frames}")
     if set(shapes) != {(manifest.size, manifest.size)}:
         raise DatasetError(
             f"frames of {shapes[0][1]}x{shapes[0][0]}; expected {manifest.size}x{manifest.size}"

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import platformdirs
+from pydantic import TypeAdapter
 
 from emojibench.errors import UserError
+from emojibench.reading import open_file, read_json
 from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 
 FOLDERS = "EMOJIBENCH_WEIGHTS"
@@ -91,13 +93,20 @@ def locate(wanted: WeightFile | Archive) -> Found | None:
 
 
 def digests_of(path: Path) -> Digests:
-    """Read a file and compute its digests."""
+    """Read a file and compute its digests.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     sha256 = hashlib.sha256()
-    git = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            sha256.update(block)
-            git.update(block)
+    with open_file(path) as stream:
+        try:
+            git = hashlib.sha1(b"blob %d\0" % os.fstat(stream.fileno()).st_size, usedforsecurity=False)
+            while block := stream.read(_BLOCK):
+                sha256.update(block)
+                git.update(block)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror or error}; take it away") from error
     return Digests(sha256.hexdigest(), git.hexdigest())
 
 
@@ -140,6 +149,10 @@ def _impostor(wanted: WeightFile | Archive, path: Path) -> str:
     return f"{path}: not the official {wanted.file} ({mismatch}); remove or rename it, or get {wanted.url}"
 
 
+_ENTRY = TypeAdapter(tuple[int, int, Digests])
+"""Size, time of modification in nanoseconds, digests."""
+
+
 class _Index:
     """Digests of files that were hashed before, kept in the cache folder."""
 
@@ -165,9 +178,9 @@ class _Index:
             return
         self._source, self._known = source, {}
         # The index only saves time: one that is missing or broken is made anew.
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            for key, (size, modified, digests) in json.loads(source.read_text()).items():
-                self._known[key] = (int(size), int(modified), Digests(**digests))
+        with contextlib.suppress(UserError, ValueError):
+            for key, entry in read_json(source).items():
+                self._known[key] = _ENTRY.validate_python(entry)
 
     def _save(self) -> None:
         assert self._source is not None

@@ -148,7 +148,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     ("arguments", "message"),
     [
         (["--rows", "with-contur"], "--rows: unknown row 'with-contur'. Did you mean 'with-contour'?"),
-        (["--matrix", "nowhere.yaml"], "nowhere.yaml: expected a YAML file of rows"),
+        (["--matrix", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (
             ["--steps", "1,2,3,4"],
             "--steps: expected three positive numbers as in 2000,800,400, got '1,2,3,4'",
@@ -178,8 +178,8 @@ def test_what_cannot_work_is_said_before_any_training(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "expected a YAML file of rows"),
-        ("[]", "expected a mapping of names to rows, got list"),
+        ("a: [", "rows.yaml: not usable YAML"),
+        ("[]", "rows.yaml: expected an object (key: value), got a list"),
         ("a: full", "row 'a': expected a mapping with at least a title, got str"),
         ("a: {title: A, landmark: [eyes]}", "row 'a': unknown key 'landmark'. Did you mean 'landmarks'?"),
         (

@@ -135,7 +135,7 @@ def test_rows_are_compared_with_the_first_and_kept(
             "a: {title: A, groups: []}\nb: {title: B, groups: [], against: b}",
             "compared with the first, a, got 'b'",
         ),
-        ("[]", "expected a mapping of names to rows, got list"),
+        ("[]", "rows.yaml: expected an object (key: value), got a list"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, text: str, message: str) -> None:

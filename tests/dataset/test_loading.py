@@ -73,7 +73,7 @@ def test_misspelt_names_are_suggested(built):
 
 
 def test_a_folder_without_manifest_is_no_dataset(tmp_path):
-    with pytest.raises(DatasetError, match=r"dataset.json: missing; expected a dataset folder"):
+    with pytest.raises(DatasetError, match=r"lacks dataset.json or clips.jsonl; expected a dataset folder"):
         load_dataset(tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_lines_must_be_json_and_as_many_as_promised(copy):
     with pytest.raises(DatasetError, match=f"{len(lines) - 1} clips; dataset.json promises {len(lines)}"):
         load_dataset(copy, size=96)
     (copy / CLIPS_FILE).write_text("\n".join([*lines[:-1], "{"]))
-    with pytest.raises(DatasetError, match=rf"clips.jsonl, line {len(lines)}: the line: Invalid JSON"):
+    with pytest.raises(DatasetError, match=rf"clips.jsonl, line {len(lines)}: not usable JSON"):
         load_dataset(copy, size=96)
 
 

@@ -1,11 +1,14 @@
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_loading import from_another_detector, seal
 
 from emojibench.dataset.landmarks import read_driving, write_driving, write_portrait
+from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE
 from emojibench.dataset.verifying import verify
 from emojibench.errors import UserError
 from emojibench.media import read_video, write_lossless
@@ -100,3 +103,83 @@ def test_a_broken_manifest_is_reported(copy, tmp_path):
     assert "Field required" in errors(report)["dataset.json"]
     with pytest.raises(UserError, match="no such folder"):
         verify(tmp_path / "absent")
+
+
+def rewrite(file, old, new):
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+
+
+def first_line(change):
+    """Breaks the first row of clips.jsonl; the digest in dataset.json stays."""
+
+    def break_it(folder):
+        file = folder / CLIPS_FILE
+        first, rest = file.read_text().split("\n", 1)
+        row = json.loads(first)
+        change(row)
+        file.write_text(json.dumps(row) + "\n" + rest)
+
+    return break_it
+
+
+def replaced(name, content):
+    def break_it(folder):
+        (folder / name).write_bytes(content)
+        seal(folder)
+
+    return break_it
+
+
+def instead(name, make):
+    def break_it(folder):
+        (folder / name).unlink()
+        make(folder / name)
+
+    return break_it
+
+
+BROKEN = {
+    "no UTF-8 in the manifest": lambda folder: rewrite(folder / DATASET_FILE, b"tests only", b"\xff"),
+    "no UTF-8 in the clips": lambda folder: rewrite(folder / CLIPS_FILE, b"realistic", b"\xe9"),
+    "a deep manifest": lambda folder: (folder / DATASET_FILE).write_text("[" * 10**5),
+    "deep notes": lambda folder: rewrite(
+        folder / DATASET_FILE, b'"notes":', b'"notes": {"a": ' + b"[" * 500 + b"]" * 500 + b'}, "more":'
+    ),
+    "half a surrogate pair": lambda folder: rewrite(folder / DATASET_FILE, b"tests only", b"\\ud800"),
+    "a list as manifest": lambda folder: (folder / DATASET_FILE).write_text("[]"),
+    "a pipe as manifest": instead(DATASET_FILE, os.mkfifo),
+    "a folder as clips": instead(CLIPS_FILE, Path.mkdir),
+    "a recipe": lambda folder: rewrite(folder / DATASET_FILE, b'"recipe": null', b'"recipe": {}'),
+    "a null in a path": first_line(lambda row: row.update(portrait="portraits/\0.png")),
+    "an endless path": first_line(lambda row: row.update(portrait="x" * 5000)),
+    "a subject of two lines": first_line(lambda row: row.update(subject="a\nb", driving_subject="a\nb")),
+    "a number as path": first_line(lambda row: row.update(driving=5)),
+    "more frames than there are numbers": first_line(lambda row: row.update(frames=10**30)),
+    "two digests of one file": first_line(lambda row: row["sha256"].update({row["driving"]: "0" * 64})),
+    "links in a circle": instead("portraits/wide.png", lambda file: file.symlink_to(file.name)),
+    "a folder as portrait": instead("portraits/wide.png", Path.mkdir),
+    "a pipe as video": instead("driving/ben.mkv", os.mkfifo),
+    "a video as landmarks": lambda folder: replaced(
+        "driving/ben.npz", (folder / "driving" / "ben.mkv").read_bytes()
+    )(folder),
+    "nothing as landmarks": replaced("driving/ben.npz", b""),
+    "nothing as video": replaced("driving/ben.mkv", b""),
+    "text as portrait": replaced("portraits/wide.png", b"text"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_datasets_are_reported(copy, case):
+    BROKEN[case](copy)
+    report = verify(copy)
+    assert not report.ok
+    assert report.model_dump_json()
+
+
+def test_names_of_any_bytes_are_reported(copy):
+    file = copy / "portraits" / os.fsdecode(b"na\xefve.png")
+    file.write_bytes(b"")
+    report = verify(copy)
+    assert report.ok
+    assert warnings(report) == {"portraits/na\\udcefve.png": "in the folder, but no clip names it"}
+    assert "udcef" in report.model_dump_json()

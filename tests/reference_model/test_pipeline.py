@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from reference_model import checkpoint, presets
 from reference_model.acceleration import TaylorCached
@@ -120,9 +121,25 @@ def test_unfit_weights_are_refused(tiny: Preset, tmp_path: Path) -> None:
     checkpoint.save(path, state, tiny)
     with pytest.raises(ValueError, match=r"(?s)does not fit.*autoencoder\.mean"):
         checkpoint.load(model, path)
+    with pytest.raises(ValueError) as caught:
+        checkpoint.load(model, path)
+    assert len(str(caught.value)) < 500
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(ValueError, match="not a whole safetensors file"):
         checkpoint.load(model, path)
+    for bad, message in {
+        torch.full((4,), torch.nan): "autoencoder.mean: holds NaN or infinity",
+        torch.ones(
+            4, dtype=torch.int8
+        ): "autoencoder.mean: expected half, single or double precision, got I8",
+        torch.ones(4, dtype=torch.complex64): "double precision, got C64",
+    }.items():
+        save_file({**state, "autoencoder.mean": bad}, path, metadata={"preset": "tiny"})
+        with pytest.raises(ValueError, match=message):
+            checkpoint.load(model, path)
+    save_file(state, path, metadata={"preset": "tiny", "landmarks": "eyes,tail"})
+    with pytest.raises(ValueError, match="trained on unknown landmarks tail"):
+        checkpoint.as_trained(tiny, path)
 
 
 def test_landmarks_travel_with_the_weights_that_know_them(

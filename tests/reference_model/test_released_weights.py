@@ -1,6 +1,7 @@
 """What the strict loader takes and what it refuses."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,35 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "lmk_guider.pth"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path}: expected a whole safetensors or torch file"):
+        fill_guider(path)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_file_with_damage_inside_is_refused_or_read(guider: State, tmp_path: Path, place: int) -> None:
+    path = tmp_path / "lmk_guider.pth"
+    torch.save(guider, path)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"_rebuild_tensor_v2") + 10 * place
+    content[start : start + 4] = b"\xff\xfe\x81}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path}: expected"):
+        fill_guider(path)
+
+
+def test_other_things_than_plain_tensors_are_refused(guider: State, tmp_path: Path) -> None:
+    path = tmp_path / "lmk_guider.pth"
+    for bad in ({1: torch.ones(2)}, {"conv_in.weight": torch.ones(2, 2).to_sparse()}):
+        torch.save(bad, path)
+        with pytest.raises(ValueError, match=f"{path}: expected a"):
+            fill_guider(path)
+    torch.save(guider, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in plain.namelist():
+            packed.writestr(member, plain.read(member))
+    with pytest.raises(ValueError, match="its members are compressed"):
         fill_guider(path)
 
 

@@ -70,6 +70,13 @@ def test_another_file_under_the_official_url_is_never_used(
     assert weights.used() == {}
 
 
+def test_what_a_server_sends_beyond_the_file_is_not_kept(entry: WeightFile, site: Site, fresh: Path) -> None:
+    site.files["/demo.pth"] = CONTENT * 40
+    with pytest.raises(UnavailableError, match=r"demo\.pth: .* sent another file"):
+        weights.find("demo")
+    assert sum(file.stat().st_size for file in fresh.glob("*")) < 2 * len(CONTENT)
+
+
 def test_a_file_that_is_gone_says_so_in_one_line(entry: WeightFile, site: Site) -> None:
     site.files.clear()
     with pytest.raises(UnavailableError) as caught:

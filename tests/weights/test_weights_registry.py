@@ -46,13 +46,17 @@ def test_a_folder_is_hashed_once(entry: WeightFile, tmp_path: Path, monkeypatch:
     assert len(read) == 2
 
 
+@pytest.mark.parametrize(
+    "index", [b'{"/x": [1', b"\xff", b"[" * 10**5, b"[1]", b'{"%s": [1048576, 1, {"sha256": 1, "git": []}]}']
+)
 def test_an_index_that_is_damaged_is_made_anew(
-    entry: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Path
+    entry: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Path, index: bytes
 ) -> None:
     (tmp_path / "x").write_bytes(CONTENT)
     monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(tmp_path))
     fresh.mkdir(parents=True)
-    (fresh / "index.json").write_text('{"/x": [1')
+    os.utime(tmp_path / "x", ns=(1, 1))
+    (fresh / "index.json").write_bytes(index.replace(b"%s", bytes(tmp_path / "x")))
     assert weights.find("demo") == tmp_path / "x"
 
 
