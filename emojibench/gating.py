@@ -1,95 +1,29 @@
 """The regression gate: is this run worse than an accepted baseline, beyond chance and beyond what matters?
 
 Both runs are compared clip by clip on the clips they share, column by column, in the direction that the
-column declares. A change counts only if the interval of the paired difference excludes zero and its mean
-exceeds the tolerance. A column that only one of the two has, or whose clips lost their values, could not be
-measured; that is never taken for "no change".
+column declares. A column changed if the interval of the paired difference excludes zero and its mean exceeds
+the tolerance; it is the same if the whole interval is within the tolerance; anything else is undecided. A
+column that only one of the two has, or whose clips or frames went missing, could not be measured; that is never
+taken for "no change".
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from fnmatch import fnmatchcase
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
+from emojibench.registry import unknown
 from emojibench.reporting.columns import ARROWS, is_cost
 from emojibench.reporting.load import FinishedRun, load_run
-from emojibench.reporting.markdown import DASH, Footnotes, table
+from emojibench.reporting.markdown import DASH, Footnotes, share_lost, table
 from emojibench.statistics import paired_difference
+from emojibench.verdicts import EXIT_CODES, Rule, Verdict, read_tolerances
 
-
-class Verdict(StrEnum):
-    """What became of one column, or of all of them."""
-
-    SAME = "same"
-    REGRESSED = "regressed"
-    IMPROVED = "improved"
-    UNMEASURED = "could not measure"
-    INFO = "not gated"
-
-
-EXIT_CODES = {Verdict.SAME: 0, Verdict.REGRESSED: 1, Verdict.UNMEASURED: 3, Verdict.IMPROVED: 4}
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How much a mean may move: in the column's unit, or as a fraction of the baseline's mean."""
-
-    amount: float
-    relative: bool
-
-    @classmethod
-    def parse(cls, text: str, where: str) -> "Tolerance":
-        """Read `0.01` or `2%`.
-
-        Raises:
-            UserError: neither, or negative.
-        """
-        number = text.strip().removesuffix("%")
-        try:
-            amount = float(number)
-        except ValueError:
-            amount = math.nan
-        if not (math.isfinite(amount) and amount >= 0):
-            raise UserError(
-                f"{where}: expected a number such as 0.01 or a percentage such as 2%, got {text!r}"
-            )
-        relative = number != text.strip()
-        return cls(amount / 100 if relative else amount, relative)
-
-    def absolute(self, baseline: float) -> float:
-        """In the column's unit."""
-        return self.amount * abs(baseline) if self.relative else self.amount
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one column is judged."""
-
-    column: str
-    better: str
-    """higher, lower or none."""
-    tolerance: Tolerance
-    ungated: str
-    """Why it is shown but not judged; empty when it is."""
-    decimals: int
-
-    @property
-    def unmeasured(self) -> Verdict:
-        """Verdict where there is nothing to compare."""
-        return Verdict.INFO if self.ungated else Verdict.UNMEASURED
-
-    def judge(self, effect: float, baseline: float) -> Verdict:
-        """Verdict on a real effect (run - baseline)."""
-        if self.ungated:
-            return Verdict.INFO
-        if abs(effect) <= self.tolerance.absolute(baseline):
-            return Verdict.SAME
-        return Verdict.IMPROVED if (effect > 0) == (self.better == "higher") else Verdict.REGRESSED
+LOST = 0.01
+"""So much more of its frames a run may lose than the baseline before means of the others say nothing."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +39,9 @@ class Comparison:
     baseline: float | None = None
     run: float | None = None
     """Means over the common clips (values of a set: over all clips)."""
+    baseline_lost: float | None = None
+    run_lost: float | None = None
+    """Share of frames that the means are not of."""
     effect: float | None = None
     """run - baseline."""
     low: float | None = None
@@ -123,19 +60,27 @@ class GateResult:
     baseline: Path
     run: Path
     comparisons: tuple[Comparison, ...]
+    chosen: str = ""
+    """Which of the baseline's clips were chosen; empty for all."""
+    allow_undecided: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """Worst column first: regressed, could not measure, improved, same."""
+        """Worst column first: regressed, could not measure, undecided (unless allowed), improved, same."""
         found = {comparison.verdict for comparison in self.comparisons}
-        for verdict in (Verdict.REGRESSED, Verdict.UNMEASURED, Verdict.IMPROVED, Verdict.SAME):
+        if self.allow_undecided and Verdict.UNDECIDED in found:
+            found = found - {Verdict.UNDECIDED} | {Verdict.SAME}
+        ranks = (
+            Verdict.REGRESSED, Verdict.UNMEASURED, Verdict.UNDECIDED, Verdict.IMPROVED, Verdict.SAME,
+        )  # fmt: skip
+        for verdict in ranks:
             if verdict in found:
                 return verdict
         return Verdict.UNMEASURED  # nothing was gated at all
 
     @property
     def exit_code(self) -> int:
-        """0 same, 1 regressed, 3 could not measure, 4 improved."""
+        """0 same, 1 regressed, 3 could not measure or undecided, 4 improved."""
         return EXIT_CODES[self.verdict]
 
     def markdown(self) -> str:
@@ -153,11 +98,15 @@ class GateResult:
         ]
         notes = Footnotes()
         rows = [_row(comparison, notes) for comparison in self.comparisons]
-        title = f"## Gate: {self.verdict}\n\nRun `{self.run}` against baseline `{self.baseline}`."
+        title = (
+            f"## Gate: {self.verdict}\n\nRun `{self.run}` against baseline `{self.baseline}`{self.chosen}."
+        )
         legend = (
             "Change is run minus baseline on the same clips. A column regressed or improved only if the "
-            "interval excludes zero and the change exceeds the tolerance. Detectable: the smallest true "
-            "change that a comparison of this size finds four times out of five."
+            "interval excludes zero and the change exceeds the tolerance; it is the same only if the whole interval "
+            "is within the tolerance, else undecided. Detectable: the smallest true change that a comparison of this "
+            "size finds four times out of five. (5.0 % lost): share of frames without a face; the mean is over the "
+            "others."
         )
         return "\n".join([title, "", table(header, rows), "", legend, "", *notes.lines()]).rstrip() + "\n"
 
@@ -168,6 +117,8 @@ class GateResult:
             "exit_code": self.exit_code,
             "baseline": str(self.baseline),
             "run": str(self.run),
+            "chosen": self.chosen,
+            "allow_undecided": self.allow_undecided,
             "columns": [asdict(comparison) for comparison in self.comparisons],
         }
 
@@ -178,6 +129,8 @@ def gate(
     *,
     tolerances: Mapping[str, str] | None = None,
     gate_costs: bool = False,
+    clips: int | Sequence[str] | None = None,
+    allow_undecided: bool = False,
 ) -> GateResult:
     """Compare a finished run with an accepted baseline.
 
@@ -186,15 +139,19 @@ def gate(
         run: run folder to judge.
         tolerances: column name or pattern to `0.01` or `2%`; goes before the defaults in tolerances.yaml.
         gate_costs: judge latency, arithmetic and memory too. Off by default: they depend on the machine.
+        clips: compare on the baseline's first so many clips, or on these ids, only. Otherwise a run that lacks
+            clips of the baseline could not be measured.
+        allow_undecided: columns whose interval is neither within nor beyond the tolerance count as the same.
 
     Raises:
-        UserError: a folder is missing or unfinished, a tolerance cannot be read or names no column, or the
-            runs are not comparable (other dataset digest, split or protocol).
+        UserError: a folder is missing or unfinished, a tolerance cannot be read or names no column, a clip is
+            not the baseline's, or the runs are not comparable (other dataset digest, split or protocol).
     """
     old, new = load_run(Path(baseline)), load_run(Path(run))
     _check_comparable(old, new)
     names = sorted(old.summaries.keys() | new.summaries.keys(), key=lambda name: (is_cost(name), name))
-    allowed = _tolerances(tolerances or {}, names)
+    allowed = read_tolerances(tolerances or {}, names)
+    chosen = _chosen(old, clips)
     comparisons = []
     for name in names:
         known = old.summaries.get(name) or new.summaries[name]
@@ -203,8 +160,27 @@ def gate(
             ungated = "cost on this machine; judged with --gate-costs"
         tolerance = next(value for pattern, value in allowed.items() if fnmatchcase(name, pattern))
         rule = Rule(name, known.better, tolerance, ungated, known.decimals)
-        comparisons.append(_compare(rule, old, new))
-    return GateResult(old.path, new.path, tuple(comparisons))
+        comparisons.append(_compare(rule, old, new, chosen))
+    whole = len(chosen) == len(old.spec.clips)
+    on = "" if whole else f" on {len(chosen)} of the baseline's {len(old.spec.clips)} clips, as chosen"
+    return GateResult(old.path, new.path, tuple(comparisons), on, allow_undecided)
+
+
+def _chosen(old: FinishedRun, clips: int | Sequence[str] | None) -> frozenset[str]:
+    """The baseline's clips that the run has to have."""
+    there = old.spec.clips
+    if clips is None:
+        return frozenset(there)
+    if isinstance(clips, int):
+        if not 1 <= clips <= len(there):
+            raise UserError(f"--clips: expected 1 to {len(there)}, the clips of the baseline, got {clips}")
+        return frozenset(there[:clips])
+    for clip in clips:
+        if clip not in there:
+            raise UserError(f"--clips: {unknown('clip', clip, there)}")
+    if not clips:
+        raise UserError("--clips: expected at least one clip")
+    return frozenset(clips)
 
 
 def _check_comparable(old: FinishedRun, new: FinishedRun) -> None:
@@ -223,19 +199,7 @@ def _check_comparable(old: FinishedRun, new: FinishedRun) -> None:
         )
 
 
-def _tolerances(given: Mapping[str, str], names: list[str]) -> dict[str, Tolerance]:
-    import yaml
-
-    for pattern in given:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(f"--tolerance {pattern}: no such column; there are {', '.join(names)}")
-    file = files("emojibench") / "tolerances.yaml"
-    defaults = {key: str(value) for key, value in yaml.safe_load(file.read_text("utf-8"))["columns"].items()}
-    wanted = {**given, **{key: value for key, value in defaults.items() if key not in given}}
-    return {key: Tolerance.parse(value, f"tolerance of {key}") for key, value in wanted.items()}
-
-
-def _compare(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison:
+def _compare(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[str]) -> Comparison:
     gaps = [_gap(rule.column, side, run) for side, run in (("baseline", old), ("run", new))]
     if all(gaps):
         return _without_value(rule, Verdict.INFO, f"in neither run ({gaps[0]})")
@@ -246,8 +210,8 @@ def _compare(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison:
         reason = f"version {versions[0]} of the metric in the baseline, {versions[1]} in the run"
         return _without_value(rule, rule.unmeasured, reason)
     if old.summaries[rule.column].kind == "set":
-        return _compare_sets(rule, old, new)
-    return _compare_clips(rule, old, new)
+        return _compare_sets(rule, old, new, chosen)
+    return _compare_clips(rule, old, new, chosen)
 
 
 def _gap(name: str, side: str, run: FinishedRun) -> str:
@@ -261,30 +225,33 @@ def _without_value(rule: Rule, verdict: Verdict, reason: str) -> Comparison:
     return Comparison(rule.column, rule.better, verdict, reason, decimals=rule.decimals)
 
 
-def _compare_sets(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison:
+def _compare_sets(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[str]) -> Comparison:
     first, second = old.summaries[rule.column], new.summaries[rule.column]
     assert first.mean is not None
     assert second.mean is not None
+    if chosen != set(old.spec.clips):
+        return _without_value(rule, Verdict.INFO, "value of a set: of all clips, not of those chosen")
     if first.n_clips != second.n_clips or set(old.spec.clips) != set(new.spec.clips):
         reason = f"value of a set: N = {first.n_clips} and {second.n_clips} or other clips do not compare"
         return _without_value(rule, rule.unmeasured, reason)
+    effect = second.mean - first.mean
     return Comparison(
         rule.column,
         rule.better,
-        rule.judge(second.mean - first.mean, first.mean),
+        rule.judge(effect, effect, effect, first.mean),
         rule.ungated or f"value of a set (N = {first.n_clips}): by tolerance alone, it has no interval",
         baseline=first.mean,
         run=second.mean,
-        effect=second.mean - first.mean,
-        tolerance=rule.tolerance.absolute(first.mean),
+        effect=effect,
+        tolerance=rule.allowed(first.mean),
         clips=first.n_clips,
         decimals=rule.decimals,
     )
 
 
-def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison:
+def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[str]) -> Comparison:
     before, after = old.values[rule.column], new.values[rule.column]
-    common = sorted(before.keys() & after.keys())
+    common = sorted(before.keys() & after.keys() & chosen)
     if not common:
         return _without_value(rule, rule.unmeasured, "no clip has a value in both")
     difference = paired_difference(
@@ -293,15 +260,13 @@ def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison
         [before[clip].subject for clip in common],
     )
     baseline = math.fsum(before[clip].value for clip in common) / len(common)
-    warm_ups = new.warm_ups.get(rule.column, frozenset())
-    lost = sorted((before.keys() & set(new.spec.clips)) - after.keys() - warm_ups)
-    verdict, reason = Verdict.SAME, rule.ungated
-    if lost:
-        verdict, reason = rule.unmeasured, f"{len(lost)} clips lost their value ({lost[0]} is the first)"
+    verdict = rule.judge(difference.mean, difference.low, difference.high, baseline)
+    reason = rule.ungated
+    lost = [run.lost(rule.column, common) for run in (old, new)]
+    if not rule.ungated and (gap := _missing(rule.column, old, new, chosen, lost)):
+        verdict, reason = verdict if verdict == Verdict.REGRESSED else Verdict.UNMEASURED, gap
     elif difference.clusters < 2:
         verdict, reason = rule.unmeasured, "clips of a single portrait give no interval"
-    elif rule.ungated or difference.excludes_zero:
-        verdict = rule.judge(difference.mean, baseline)
     low, high, detectable = (
         value if math.isfinite(value) else None
         for value in (difference.low, difference.high, difference.minimum_detectable_effect)
@@ -313,26 +278,51 @@ def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun) -> Comparison
         reason,
         baseline=baseline,
         run=baseline + difference.mean,
+        baseline_lost=lost[0],
+        run_lost=lost[1],
         effect=difference.mean,
         low=low,
         high=high,
         minimum_detectable_effect=detectable,
-        tolerance=rule.tolerance.absolute(baseline),
+        tolerance=rule.allowed(baseline),
         clips=len(common),
         decimals=rule.decimals,
     )
+
+
+def _missing(
+    column: str, old: FinishedRun, new: FinishedRun, chosen: frozenset[str], shares: Sequence[float | None]
+) -> str:
+    """What the baseline measured and the run did not, `shares` of lost frames included; empty for nothing."""
+    before, after = old.values[column].keys(), new.values[column].keys()
+    warm_ups = new.warm_ups.get(column, frozenset())
+    parts = []
+    if absent := sorted(chosen & before - set(new.spec.clips)):
+        parts.append(
+            f"{len(absent)} of the baseline's {len(old.spec.clips)} clips are not in the run ({absent[0]} is the "
+            "first); --clips compares on some of them"
+        )
+    if lost := sorted((chosen & before & set(new.spec.clips)) - after - warm_ups):
+        parts.append(f"{len(lost)} clips lost their value ({lost[0]} is the first)")
+    known, now = (share or 0.0 for share in shares)
+    if now - known > LOST:
+        parts.append(f"the run lost {now:.1%} of its frames, the baseline {known:.1%}")
+    return "; ".join(parts)
 
 
 def _row(c: Comparison, notes: Footnotes) -> list[str]:
     def shown(value: float | None, sign: str = "") -> str:
         return DASH if value is None else f"{value:{sign}.{c.decimals + 1}f}"
 
+    def mean(value: float | None, lost: float | None) -> str:
+        return f"{shown(value)} ({share_lost(lost)})" if lost else shown(value)
+
     interval = DASH if c.low is None else f"[{shown(c.low, '+')}, {shown(c.high, '+')}]"
     verdict = f"**{c.verdict}**" if c.verdict in (Verdict.REGRESSED, Verdict.IMPROVED) else str(c.verdict)
     return [
         c.column + ARROWS[c.better],
-        shown(c.baseline),
-        shown(c.run),
+        mean(c.baseline, c.baseline_lost),
+        mean(c.run, c.run_lost),
         shown(c.effect, "+"),
         interval,
         shown(c.minimum_detectable_effect),

@@ -21,16 +21,38 @@ def gate(
     gate_costs: Annotated[
         bool, typer.Option("--gate-costs", help="Judge latency, arithmetic and memory too.")
     ] = False,
+    clips: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare on the baseline's first so many clips, or on ids separated by commas. Without it, a run "
+            "that lacks clips of the baseline could not be measured."
+        ),
+    ] = None,
+    allow_undecided: Annotated[
+        bool,
+        typer.Option(
+            "--allow-undecided",
+            help="Pass where the clips are too few to tell a tolerable change from another.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
 ) -> None:
     """Compare a run with a baseline on the same clips.
 
-    Exit code: 0 same, 1 regressed, 4 improved beyond tolerance, 3 could not measure, 2 usage or runs that
-    cannot be compared.
+    Exit code: 0 same, 1 regressed, 4 improved beyond tolerance, 3 could not measure or undecided, 2 usage or
+    runs that cannot be compared.
     """
+    from emojibench.cli.results import chosen_clips
     from emojibench.gating import gate as compare
 
-    result = compare(baseline, run, tolerances=dict(map(_pair, tolerance or [])), gate_costs=gate_costs)
+    result = compare(
+        baseline,
+        run,
+        tolerances=dict(map(_pair, tolerance or [])),
+        gate_costs=gate_costs,
+        clips=chosen_clips(clips),
+        allow_undecided=allow_undecided,
+    )
     typer.echo(json.dumps(result.data(), indent=2) if as_json else result.markdown(), nl=as_json)
     typer.echo(f"gate: {result.verdict}", err=True)
     raise typer.Exit(result.exit_code)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,6 +87,15 @@ class FinishedRun:
     def track(self) -> str:
         """Name that comparable runs share: dataset, its digest and the protocol id."""
         return f"{self.spec.dataset}-{self.spec.dataset_digest[:6]}-{self.spec.protocol.id}"
+
+    def lost(self, column: str, clips: Iterable[str]) -> float | None:
+        """Share of frames that a column's values of some clips are not of; None where the rows do not say."""
+        values = {clip: self.values[column][clip] for clip in clips}
+        if totals := [value.total for value in values.values() if value.total]:
+            return max(0.0, 1 - sum(value.n for value in values.values() if value.total) / sum(totals))
+        detection = self.values.get(_DETECTION.get(column, ""), {})
+        shares = [detection[clip].value for clip in values if clip in detection]
+        return max(0.0, 1 - fmean(shares)) if shares else None
 
     @property
     def animated(self) -> dict[str, Any]:

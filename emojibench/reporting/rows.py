@@ -9,7 +9,7 @@ from emojibench.errors import UserError
 from emojibench.runs.cost import WARM_UP
 from emojibench.runs.records import Row
 
-_NEEDED = ("clip_id", "subject", "metric", "value", "status", "note")
+_NEEDED = ("clip_id", "subject", "metric", "value", "n", "status", "note")
 _ROWS = 2_000_000
 _BYTES = 256 << 20
 """Most rows, and most bytes that they may unfold to: a few kB of Parquet can stand for gigabytes."""
@@ -24,6 +24,9 @@ class Value:
 
     value: float
     subject: str
+    n: int = 0
+    total: int | None = None
+    """Frames that the value is of, and those that it would be of had none been lost; None in older rows."""
 
 
 Values = dict[str, dict[str, Value]]
@@ -47,7 +50,9 @@ def read_rows(file: Path) -> tuple[Values, dict[str, frozenset[str]]]:
             where = f"row {number} (clip {row['clip_id']}, {row['metric']})"
             raise UserError(f"{file}: {where}: expected a finite number, got {row['value']}; {_ADVICE}")
         kept = warm_ups if row["note"] == WARM_UP else measured
-        kept.setdefault(row["metric"], {})[row["clip_id"]] = Value(row["value"], row["subject"])
+        kept.setdefault(row["metric"], {})[row["clip_id"]] = Value(
+            row["value"], row["subject"], row["n"] or 0, row.get("total")
+        )
     left_out = {name: frozenset(clips) for name, clips in warm_ups.items() if name in measured}
     return warm_ups | measured, left_out
 
@@ -62,7 +67,7 @@ def copy_rows(source: Path, target: Path, clean: Callable[[Any], Any]) -> None:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    table = _table(source, every=True)
+    table = _table(source)
     rows = [{name: clean(value) for name, value in row.items()} for row in table.to_pylist()]
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), target, compression="zstd")
 
@@ -72,8 +77,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _table(file: Path, *, every: bool = False) -> Any:
-    """The columns that readers need, or all that rows have; each of the type that it has in rows."""
+def _table(file: Path) -> Any:
+    """The columns that rows have, each of the type that it has in rows."""
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -82,8 +87,8 @@ def _table(file: Path, *, every: bool = False) -> Any:
     try:
         with parquet.ParquetFile(file) as source:
             _check_size(file, source.metadata)
-            there = source.schema_arrow.names if every else ()  # older versions lack some
-            names = [name for name in Row.model_fields if name in _NEEDED or name in there]
+            there = {*_NEEDED, *source.schema_arrow.names}  # older versions lack some that are not needed
+            names = [name for name in Row.model_fields if name in there]
             schema = pyarrow.schema({name: _type(name) for name in names})
             table = source.read(columns=names, use_threads=False).select(names).cast(schema)
     except (pyarrow.ArrowException, OSError, KeyError, MemoryError) as error:

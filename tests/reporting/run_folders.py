@@ -18,7 +18,8 @@ Values = Mapping[str, Mapping[str, float | str] | float | str]
 """Column to values of clips (text: why there is none), to the value of a set, or to why it is unavailable."""
 MakeRun = Callable[..., Path]
 SCHEMA = pyarrow.schema(
-    {name: pyarrow.string() for name in Row.model_fields} | {"value": pyarrow.float64(), "n": pyarrow.int64()}
+    {name: pyarrow.string() for name in Row.model_fields}
+    | {"value": pyarrow.float64(), "n": pyarrow.int64(), "total": pyarrow.int64()}
 )
 
 
@@ -116,7 +117,8 @@ def _write_results(
         else:
             numbers = {clip: value for clip, value in content.items() if not isinstance(value, str)}
             lost = {clip: reason for clip, reason in content.items() if isinstance(reason, str)}
-            rows += [_row(clip, who, metric, value, "ok", "") for clip, value in numbers.items()]
+            n = round(1000 * (1 - shares.get(metric, 0.0)))
+            rows += [_row(clip, who, metric, value, "ok", "", n) for clip, value in numbers.items()]
             rows += [_row(clip, who, metric, None, "undefined", reason) for clip, reason in lost.items()]
             interval = clustered_bootstrap(list(numbers.values()), [who[clip] for clip in numbers])
             bounds = (interval.low, interval.high) if interval.defined else (None, None)
@@ -135,7 +137,7 @@ def _write_results(
 
 
 def _row(
-    clip: str, who: Mapping[str, str], metric: str, value: float | None, status: str, reason: str
+    clip: str, who: Mapping[str, str], metric: str, value: float | None, status: str, reason: str, n: int = 0
 ) -> Row:
     return Row.model_validate(
         {
@@ -145,7 +147,8 @@ def _row(
             "metric": metric,
             "value": value,
             "unit": "",
-            "n": 63,
+            "n": n,
+            "total": 1000 if status == "ok" else None,
             "status": status,
             "reason": reason,
         }

@@ -10,8 +10,9 @@ from pyarrow import parquet
 
 import emojibench
 from emojibench.errors import UserError
-from emojibench.gating import Comparison, GateResult, Tolerance, Verdict, gate
+from emojibench.gating import Comparison, GateResult, gate
 from emojibench.runs.cost import WARM_UP
+from emojibench.verdicts import Tolerance, Verdict
 
 BASE = {"c0": 0.010, "c1": 0.020, "c2": 0.030, "c3": 0.040}
 
@@ -54,11 +55,38 @@ def test_a_difference_within_tolerance_is_the_same(verdicts) -> None:
     assert result.low > 0  # real, but too small to matter
 
 
-def test_a_difference_within_chance_is_the_same(verdicts) -> None:
-    result = verdicts({"l1": BASE}, {"l1": moved(0.01, noise=0.02)})["l1"]
-    assert result.verdict == Verdict.SAME
-    assert result.effect == pytest.approx(0.01)  # large, but the interval includes zero
-    assert result.minimum_detectable_effect > 0.01
+@pytest.mark.parametrize(
+    ("amount", "noise", "verdict"),
+    [
+        (0.01, 0.02, "undecided"),  # large, but the interval includes zero
+        (0.0, 0.02, "undecided"),  # no change on average, but nobody knows
+        (0.0, 0.0001, "same"),  # the whole interval is within the tolerance
+        (0.0008, 0.0004, "undecided"),  # real and small, but perhaps not small enough
+        (0.01, 0.001, "regressed"),
+        (-0.01, 0.001, "improved"),
+    ],
+)
+def test_the_same_is_what_the_interval_shows_to_be_within_tolerance(
+    verdicts, amount: float, noise: float, verdict: str
+) -> None:
+    result = verdicts({"l1": BASE}, {"l1": moved(amount, noise=noise)})["l1"]
+    assert result.verdict == verdict
+    assert result.effect == pytest.approx(amount)
+
+
+def test_what_is_undecided_passes_only_where_that_is_said(make_run) -> None:
+    first, second = make_run("a", {"l1": BASE}), make_run("b", {"l1": moved(0.01, noise=0.02)})
+    assert (gate(first, second).verdict, gate(first, second).exit_code) == (Verdict.UNDECIDED, 3)
+    allowed = gate(first, second, allow_undecided=True)
+    assert (allowed.verdict, allowed.exit_code) == (Verdict.SAME, 0)
+    assert allowed.comparisons[0].verdict == Verdict.UNDECIDED  # and is still shown
+
+
+def test_no_percentage_of_zero_is_a_tolerance(verdicts) -> None:
+    zero = dict.fromkeys(BASE, 0.0)
+    for change, verdict in ((0.0009, "same"), (0.002, "regressed")):  # three digits are printed
+        result = verdicts({"jitter": zero}, {"jitter": moved(change, zero)})["jitter"]
+        assert (result.verdict, result.tolerance) == (verdict, 0.001)
 
 
 def test_tolerances_override_the_defaults(verdicts) -> None:
@@ -113,11 +141,44 @@ def test_versions_of_a_metric_are_not_compared(verdicts) -> None:
     assert unsaid.verdict == Verdict.REGRESSED
 
 
-def test_fewer_clips_are_compared_on_the_common_ones(verdicts) -> None:
-    some = {clip: BASE[clip] for clip in ("c0", "c1", "c2")}
-    result = verdicts({"l1": BASE}, {"l1": moved(0.01, some)}, run_options={"clips": tuple(some)})["l1"]
-    assert result.clips == 3
-    assert result.verdict == Verdict.REGRESSED
+SOME = {clip: BASE[clip] for clip in ("c0", "c1", "c2")}
+FEW = {"clips": tuple(SOME)}
+
+
+def test_clips_that_the_run_lacks_could_not_be_measured(verdicts) -> None:
+    result = verdicts({"l1": BASE}, {"l1": SOME}, run_options=FEW)["l1"]
+    assert (result.verdict, result.clips) == (Verdict.UNMEASURED, 3)
+    assert "1 of the baseline's 4 clips are not in the run (c3 is the first)" in result.reason
+    worse = verdicts({"l1": BASE}, {"l1": moved(0.01, SOME)}, run_options=FEW)["l1"]
+    assert worse.verdict == Verdict.REGRESSED  # what is there is bad enough
+    better = verdicts({"l1": BASE}, {"l1": moved(-0.01, SOME)}, run_options=FEW)["l1"]
+    assert better.verdict == Verdict.UNMEASURED
+    assert verdicts({"l1": SOME}, {"l1": BASE}, FEW)["l1"].verdict == Verdict.SAME  # more than the baseline
+
+
+def test_fewer_clips_are_compared_where_they_were_chosen(make_run) -> None:
+    base, run = (
+        make_run("a", {"l1": BASE, "fvd": 100.0}),
+        make_run("b", {"l1": SOME, "fvd": 90.0}, clips=tuple(SOME)),
+    )
+    for clips in (3, ["c1", "c0"]):
+        result = gate(base, run, clips=clips)
+        assert result.verdict == Verdict.SAME
+        assert f"on {3 if clips == 3 else 2} of the baseline's 4 clips, as chosen" in result.markdown()
+    assert gate(base, run, clips=4).verdict == Verdict.UNMEASURED
+    for clips in (0, 5, [], ["c9"]):
+        with pytest.raises(UserError, match="--clips"):
+            gate(base, run, clips=clips)
+
+
+def test_means_of_fewer_frames_are_no_improvement(verdicts) -> None:
+    for share, verdict in ((0.98, "could not measure"), (0.005, "improved")):
+        result = verdicts({"id_sim": BASE}, {"id_sim": moved(0.9)}, None, {"lost": {"id_sim": share}})[
+            "id_sim"
+        ]
+        assert result.verdict == verdict
+    text = GateResult(Path("a"), Path("b"), (result,)).markdown()
+    assert "0.9250 (0.5 % lost)" in text
 
 
 def test_one_portrait_or_no_common_clip_could_not_be_measured(verdicts) -> None:
@@ -161,6 +222,8 @@ def test_columns_without_direction_are_never_judged(verdicts) -> None:
         ("regressed could_not_measure", "regressed", 1),
         ("improved could_not_measure", "could not measure", 3),
         ("improved same not_gated", "improved", 4),
+        ("undecided improved same", "undecided", 3),
+        ("undecided could_not_measure", "could not measure", 3),
         ("not_gated", "could not measure", 3),
         ("", "could not measure", 3),
     ],
