@@ -27,7 +27,6 @@ import fcntl
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +37,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from emojibench import reading, registry, tracebacks
+from emojibench.arrays import read_npz
 from emojibench.errors import UnavailableError, UserError
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
@@ -231,7 +231,7 @@ class RunFolder:
         rows: dict[RowKey, Row] = {}
         if not file.exists():
             return rows
-        with file.open("rb") as lines:
+        with reading.open_file(file) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     break
@@ -278,15 +278,11 @@ class RunFolder:
     # Features
 
     def features(self, clip_id: str) -> dict[str, NDArray[Any]]:
-        """Arrays kept for a clip; empty where there are none yet."""
+        """Arrays kept for a clip; empty where there are none yet. Raises `UserError` where they are damaged."""
         file = self.path / "features" / f"{clip_id}.npz"
         if not file.exists():
             return {}
-        try:
-            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{file} is damaged; delete it and score the run again") from error
+        return read_npz(file, advice="delete it and score the run again")
 
     def write_features(self, clip_id: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace the arrays kept for a clip."""

@@ -128,11 +128,11 @@ def _job(folder: RunFolder, left: Plan, record: AnimationRecord) -> ScoreJob | N
     if not missing:
         return None
     kept: Arrays = {}
-    if str(features.get("landmarks.inputs")) == left.landmarks_key(record):
+    if "landmarks" in features and str(features.get("landmarks.inputs")) == left.landmarks_key(record):
         kept["landmarks"] = features["landmarks"]
     for name in missing:
         key = left.truth_key(record, name, left.factories[name].traits)
-        if str(features.get(f"{name}.truth.inputs")) == key:
+        if f"{name}.truth" in features and str(features.get(f"{name}.truth.inputs")) == key:
             kept[f"{name}.truth"] = features[f"{name}.truth"]
     return ScoreJob(record, folder.frames_file(record.clip_id), tuple(missing), kept)
 
@@ -143,8 +143,10 @@ def _finished(left: Plan, record: AnimationRecord, name: str, factory: Any, feat
         row = left.rows.get((record.clip_id, traits.name))
         if row is None or row.inputs != key or row.status not in FINISHED:
             return False
-        if factory.kind == "set" and row.status == "ok" and str(features.get(f"{name}.inputs")) != key:
-            return False
+        if factory.kind == "set" and row.status == "ok":
+            there = {f"{name}.generated", f"{name}.truth"} <= set(features)
+            if not there or str(features.get(f"{name}.inputs")) != key:
+                return False
     return True
 
 

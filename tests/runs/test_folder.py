@@ -84,7 +84,9 @@ def test_a_run_under_another_protocol_has_no_summary_until_it_is_scored(tmp_path
 def test_damaged_features_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / "a.npz").write_bytes(content)
-    with pytest.raises(UserError, match=r"features/a\.npz is damaged; delete it"):
+    with pytest.raises(
+        UserError, match=r"features/a\.npz: expected a whole .npz file.*; delete it and score"
+    ):
         RunFolder(tmp_path).features("a")
 
 
