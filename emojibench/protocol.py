@@ -69,8 +69,7 @@ def default(detector: str, **overrides: Any) -> Protocol:
 def _builtin_versions() -> dict[str, int]:
     """Column name to version, for the metrics that ship with the benchmark."""
     versions: dict[str, int] = {}
-    for name in registry.names(registry.METRICS):
-        factory = registry.load(registry.METRICS, name)
+    for factory in registry.usable(registry.METRICS).values():
         if factory.__module__.partition(".")[0] == "metrics":
             versions |= {traits.name: traits.version for traits in factory.traits}
     return dict(sorted(versions.items()))

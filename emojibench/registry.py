@@ -1,14 +1,19 @@
-"""Finds methods and metrics by entry point, without importing any of them before it is asked for."""
+"""Finds methods and metrics by entry point, without importing any of them before it is asked for.
+
+A plug-in that is broken is an error where it is asked for by name, and a line of warning where all are wanted.
+"""
 
 import difflib
+import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from emojibench.errors import UserError
+from emojibench.errors import UserError, one_line, plain
 
 METHODS = "emojibench.methods"
 METRICS = "emojibench.metrics"
+_warned: set[str] = set()
 
 
 def names(group: str) -> list[str]:
@@ -16,20 +21,54 @@ def names(group: str) -> list[str]:
     return sorted(_points(group))
 
 
+def check(group: str, name: str) -> None:
+    """Raise `UserError` with the nearest name where none such is registered; imports nothing."""
+    if name not in (known := names(group)):
+        raise UserError(unknown(_kind(group), name, known))
+
+
 def load(group: str, name: str) -> Any:
     """Import and return what `name` is registered as.
 
     Raises:
-        UserError: no such name (the nearest one is suggested), or its module cannot be imported.
+        UserError: no such name (the nearest one is suggested), several packages claim it, its module cannot be
+            imported, or what it holds is no method or metric.
     """
-    points = _points(group)
-    if name not in points:
-        kind = group.rpartition(".")[2].removesuffix("s")
-        raise UserError(unknown(kind, name, points))
+    check(group, name)
+    points, kind = _points(group), _kind(group)
+    values = sorted({point.value for point in points[name]})
+    if len(values) > 1:
+        raise UserError(
+            f"{kind} {name!r}: several packages register it: {', '.join(values)}; uninstall all but one"
+        )
     try:
-        return points[name].load()
-    except ImportError as error:
-        raise UserError(f"{name!r} ({points[name].value}) cannot be imported: {error}") from error
+        loaded = points[name][0].load()
+        lacking = _lacking(group, loaded)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # modules raise SystemExit and worse
+        raise UserError(
+            f"{kind} {name!r} ({plain(values[0])}) cannot be imported: {one_line(error)}; "
+            "mend or uninstall its package"
+        ) from error
+    if lacking:
+        raise UserError(
+            f"{kind} {name!r} ({values[0]}) is no {kind}: {lacking}; mend or uninstall its package"
+        )
+    return loaded
+
+
+def usable(group: str) -> dict[str, Any]:
+    """All of a group that can be had, by name in order; what cannot is told once on stderr, in one line each."""
+    found = {}
+    for name in names(group):
+        try:
+            found[name] = load(group, name)
+        except UserError as error:
+            if name not in _warned and sys.stderr is not None:
+                print(f"warning: left out: {error}", file=sys.stderr, flush=True)
+            _warned.add(name)
+    return found
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> str:
@@ -40,13 +79,27 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {given!r}.{hint} Known: {', '.join(known) or 'none'}."
 
 
-def _points(group: str) -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
+def _lacking(group: str, loaded: Any) -> str:
+    """What a method or metric must have at least and this has not."""
+    if not callable(loaded):
+        return "it cannot be called"
+    if group == METRICS:
+        if getattr(loaded, "kind", None) not in ("clip", "set"):
+            return "its `kind` is neither 'clip' nor 'set'"
+        if not getattr(loaded, "traits", ()):
+            return "it has no `traits`"
+        if not all(isinstance(getattr(traits, "name", None), str) for traits in loaded.traits):
+            return "its `traits` name no columns"
+    return ""
+
+
+def _kind(group: str) -> str:
+    return group.rpartition(".")[2].removesuffix("s")
+
+
+def _points(group: str) -> dict[str, list[EntryPoint]]:
+    """Entry points by name; the same package may be found twice, on two places of the path."""
+    found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
-        if point.name in found and found[point.name].value != point.value:
-            raise UserError(
-                f"two packages register {point.name!r} under {group}: "
-                f"{found[point.name].value} and {point.value}; uninstall one of them"
-            )
-        found[point.name] = point
+        found.setdefault(point.name, []).append(point)
     return found

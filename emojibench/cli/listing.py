@@ -14,10 +14,10 @@ def methods(as_json: AsJson = False) -> None:
     """List the registered methods."""
     from emojibench import registry
 
-    rows = []
-    for name in registry.names(registry.METHODS):
-        factory = registry.load(registry.METHODS, name)
-        rows.append({"method": name, "what": _first_line(factory), "from": factory.__module__})
+    rows = [
+        {"method": name, "what": _first_line(factory), "from": getattr(factory, "__module__", "")}
+        for name, factory in registry.usable(registry.METHODS).items()
+    ]
     _show(rows, as_json, names=1)
 
 
@@ -26,8 +26,8 @@ def metrics(as_json: AsJson = False) -> None:
     from emojibench import registry
 
     rows = []
-    for name in registry.names(registry.METRICS):
-        for traits in registry.load(registry.METRICS, name).traits:
+    for name, factory in registry.usable(registry.METRICS).items():
+        for traits in factory.traits:
             rows.append(
                 {
                     "metric": name,

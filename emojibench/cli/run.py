@@ -51,7 +51,12 @@ def run(
     Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict,
     some metric was unavailable).
     """
+    from emojibench import locating, registry
     from emojibench.cli.results import chosen_clips, key_values, listed, show
+
+    registry.check(registry.METHODS, method)
+    locating.dataset(dataset)
+    typer.echo("loading ...", err=True)
     from emojibench.runs.api import run as run_method
 
     result = run_method(

@@ -53,13 +53,17 @@ def score(
     With --run, split, clips and, unless given, dataset are the run's own. --metrics adds columns to those that
     a run has, or brings them up to date; without it all metrics are scored.
     """
+    from emojibench import locating
     from emojibench.cli.results import chosen_clips, listed, show
-    from emojibench.runs import api
 
     if (predictions is None) == (run is None):
         raise UserError(
             "score: expected either --predictions DIR (finished videos) or --run DIR (a run folder)"
         )
+    if predictions is not None:
+        locating.predictions(predictions)
+    if dataset is not None:
+        locating.dataset(dataset)
     if run is not None:
         for flag in ("split", "clips", "name", "out", "overwrite"):
             if (source := context.get_parameter_source(flag)) and source.name != "DEFAULT":
@@ -67,6 +71,11 @@ def score(
                     f"--{flag}: expected with --predictions only, got it with --run, which scores a run as it is; "
                     "leave it out"
                 )
+        locating.run(run)
+    typer.echo("loading ...", err=True)
+    from emojibench.runs import api
+
+    if run is not None:
         result = api.rescore(
             run, metrics=listed(metrics), dataset=dataset, jobs=jobs, strict=strict, timeout=timeout
         )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emojibench.notebooks import html_table
+
 Frames = NDArray[np.uint8]
 """RGB video, uint8, (T, H, W, 3)."""
 
@@ -23,7 +25,7 @@ z is in units of x, negative towards the camera. A frame without a face is all N
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DrivingSequence:
     """T frames of facial landmarks that drive a portrait."""
 
@@ -48,8 +50,15 @@ class DrivingSequence:
     def __len__(self) -> int:
         return len(self.landmarks)
 
+    def __repr__(self) -> str:
+        width, height = self.size
+        return (
+            f"DrivingSequence({len(self)} frames of {width}x{height} at {self.fps:g} fps, "
+            f"face in {self.detected.sum()}, {self.detector})"
+        )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Clip:
     """One benchmark item: a portrait and the sequence that drives it."""
 
@@ -74,3 +83,19 @@ class Clip:
     def frames(self) -> int:
         """Number of frames to generate, one for each driving frame."""
         return len(self.driving)
+
+    def __repr__(self) -> str:
+        height, width = self.portrait.shape[:2]
+        face = "face" if self.portrait_landmarks is not None else "no face"
+        return (
+            f"Clip({self.clip_id}: {self.split}, {self.domain}, subject {self.subject}, driven by "
+            f"{self.driving_subject}\n  portrait {width}x{height}, {face} found\n  {self.driving!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        height, width = self.portrait.shape[:2]
+        facts = {
+            "split": self.split, "domain": self.domain, "subject": self.subject, "driven by": self.driving_subject,
+            "portrait": f"{width}x{height}", "driving": repr(self.driving),
+        }  # fmt: skip
+        return html_table(self.clip_id, ("what", ""), facts.items())

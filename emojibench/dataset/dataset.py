@@ -26,7 +26,7 @@ class Files(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Clips by id. Everything is read when asked for; nothing is kept in memory."""
 
@@ -64,6 +64,13 @@ class Dataset:
         """The splits that have clips."""
         present = {entry.split for entry in self.entries}
         return tuple(split for split in SPLITS if split in present)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.clip_ids(split))} {split}" for split in self.splits)
+        return (
+            f"Dataset({self.name} {self.version}: {counts} clips at {self.size}x{self.size}\n"
+            f"  landmarks of {self.detector}, digest {self.digest[:12]})"
+        )
 
     def clip_ids(self, split: str) -> list[str]:
         """Ids of a split's clips, in manifest order.

@@ -3,28 +3,21 @@
 import hashlib
 from pathlib import Path
 
+from emojibench import locating
 from emojibench.dataset.dataset import Dataset, Files
-from emojibench.dataset.manifest import DATASET_FILE, ClipEntry, Manifest, read_manifest
+from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
 from emojibench.errors import DatasetError, UnavailableError, UserError
 from emojibench.reading import open_file
-from emojibench.registry import unknown
-
-EMBEDDED = ("mini", "synth")
 
 
 def load(ref: str | Path, *, size: int = 256, detector: str = "auto") -> Dataset:
     """See `emojibench.dataset.load_dataset`."""
     if size < 16:
         raise UserError(f"size must be at least 16 pixels, got {size}")
-    if str(ref) in EMBEDDED:
+    if (folder := locating.dataset(ref)) is None:
         from emojibench.dataset.embedded import embedded
 
         return embedded(str(ref), size=size, detector=detector)
-    folder = Path(ref)
-    if not folder.is_dir():
-        beside = [str(file.parent) for file in folder.parent.glob(f"*/{DATASET_FILE}")]
-        known = unknown("dataset", str(folder), [*EMBEDDED, *beside])
-        raise UserError(f"{known} Or give the path of a dataset folder.")
     return _folder(folder, size=size, detector=detector)
 
 

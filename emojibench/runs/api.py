@@ -1,5 +1,6 @@
 """What the commands `run` and `score` do, as functions."""
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from emojibench import locating, registry
 from emojibench import protocol as protocols
-from emojibench import registry
 from emojibench.dataset import load_dataset
 from emojibench.dataset.dataset import Dataset
-from emojibench.dataset.loading import EMBEDDED
 from emojibench.errors import UserError, plain
 from emojibench.faces.detector import open_detector
 from emojibench.methods import Method
+from emojibench.notebooks import html_table
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
 from emojibench.runs.clips import Clips
@@ -30,7 +31,11 @@ TIMEOUT = 1800.0
 """Seconds after which one clip counts as hung."""
 
 
-@dataclass(frozen=True)
+DASH = "–"
+"""Stands for a value that is missing."""
+
+
+@dataclass(frozen=True, repr=False)
 class RunResult:
     """A finished run."""
 
@@ -53,6 +58,39 @@ class RunResult:
         import pandas as pd
 
         return pd.read_parquet(self.folder / "rows.parquet")
+
+    def __repr__(self) -> str:
+        means = [f"{name} {mean}" for name, mean, *_ in self._table() if mean != DASH]
+        lines = [self._title(), f"in {self.folder}", *textwrap.wrap(", ".join(means), 100, max_lines=3)]
+        if self.failed:
+            lines.append(
+                f"failed: {textwrap.shorten(', '.join(filter(None, self.failed)) or 'whole set', 80)}"
+            )
+        if self.unavailable:
+            lines.append(f"unavailable: {textwrap.shorten(', '.join(self.unavailable), 80)}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        header = ("metric", "mean", "95 % interval", "clips", "unit")
+        return html_table(f"{self._title()}, in {self.folder}", header, self._table())
+
+    def _title(self) -> str:
+        summary = self.summary
+        about = (
+            f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {summary['protocol']}"
+        )
+        return f"{about}: {summary['clips']['animated']} of {summary['clips']['expected']} clips"
+
+    def _table(self) -> list[tuple[str, str, str, str, str]]:
+        rows = []
+        for name, entry in self.summary["metrics"].items():
+            mean, low, high = (
+                DASH if entry[key] is None else f"{entry[key]:.{entry['decimals']}f}"
+                for key in ("mean", "low", "high")
+            )
+            interval = DASH if DASH in (low, high) else f"[{low}, {high}]"
+            rows.append((name, mean, interval, f"{entry['n_clips']} of {entry['expected']}", entry["unit"]))
+        return rows
 
 
 def run(
@@ -96,14 +134,14 @@ def run(
     Raises:
         UserError: something the caller can mend; what was finished before stays in the run folder.
     """
-    if method not in registry.names(registry.METHODS):
-        raise UserError(registry.unknown("method", method, registry.names(registry.METHODS)))
+    registry.check(registry.METHODS, method)
     checked_name(method, "--method")
     options = dict(options or {})
     for key, value in options.items():
         if plain(key + value) != key + value:
             raise UserError(f"--set {plain(key)}: expected text in UTF-8, got {plain(value)!r}")
-    checked_name(method if name is None else name, "--method" if name is None else "--name")
+    if name is not None:
+        checked_name(name, "--name")
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, frames=frames)
     setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
@@ -154,7 +192,7 @@ def score(
     Raises:
         UserError: something the caller can mend.
     """
-    folder = Predictions(Path(predictions).absolute())
+    folder = Predictions(locating.predictions(predictions))
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
     folder.check_any(bench.clips)
     if name is None:
@@ -191,7 +229,7 @@ def rescore(
     Raises:
         UserError: not a run folder, or the dataset is another one than the run's.
     """
-    path = Path(run_folder).absolute()
+    path = locating.run(run_folder)
     old = RunFolder(path).spec()
     try:
         bench = _Bench.open(
@@ -199,7 +237,7 @@ def rescore(
             detector=old.protocol.detector, frames=old.protocol.frames, clips_from=f"{path / 'spec.json'}, clips",
         )  # fmt: skip
     except UserError as error:
-        if dataset is not None or Path(old.dataset_ref).exists() or old.dataset_ref in EMBEDDED:
+        if dataset is not None or Path(old.dataset_ref).exists() or old.dataset_ref in locating.EMBEDDED:
             raise
         raise UserError(
             f"{path}: its dataset was {old.dataset_ref!r}, which is not there; say where it is now with --dataset"
@@ -264,7 +302,7 @@ class _Bench:
     @property
     def open_clips(self) -> generate.OpenClips:
         """Opens the dataset anew, in whatever process it is called."""
-        ref = str(self.ref) if str(self.ref) in EMBEDDED else Path(self.ref).absolute()
+        ref = self.ref if str(self.ref) in locating.EMBEDDED else Path(self.ref).absolute()
         return partial(_open_clips, load_dataset, ref, self.protocol)
 
     def execute(

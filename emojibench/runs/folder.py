@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from emojibench import reading, registry, tracebacks
+from emojibench import locating, reading, registry, tracebacks
 from emojibench.arrays import read_npz
 from emojibench.errors import UnavailableError, UserError
 from emojibench.runs.records import AnimationRecord, Row
@@ -117,12 +117,8 @@ class RunFolder:
         Raises:
             UserError: not a run folder, or written by another version.
         """
-        try:
-            return reading.read_model(
-                RunSpec, self.path / "spec.json", advice="was it written by another version?"
-            )
-        except reading.MissingFileError:
-            raise UserError(f"{self.path} is not a run folder: it has no spec.json") from None
+        file = locating.run(self.path) / "spec.json"
+        return reading.read_model(RunSpec, file, advice="was it written by another version?")
 
     def bind(self, spec: RunSpec, *, overwrite: bool = False) -> RunSpec:
         """Make this the folder of `spec`, or continue one whose animations are the same, or some of the same.
@@ -144,7 +140,7 @@ class RunFolder:
                     "Keep both with another --name or --out, or replace it with --overwrite."
                 )
             wanted = {*earlier.metrics, *spec.metrics}
-            metrics = tuple(name for name in registry.names(registry.METRICS) if name in wanted)
+            metrics = tuple(name for name in registry.usable(registry.METRICS) if name in wanted)
             spec = spec.model_copy(update={"metrics": metrics})
             if spec != earlier:
                 self.reopen()  # a summary of another protocol must never be read as one of this

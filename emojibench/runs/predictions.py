@@ -72,12 +72,8 @@ class Predictions:
         """Is this the right folder at all?
 
         Raises:
-            UserError: no such folder, or it holds nothing for any of `clips`.
+            UserError: it holds nothing for any of `clips`.
         """
-        if not self.folder.is_dir():
-            raise UserError(
-                f"--predictions: expected a folder with finished videos, {self.folder} is not one"
-            )
         there = sorted(path.name for path in self.folder.iterdir())
         if not {Path(name).stem for name in there} & set(clips) and not set(there) & set(clips):
             example = ", ".join(there[:3]) or "nothing"

@@ -285,21 +285,22 @@ def setup(left: Plan, open_clips: Any, open_detector: Any) -> ScoreSetup:
 
 
 def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:
-    """Registered names for what a user asked for: metrics, or columns of theirs; None means all.
+    """Registered names for what a user asked for: metrics, or columns of theirs; None means all that can be had.
 
     Raises:
-        UserError: no such metric or column.
+        UserError: no such metric or column, or it cannot be imported.
     """
-    names = registry.names(registry.METRICS)
     if wanted is None:
-        return tuple(names)
+        return tuple(registry.usable(registry.METRICS))
+    names = registry.names(registry.METRICS)
     chosen = set()
     columns: dict[str, str] = {}
     for given in wanted:
-        if given not in names and not columns:
-            columns = {
-                traits.name: name for name in names for traits in registry.load(registry.METRICS, name).traits
-            }
+        if given in names:
+            registry.load(registry.METRICS, given)
+        elif not columns:
+            usable = registry.usable(registry.METRICS)
+            columns = {traits.name: name for name, factory in usable.items() for traits in factory.traits}
         if given not in names and given not in columns:
             raise UserError(registry.unknown("metric", given, {*names, *columns}))
         chosen.add(given if given in names else columns[given])

@@ -69,7 +69,7 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
     assert emojibench(monkeypatch, *arguments) == 2
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("error: ")
+    assert printed.err.splitlines()[-1].startswith("error: ")
     assert message in printed.err
     assert "Traceback" not in printed.err
     assert list(tmp_path.iterdir()) == []
@@ -85,6 +85,7 @@ def test_stdout_is_data_and_strict_exits_with_3(
     summary = json.loads(printed.out)
     assert summary["name"] == "fake-self-fake"
     assert summary["metrics"]["fake_l1"]["n_clips"] == 2
+    assert printed.err.startswith("loading ...\nmethod 'fake': loading ...\nanimate 0/2\n")
     assert "animate 2/2" in printed.err
     assert "run folder: " in printed.err
     assert emojibench(monkeypatch, *flags[:-1], "--strict") == 3

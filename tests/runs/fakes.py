@@ -81,6 +81,8 @@ class FakeMethod:
         if "nonsense" in options:
             raise UserError("unknown option of fake 'nonsense'")
         self.options = dict(options)
+        if "broken" in options:
+            self.no_such_attribute  # noqa: B018
         self.revision = self.options.get("revision", "1")
         if not self.options.get("count"):
             _without_torch()

@@ -110,6 +110,19 @@ def test_a_second_start_redoes_nothing(bench: Any, tmp_path: Path) -> None:
     assert "oh dear" in (more.folder / "logs" / "score-a.txt").read_text()
 
 
+def test_more_clips_continue_a_run_and_fewer_do_not(bench: Any, tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    bench.run("fake", options={"log": str(log)}, clips=["b", "d"])
+    result = bench.run("fake", options={"log": str(log)})
+    assert calls(log) == ["b", "d", "a", "c"]  # nothing finished is thrown away
+    whole = bench.run("fake", name="whole")
+    assert values(RunFolder(result.folder)) == values(RunFolder(whole.folder))
+    for column in ("fake_l1", "fake_face", "fake_set"):
+        assert result.summary["metrics"][column] == whole.summary["metrics"][column]
+    with pytest.raises(UserError, match="clips: 4 clips"):
+        bench.run("fake", options={"log": str(log)}, clips=["b", "d"])
+
+
 def test_another_run_of_the_same_name_is_refused_and_replaced_only_on_request(bench: Any) -> None:
     bench.run("fake", clips=1)
     with pytest.raises(UserError, match=r"(?s)differs in.*seed: 0, 5.*another --name or --out.*--overwrite"):

@@ -1,0 +1,37 @@
+"""Where the paths lead that a user gives. Light: a typing mistake is told before anything heavy is imported."""
+
+from pathlib import Path
+
+from emojibench.errors import UserError
+from emojibench.registry import unknown
+
+EMBEDDED = ("mini", "synth")
+"""Names of the datasets that are made on the spot."""
+
+
+def dataset(ref: str | Path) -> Path | None:
+    """Absolute path of a dataset folder, None for an embedded one. Raises `UserError` where there is neither."""
+    if str(ref) in EMBEDDED:
+        return None
+    folder = Path(ref)
+    if not folder.is_dir():
+        from emojibench.dataset.manifest import DATASET_FILE
+
+        beside = [str(file.parent) for file in folder.parent.glob(f"*/{DATASET_FILE}")]
+        known = unknown("dataset", str(folder), [*EMBEDDED, *beside])
+        raise UserError(f"{known} Or give the path of a dataset folder.")
+    return folder.absolute()
+
+
+def predictions(path: str | Path) -> Path:
+    """Absolute path of a folder of finished videos. Raises `UserError` where it is no folder."""
+    if not Path(path).is_dir():
+        raise UserError(f"--predictions: expected a folder with finished videos, {path} is not one")
+    return Path(path).absolute()
+
+
+def run(path: str | Path) -> Path:
+    """Absolute path of a run folder. Raises `UserError` where it is none."""
+    if not (Path(path) / "spec.json").exists():
+        raise UserError(f"{path} is not a run folder: it has no spec.json")
+    return Path(path).absolute()
