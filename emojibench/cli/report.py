@@ -30,7 +30,7 @@ def report(
         accepted = True
     pages, unfinished = write_pages(runs, out, accepted=accepted)
     if as_json:
-        typer.echo(json.dumps([page.data for page in pages if page.data], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([page.data for page in pages if page.data], indent=2))
     else:
         typer.echo("\n".join(page.text for page in pages), nl=False)
     for folder in unfinished:

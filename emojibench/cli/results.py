@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +11,7 @@ from emojibench.cli import tables
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
+    from emojibench.reporting.load import Summary
     from emojibench.runs.api import RunResult
 
 
@@ -44,38 +45,90 @@ def key_values(pairs: Iterable[str] | None) -> dict[str, str]:
     return options
 
 
-def show(result: "RunResult", *, as_json: bool) -> None:
-    """Results to stdout; what went wrong, and where everything is, to stderr."""
+def show(
+    result: "RunResult", *, as_json: bool, every: bool = False, asked: Iterable[str] | None = None
+) -> None:
+    """Results to stdout; what went wrong, and where everything is, to stderr.
+
+    Args:
+        result: of the run.
+        as_json: the whole summary instead of a table.
+        every: all columns instead of the paper's and those asked for.
+        asked: names of metrics or columns, as a user gave them.
+    """
     if as_json:
-        typer.echo(json.dumps(result.summary, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(result.summary, indent=2))
     else:
-        _table(result.summary)
+        left_out = _table(result.summary, every, asked or ())
+        if left_out:
+            typer.echo(f"{left_out} more columns: --all shows them", err=True)
     for clip_id, reason in result.failed.items():
         typer.echo(f"failed: {clip_id or 'whole set'}: {reason}", err=True)
     typer.echo(f"run folder: {result.folder}", err=True)
 
 
-def _table(summary: dict[str, Any]) -> None:
+def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
+    """Print the table; returns how many columns it leaves out."""
     from rich.table import Table
+    from rich.text import Text
+
+    from emojibench.reporting.columns import ARROWS
+    from emojibench.reporting.load import Summary
+    from emojibench.reporting.markdown import DASH, lacks
 
     title = f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {summary['protocol']}"
     table = Table(
-        "metric", "mean", "95 % interval", "clips", "unit", box=None, header_style="bold", title=title
+        "metric", "mean", "95 % interval", "clips", "unit", box=None, header_style="bold", title=Text(title)
     )
+    entries = {name: Summary(**entry) for name, entry in summary["metrics"].items()}
+    shown = entries if every else _chosen(summary["split"], entries, asked)
     notes: dict[str, int] = {}
-    for name, entry in summary["metrics"].items():
-        mark = ""
-        if entry["reason"]:
-            mark = f" [{notes.setdefault(entry['reason'], len(notes) + 1)}]"
-        digits = entry["decimals"]
-        mean = f"{entry['mean']:.{digits}f}" if entry["mean"] is not None else "–"
-        interval = (
-            f"{entry['low']:.{digits}f} to {entry['high']:.{digits}f}" if entry["low"] is not None else ""
-        )
-        arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[entry["better"]]
-        clips = f"{entry['n_clips']}/{entry['expected']}"
-        table.add_row(name + arrow, mean + mark.replace("[", r"\["), interval, clips, entry["unit"])
+    weights = _weights_note(name for name in shown if _lacks_weights(entries[name]))
+    for name in shown:
+        entry = entries[name]
+        cell = DASH if entry.mean is None else f"{entry.mean:.{entry.decimals}f}"
+        if entry.mean is not None and (lacking := lacks(entry)):
+            cell += f" ({lacking})"
+        if reason := weights if _lacks_weights(entry) else entry.reason:
+            cell += f" [{notes.setdefault(reason, len(notes) + 1)}]"
+        bounds = ""
+        if entry.low is not None and entry.high is not None:
+            bounds = f"[{entry.low:.{entry.decimals}f}, {entry.high:.{entry.decimals}f}]"
+        clips = f"{entry.n_clips}/{entry.expected}"
+        table.add_row(*map(Text, (name + ARROWS[entry.better], cell, bounds, clips, entry.unit)))
     console = tables.console(soft_wrap=True)
     console.print(table)
     for reason, number in notes.items():
         console.print(f"[{number}] {reason}", markup=False, highlight=False)
+    return len(entries) - len(shown)
+
+
+def _chosen(split: str, entries: "Mapping[str, Summary]", asked: Iterable[str]) -> list[str]:
+    """The paper's columns and those asked for, in the order of the summary; all where that is none."""
+    from emojibench import registry
+    from emojibench.reporting.columns import paper_names
+
+    wanted = set(paper_names(split, {name for name, entry in entries.items() if entry.mean is not None}))
+    metrics = registry.names(registry.METRICS)
+    for name in asked:
+        columns = (
+            [t.name for t in registry.load(registry.METRICS, name).traits] if name in metrics else [name]
+        )
+        wanted.update(columns)
+    return [name for name in entries if name in wanted] or list(entries)
+
+
+def _lacks_weights(entry: "Summary") -> bool:
+    return entry.status == "unavailable" and "emojibench weights list" in entry.reason
+
+
+def _weights_note(columns: Iterable[str]) -> str:
+    """One line for all columns that wait for weights."""
+    from emojibench.weights import TABLE
+
+    users = {user for entry in TABLE.values() for user in entry.used_by}
+    waiting = set()
+    for column in columns:  # `id_sim_zero` waits for what `id_sim` does, `id_sim_mobilefacenet_zero` does not
+        waiting.add(max((u for u in users if f"{column}_".startswith(f"{u}_")), key=len, default=""))
+    names = [name for name, entry in TABLE.items() if waiting & set(entry.used_by)]
+    return f"weights are missing: emojibench weights fetch {' '.join(names)}"

@@ -25,6 +25,9 @@ Timeout = Annotated[float, typer.Option(help="Seconds after which one clip count
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run of this name instead of continuing it.")
 ]
+Every = Annotated[
+    bool, typer.Option("--all", help="Show every column, not only the paper's and those of --metrics.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")]
 
 
@@ -44,6 +47,7 @@ def run(
     strict: Strict = False,
     timeout: Timeout = 1800,
     overwrite: Overwrite = False,
+    every: Every = False,
     as_json: AsJson = False,
 ) -> None:
     """Animate a split with a method and score it. The same command continues a run that was interrupted.
@@ -74,5 +78,5 @@ def run(
         timeout=timeout,
         overwrite=overwrite,
     )
-    show(result, as_json=as_json)
+    show(result, as_json=as_json, every=every, asked=listed(metrics))
     raise typer.Exit(result.exit_code)

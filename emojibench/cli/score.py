@@ -8,6 +8,7 @@ import typer
 from emojibench.cli.run import (
     AsJson,
     Clips,
+    Every,
     Jobs,
     Metrics,
     Out,
@@ -46,6 +47,7 @@ def score(
     strict: Strict = False,
     timeout: Timeout = 1800,
     overwrite: Overwrite = False,
+    every: Every = False,
     as_json: AsJson = False,
 ) -> None:
     """Score finished videos (--predictions DIR), or the animations of a run again (--run DIR).
@@ -94,5 +96,5 @@ def score(
             timeout=timeout,
             overwrite=overwrite,
         )
-    show(result, as_json=as_json)
+    show(result, as_json=as_json, every=every, asked=listed(metrics))
     raise typer.Exit(result.exit_code)

@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True)
 def list_files(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List every file of the registry: size, licence, users, and where it is on this machine."""
+    """List every file of the registry: size, licence, users, and where it is, on this machine or else officially."""
     from emojibench import weights
 
     where = {name: _where(name) for name in weights.TABLE}
@@ -43,7 +43,7 @@ def list_files(
         licence = f"NON-COMMERCIAL: {entry.licence}" if entry.non_commercial else entry.licence
         size = f"{'' if entry.bytes_exact else '~'}{entry.bytes / 1e6:.2f} MB"
         path, problem = where[name]
-        lines.append((name, entry.file, size, licence, path or problem or "missing"))
+        lines.append((name, entry.file, size, licence, path or problem or f"missing: {entry.url}"))
     tables.show(("name", "file", "size", "licence", "where"), lines, names=2)
 
 
@@ -70,7 +70,7 @@ def fetch(
             typer.echo(f"{name}\t{weights.find(name)}")
         except UnavailableError as error:
             missing = True
-            typer.echo(f"unavailable: {error}", err=True)
+            typer.echo(f"unavailable: {error} ({weights.TABLE[name].url})", err=True)
     if missing:
         raise typer.Exit(3)
 

@@ -1,6 +1,6 @@
 """Which columns a page shows, and in which order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -51,18 +51,23 @@ def is_cost(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in COSTS)
 
 
-def paper_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
-    """Table 1's half for a split, in the paper's order.
+def paper_names(split: str, measured: Collection[str]) -> dict[str, str]:
+    """Our names and titles of Table 1's half for a split, in the paper's order.
 
-    Of several that stand for one of the paper's, those that some run has a value for; where there is none,
-    the usual one, so that the gap and its reason are seen.
+    Of several that stand for one of the paper's, those that are measured; where none is, the usual one, so that
+    the gap and its reason are seen.
     """
-    measured = {name for run in runs for name, summary in run.summaries.items() if summary.mean is not None}
-    shown = []
+    shown: dict[str, str] = {}
     for titles in PAPER[split]:
         names = [name for name in titles if name in measured] or list(titles)[:1]
-        shown += [_column(name, titles[name], split, runs) for name in names]
+        shown |= {name: titles[name] for name in names}
     return shown
+
+
+def paper_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
+    """Table 1's half for a split; of several columns for one of the paper's, those that some run has a value for."""
+    measured = {name for run in runs for name, summary in run.summaries.items() if summary.mean is not None}
+    return [_column(name, title, split, runs) for name, title in paper_names(split, measured).items()]
 
 
 def other_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:

@@ -68,7 +68,7 @@ def download(wanted: WeightFile | Archive) -> store.Found:
 def _missing(wanted: WeightFile | Archive, why: str) -> UnavailableError:
     return UnavailableError(
         f"{wanted.file}: not in {store.FOLDERS} or the cache, and {why}; "
-        f"get it from {wanted.url} and set {store.FOLDERS}"
+        "`emojibench weights list` has its address"
     )
 
 

@@ -83,7 +83,6 @@ def test_a_file_that_is_gone_says_so_in_one_line(entry: WeightFile, site: Site) 
         weights.find("demo")
     message = str(caught.value)
     assert "answers 404 Not Found" in message
-    assert entry.url in message
     assert "\n" not in message
 
 
@@ -98,7 +97,7 @@ def test_an_unreachable_host_is_tried_once_a_process(
         monkeypatch.setitem(weights.TABLE, "other", replace(gone, file="other.pth"))
         expected = (
             f"demo.pth: not in EMOJIBENCH_WEIGHTS or the cache, and {host} cannot be reached "
-            f"(Connection refused); get it from {gone.url} and set EMOJIBENCH_WEIGHTS"
+            "(Connection refused); `emojibench weights list` has its address"
         )
         with pytest.raises(UnavailableError) as caught:
             weights.find("demo")
@@ -124,7 +123,7 @@ def test_a_silent_resolver_does_not_hold_anybody_up(
 
 def test_offline_never_tries(entry: WeightFile, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMOJIBENCH_OFFLINE", "1")
-    with pytest.raises(UnavailableError, match="and EMOJIBENCH_OFFLINE is set; get it from"):
+    with pytest.raises(UnavailableError, match="and EMOJIBENCH_OFFLINE is set; `emojibench weights"):
         weights.find("demo")
     assert site.requests == []
 

@@ -98,7 +98,7 @@ def test_a_file_of_unpublished_digest_is_found_by_name_and_never_downloaded(
     folder.mkdir()
     (folder / "renamed.pth").write_bytes(CONTENT)
     monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(folder))
-    with pytest.raises(UnavailableError, match=r"demo\.pth: .* digest.* get it from http.*/demo\.pth"):
+    with pytest.raises(UnavailableError, match=r"demo\.pth: .* digest.* `emojibench weights list`"):
         weights.find("demo")
     assert site.requests == []
     (folder / "demo.pth").write_bytes(b"short")
