@@ -1,6 +1,7 @@
 """Finds weight files on this machine by their content, whatever they are called.
 
-Hashing is remembered by path, size and modification time, so that a folder of large files is read once.
+Hashing is remembered as long as the file system says that a file is the same, so that a folder of large files is
+read once.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 FOLDERS = "EMOJIBENCH_WEIGHTS"
 CACHE = "EMOJIBENCH_CACHE"
 _BLOCK = 1 << 20
+_TICK = 50_000_000
+"""Nanoseconds; the clock of file systems is finer."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +153,10 @@ def _impostor(wanted: WeightFile | Archive, path: Path) -> str:
     return f"{path}: not the official {wanted.file} ({mismatch}); remove or rename it, or get {wanted.url}"
 
 
-_ENTRY = TypeAdapter(tuple[int, int, Digests])
-"""Size, time of modification in nanoseconds, digests."""
+_Identity = tuple[int, int, int, int, int]
+"""Size, modification time, change time, device and inode of a file. The change time is beyond the reach of users: it
+gives away a file that was changed and then given its old modification time."""
+_ENTRY = TypeAdapter(tuple[_Identity, Digests])
 
 
 class _Index:
@@ -158,18 +164,21 @@ class _Index:
 
     def __init__(self) -> None:
         self._source: Path | None = None
-        self._known: dict[str, tuple[int, int, Digests]] = {}
+        self._known: dict[str, tuple[_Identity, Digests]] = {}
 
     def digests(self, path: Path) -> Digests:
         self._load()
-        status = path.stat()
         key = str(path.resolve())
-        size, modified, digests = self._known.get(key, (-1, -1, Digests("", "")))
-        if (size, modified) == (status.st_size, status.st_mtime_ns):
-            return digests
+        identity = _identity(path)
+        known = self._known.get(key)
+        if known is not None and known[0] == identity:
+            return known[1]
+        # A change within one tick of the clock would leave the times as they are.
+        settled = time.time_ns() - identity[2] > _TICK
         digests = digests_of(path)
-        self._known[key] = (status.st_size, status.st_mtime_ns, digests)
-        self._save()
+        if settled and _identity(path) == identity:
+            self._known[key] = (identity, digests)
+            self._save()
         return digests
 
     def _load(self) -> None:
@@ -184,15 +193,22 @@ class _Index:
 
     def _save(self) -> None:
         assert self._source is not None
-        text = json.dumps({key: (s, m, asdict(d)) for key, (s, m, d) in self._known.items()})
+        text = json.dumps(
+            {key: (identity, asdict(digests)) for key, (identity, digests) in self._known.items()}
+        )
         with contextlib.suppress(OSError):
             self._source.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._source.with_name(f"{self._source.name}.{os.getpid()}")
             try:
-                temporary.write_text(text)
+                temporary.write_text(text, encoding="utf-8")
                 temporary.replace(self._source)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> _Identity:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
 
 
 _index = _Index()

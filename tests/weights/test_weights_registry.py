@@ -1,5 +1,6 @@
 import hashlib
 import os
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ def test_a_folder_is_hashed_once(entry: WeightFile, tmp_path: Path, monkeypatch:
     path = tmp_path / "renamed.bin"
     path.write_bytes(CONTENT)
     monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(tmp_path))
+    time.sleep(0.06)  # a file that has just been written is not trusted to stay
     read = []
     original = store.digests_of
     monkeypatch.setattr(store, "digests_of", lambda p: read.append(p) or original(p))
@@ -46,8 +48,36 @@ def test_a_folder_is_hashed_once(entry: WeightFile, tmp_path: Path, monkeypatch:
     assert len(read) == 2
 
 
+def test_a_file_that_changed_is_hashed_anew_though_size_and_time_stay(
+    entry: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "demo.pth"
+    path.write_bytes(CONTENT)
+    os.utime(path, (1, 1))
+    monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(tmp_path))
+    time.sleep(0.06)
+    assert weights.find("demo") == path
+    with path.open("r+b") as stream:
+        stream.write(bytes([CONTENT[0] ^ 1]))
+    os.utime(path, (1, 1))
+    with pytest.raises(UserError, match=r"demo.pth: not the official demo.pth"):
+        weights.find("demo")
+    other = tmp_path / "elsewhere"
+    other.write_bytes(CONTENT)
+    os.utime(other, (1, 1))
+    other.replace(path)  # another file under the name
+    assert weights.find("demo") == path
+
+
 @pytest.mark.parametrize(
-    "index", [b'{"/x": [1', b"\xff", b"[" * 10**5, b"[1]", b'{"%s": [1048576, 1, {"sha256": 1, "git": []}]}']
+    "index",
+    [
+        b'{"/x": [1',
+        b"\xff",
+        b"[" * 10**5,
+        b"[1]",
+        b'{"%s": [[1048576, 1, 1, 1, 1], {"sha256": 1, "git": []}]}',
+    ],
 )
 def test_an_index_that_is_damaged_is_made_anew(
     entry: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Path, index: bytes
