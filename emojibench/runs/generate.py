@@ -21,7 +21,7 @@ from emojibench.methods import Animation, Method
 from emojibench.runs.clips import Clips
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
-from emojibench.runs.predictions import Predictions
+from emojibench.runs.predictions import Predictions, resizing
 from emojibench.runs.progress import Progress
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
@@ -131,13 +131,12 @@ class Ingester:
         """Read one clip's video into `job.made`."""
         clip = self.clips.clip(job.clip_id)
         source = self.predictions.digest(clip.clip_id)
-        frames, fps = self.predictions.read(clip.clip_id, expected=clip.frames)
         height, width = clip.portrait.shape[:2]
-        fitted, note = fit(frames, width, height)
-        animation = Animation(fitted, fps or clip.driving.fps)
+        read = self.predictions.read(clip.clip_id, expected=clip.frames, size=(width, height))
+        animation = Animation(read.frames, read.fps or clip.driving.fps)
         check(animation, (clip.frames, *clip.portrait.shape))
-        record = AnimationRecord(clip_id=clip.clip_id, status="ok", source=source, note=note)
-        return write(job.made, record, fitted, animation.fps)
+        record = AnimationRecord(clip_id=clip.clip_id, status="ok", source=source, note=read.note)
+        return write(job.made, record, read.frames, animation.fps)
 
 
 def finished(folder: RunFolder, clip_id: str, predictions: Predictions | None) -> bool:
@@ -260,16 +259,8 @@ def fit(frames: Frames, width: int, height: int) -> tuple[Frames, str]:
     Raises:
         MediaError: the sides have another ratio, so that a resize would squash the face.
     """
-    old_height, old_width = frames.shape[1:3]
-    if (old_width, old_height) == (width, height):
-        return frames, ""
-    if abs(old_width * height - old_height * width) > 0.02 * old_height * width:
-        raise MediaError(
-            f"expected frames of {width}x{height} pixels or the same ratio of sides, got "
-            f"{old_width}x{old_height}; crop the videos as the dataset's portraits are"
-        )
-    filter_ = "area" if width * height < old_width * old_height else "bicubic"
-    return media.resize(frames, (width, height)), f"resized from {old_width}x{old_height} ({filter_})"
+    note = resizing((frames.shape[2], frames.shape[1]), (width, height))
+    return media.resize(frames, (width, height)), note
 
 
 def _seed_everything(seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Finished videos that were made elsewhere: one video file or one folder of PNGs for each clip."""
+"""Finished videos that were made elsewhere: one video file or one folder of numbered pictures for each clip."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,64 +9,86 @@ import numpy as np
 from emojibench import media
 from emojibench.dataset.clip import Frames
 from emojibench.errors import MediaError, UserError
+from emojibench.reading import open_file
 
-VIDEOS = (".mkv", ".mp4", ".avi", ".mov", ".webm")
+_EXAMPLE = ".mkv"
+_SUFFIXES = ", ".join(sorted(media.VIDEOS - {_EXAMPLE}))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A clip's finished video, at the size that is scored."""
+
+    frames: Frames
+    fps: float | None
+    """Frames per second; None for pictures."""
+    note: str
+    """What was done to it on the way; empty: nothing."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A folder with `<clip_id>.mkv` (or another of `VIDEOS`) or `<clip_id>/*.png` for each clip."""
+    """A folder with `<clip_id>.mkv` (or another of `media.VIDEOS`) or `<clip_id>/*.png` for each clip.
+
+    Suffixes may be of any case; hidden files are passed over.
+    """
 
     folder: Path
 
     def find(self, clip_id: str) -> Path:
-        """The clip's video file or folder of PNGs.
+        """The clip's video file or folder of pictures.
 
         Raises:
             MediaError: there is none, or more than one.
         """
-        candidates = [self.folder / f"{clip_id}{suffix}" for suffix in VIDEOS]
-        found = [path for path in candidates if path.is_file()]
-        if (self.folder / clip_id).is_dir():
-            found.append(self.folder / clip_id)
+        found = [path for path in self._visible() if _belongs(path, clip_id)]
         if not found:
             raise MediaError(
-                f"no video in {self.folder}: expected a file CLIP_ID{VIDEOS[0]} (or {', '.join(VIDEOS[1:])}) "
-                "or a folder CLIP_ID with *.png"
+                f"no video in {self.folder}: expected a file CLIP_ID{_EXAMPLE} (or {_SUFFIXES}) "
+                "or a folder CLIP_ID with numbered pictures"
             )
         if len(found) > 1:
             raise MediaError(f"expected one video, found {' and '.join(map(str, found))}; remove all but one")
         return found[0]
 
     def digest(self, clip_id: str) -> str:
-        """sha256 of the file, or of the names and contents of the PNGs in order."""
-        digest = hashlib.sha256()
-        path = self.find(clip_id)
-        for file in _pictures(path) if path.is_dir() else [path]:
-            digest.update(f"{file.name}\0".encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-        return digest.hexdigest()
-
-    def read(self, clip_id: str, *, expected: int) -> tuple[Frames, float | None]:
-        """Frames (T, H, W, 3) and frames per second (None for PNGs).
+        """sha256 of the file, or of the names and contents of the pictures in order.
 
         Raises:
-            MediaError: missing, damaged, not `expected` frames, or PNGs of different sizes.
+            MediaError: as `find` and `media.numbered_pictures`; a file cannot be read.
+        """
+        digest = hashlib.sha256()
+        path = self.find(clip_id)
+        for file in media.numbered_pictures(path) if path.is_dir() else [path]:
+            digest.update(f"{file.name}\0".encode(errors="surrogateescape"))
+            try:
+                with open_file(file) as stream:
+                    while block := stream.read(1 << 20):
+                        digest.update(block)
+            except OSError as error:
+                raise MediaError(f"{file}: cannot be read: {error.strerror or error}") from error
+            except UserError as error:
+                raise MediaError(str(error)) from error
+        return digest.hexdigest()
+
+    def read(self, clip_id: str, *, expected: int, size: tuple[int, int]) -> Prediction:
+        """The clip's frames, resized to `size` (width, height) one by one as `resizing` allows.
+
+        Raises:
+            MediaError: missing, damaged, of a kind that is not read, of another shape, or not `expected` frames.
         """
         path = self.find(clip_id)
-        if not path.is_dir():
-            fps = media.video_info(path).fps
-            frames = media.read_video(path)
-        else:
-            fps = 0.0
-            frames = _read_pictures(path)
-        if len(frames) != expected:
-            raise MediaError(
-                f"{path}: expected {expected} frames, one for each driving frame, got {len(frames)}"
-            )
-        return frames, fps or None
+        info = media.video_info(path)
+        resized = resizing((info.width, info.height), size)
+        frames = np.empty((expected, size[1], size[0], 3), np.uint8)
+        count = 0
+        for picture in media.iterate_video(path):
+            if count < expected:
+                frames[count] = media.resize(picture, size)
+            count += 1
+        if count != expected:
+            raise MediaError(f"{path}: expected {expected} frames, one for each driving frame, got {count}")
+        return Prediction(frames, info.fps or None, "; ".join(filter(None, [*info.notes, resized])))
 
     def check_any(self, clips: tuple[str, ...]) -> None:
         """Is this the right folder at all?
@@ -74,27 +96,42 @@ class Predictions:
         Raises:
             UserError: it holds nothing for any of `clips`.
         """
-        there = sorted(path.name for path in self.folder.iterdir())
-        if not {Path(name).stem for name in there} & set(clips) and not set(there) & set(clips):
-            example = ", ".join(there[:3]) or "nothing"
+        there = self._visible()
+        names = {path.name for path in there} | {path.stem for path in there}
+        if not names & set(clips):
+            example = ", ".join(path.name for path in there[:3]) or "nothing"
             raise UserError(
                 f"--predictions: {self.folder} holds no video of this dataset and split: expected names such "
-                f"as {clips[0]}{VIDEOS[0]}, found {example}; check --split and --dataset"
+                f"as {clips[0]}{_EXAMPLE}, found {example}; check --split and --dataset"
             )
 
+    def _visible(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        except OSError as error:
+            raise MediaError(f"{self.folder}: cannot be read: {error.strerror}") from error
 
-def _pictures(folder: Path) -> list[Path]:
-    """PNGs in the order of their names; equal lengths are not required of numbers (2.png before 10.png)."""
-    return sorted(folder.glob("*.png"), key=lambda path: (len(path.stem), path.stem))
+
+def resizing(given: tuple[int, int], size: tuple[int, int]) -> str:
+    """How frames of a size (width, height) come to another, for the notes; empty if they have it.
+
+    Raises:
+        MediaError: the sides have another ratio, so that a resize would squash the face.
+    """
+    if given == size:
+        return ""
+    (width, height), (wanted_width, wanted_height) = given, size
+    if abs(width * wanted_height - height * wanted_width) > 0.02 * height * wanted_width:
+        raise MediaError(
+            f"expected frames of {wanted_width}x{wanted_height} pixels or the same ratio of sides, got "
+            f"{width}x{height}; crop the videos as the dataset's portraits are"
+        )
+    filter_ = "area" if wanted_width * wanted_height < width * height else "bicubic"
+    return f"resized from {width}x{height} ({filter_})"
 
 
-def _read_pictures(folder: Path) -> Frames:
-    files = _pictures(folder)
-    if not files:
-        raise MediaError(f"{folder}: holds no PNG files")
-    pictures = [media.read_image(file) for file in files]
-    for file, picture in zip(files, pictures, strict=True):
-        if picture.shape != pictures[0].shape:
-            (height, width), (h, w) = pictures[0].shape[:2], picture.shape[:2]
-            raise MediaError(f"{file}: expected {width}x{height} pixels like the first picture, got {w}x{h}")
-    return np.stack(pictures)
+def _belongs(path: Path, clip_id: str) -> bool:
+    if path.name == clip_id and path.is_dir():
+        return True
+    suffix = path.name.removeprefix(clip_id)
+    return path.name.startswith(clip_id) and suffix.lower() in media.VIDEOS and not path.is_dir()

@@ -1,12 +1,15 @@
 """Finished videos, and runs that are scored again."""
 
+import os
 import shutil
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import fakes
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from emojibench import media
 from emojibench.errors import UserError
@@ -91,3 +94,76 @@ def test_a_run_can_be_scored_again_without_its_method(bench: Any, tmp_path: Path
     assert "not the frames that animation.json tells of" in third.failed["a"]
     with pytest.raises(UserError, match=r"is not a run folder: it has no spec\.json"):
         bench.rescore("nothing")
+
+
+def test_names_are_taken_as_people_write_them(bench: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    dataset = fakes.FakeDataset(32, "fake-detector")
+    media.write_lossless(folder / "lower.mkv", dataset.ground_truth("a"), 25.0)
+    (folder / "lower.mkv").rename(folder / "a.MKV")
+    for k, frame in enumerate(dataset.ground_truth("b")):
+        media.write_image(folder / "b" / "lower.png", frame)
+        (folder / "b" / "lower.png").rename(folder / "b" / f"{k + 7}.PNG")
+    for place in (folder / "._a.mkv", folder / "b" / "._0000.png"):  # what macOS leaves
+        place.write_bytes(b"no media")
+    result = bench.score(folder, metrics=["fake_l1"], clips=2)
+    rows = result.rows().set_index(["clip_id", "metric"])
+    assert result.failed == {}
+    assert {rows.loc[(clip, "fake_l1"), "value"] for clip in "ab"} == {0}
+
+
+def test_bad_videos_fail_with_the_reason(bench: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    dataset = fakes.FakeDataset(32, "fake-detector")
+    media.write_lossless(folder / "a.mkv", dataset.ground_truth("a"), 25.0)
+    data = bytearray((folder / "a.mkv").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "a.mkv").write_bytes(data)
+    (folder / "b.mkv").write_text("ffconcat version 1.0\nfile a.mkv\n")
+    os.mkfifo(folder / "c.mkv")
+    for k, frame in enumerate(dataset.ground_truth("d")):
+        media.write_image(folder / "d" / f"{0.04 * k:g}.png", frame)
+    failed = bench.score(folder, metrics=["fake_l1"]).failed
+    assert "a.mkv: truncated or damaged (slice" in failed["a"]
+    assert "b.mkv: not a video" in failed["b"]
+    assert "c.mkv: expected a file, got a pipe, socket or device" in failed["c"]
+    assert "d: no certain order of" in failed["d"]
+
+
+def test_what_was_done_to_a_video_is_noted(bench: Any, tmp_path: Path) -> None:
+    """Transparency counts alike in a video and in pictures; squashed pixels become square, or the clip fails."""
+    folder = tmp_path / "theirs"
+    truth = fakes.FakeDataset(32, "fake-detector").ground_truth("a")
+    rgba = np.concatenate([truth, np.full((*truth.shape[:3], 1), 128, np.uint8)], axis=3)
+    for k, frame in enumerate(rgba):
+        (folder / "a").mkdir(parents=True, exist_ok=True)
+        Pillow.fromarray(frame).save(folder / "a" / f"{k}.png")
+    write_foreign(folder / "b.mov", rgba, "png", "rgba", given="rgba")
+    truth = fakes.FakeDataset(32, "fake-detector").ground_truth("c")
+    write_foreign(folder / "c.mkv", truth[:, :, ::2], "libx264rgb", "rgb24", ratio=2)
+    write_foreign(folder / "d.mkv", truth, "libx264rgb", "rgb24", ratio=2)
+    result = bench.score(folder, metrics=["fake_l1"])
+    assert set(result.failed) == {"d"}
+    assert "got 64x32" in result.failed["d"]
+    rows = result.rows().set_index(["clip_id", "metric"])
+    assert rows.loc[("b", "fake_l1"), "note"] == "transparency is laid on white"
+    assert rows.loc[("c", "fake_l1"), "note"] == "pixels are not square: 16x32 scaled to 32x32"
+    frames = [media.read_video(result.folder / "animations" / clip / "frames.mkv") for clip in "ab"]
+    assert np.array_equal(frames[0], frames[1])
+
+
+def write_foreign(
+    path: Path, frames: Any, codec: str, pixels: str, *, given: str = "rgb24", ratio: int = 1
+) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixels
+        stream.codec_context.sample_aspect_ratio = Fraction(ratio)
+        for frame in frames:
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=given))
+            )
+        container.mux(stream.encode(None))
