@@ -28,22 +28,22 @@ WIDE = {9: "BT.2020", 12: "Display P3"}
 _ROWS = 256
 
 
-def on_white(rgba: NDArray[np.uint8]) -> Image:
-    """Composite (H, W, 4) with straight alpha on `TRANSPARENT_ON`."""
-    height, width = rgba.shape[:2]
+def on_white(picture: Pillow.Image) -> Image:
+    """Composite a picture of mode RGBA, with straight alpha, on `TRANSPARENT_ON`."""
+    width, height = picture.size
     image = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, _ROWS):  # in strips, so that a large picture is not held four times
-        layer = Pillow.fromarray(np.ascontiguousarray(rgba[top : top + _ROWS]), "RGBA")
+        layer = picture.crop((0, top, width, min(height, top + _ROWS)))
         ground = Pillow.new("RGBA", layer.size, (*TRANSPARENT_ON, 255))
         image[top : top + _ROWS] = np.asarray(Pillow.alpha_composite(ground, layer))[..., :3]
     return image
 
 
 def with_profile(picture: Pillow.Image) -> Pillow.Image:
-    """A picture of mode L, RGB, CMYK, LA or RGBA in sRGB (RGB or RGBA), by the ICC profile that it carries.
+    """A picture of mode L, RGB, CMYK or RGBA in sRGB (RGB or RGBA), by the ICC profile that it carries.
 
-    Relative colorimetric, with black-point compensation. Without a profile, or with one for another kind of
-    colour (browsers, too, ignore that), the picture is returned as it is.
+    Relative colorimetric, with black-point compensation. Without a profile, with one that is sRGB's (to a level),
+    or with one for another kind of colour (browsers, too, ignore that), the picture is returned as it is.
 
     Raises:
         ValueError: the profile is damaged.
@@ -56,32 +56,18 @@ def with_profile(picture: Pillow.Image) -> Pillow.Image:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         space = profile.profile.xcolor_space.strip()
-        description = profile.profile.profile_description or ""
+        if space == "RGB" and picture.mode in ("L", "RGB", "RGBA"):
+            if _is_srgb(profile):
+                return picture
+            converted = _converted(picture.convert("RGB"), profile)
+        elif (space, picture.mode) in (("GRAY", "L"), ("CMYK", "CMYK")):
+            converted = _converted(picture, profile)
+        else:
+            return picture
     except (OSError, ImageCms.PyCMSError) as error:
-        raise ValueError(f"its ICC profile is damaged ({error})") from error
-    alpha = picture.getchannel("A") if picture.mode in ("RGBA", "LA") else None
-    if space == "RGB" and picture.mode != "CMYK":
-        colours = picture.convert("RGB")
-    elif (space, picture.mode) in (("GRAY", "L"), ("GRAY", "LA"), ("CMYK", "CMYK")):
-        colours = picture.convert("L") if space == "GRAY" else picture
-    else:
-        return picture
-    if description.startswith("sRGB"):
-        return picture
-    try:
-        converted = ImageCms.profileToProfile(
-            colours,
-            profile,
-            _srgb(),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    except ImageCms.PyCMSError as error:
-        raise ValueError(f"its ICC profile cannot be applied ({error})") from error
-    assert converted is not None  # not in place
-    if alpha is not None:
-        converted.putalpha(alpha)
+        raise ValueError(f"its ICC profile is damaged or cannot be applied ({error})") from error
+    if picture.mode == "RGBA":
+        converted.putalpha(picture.getchannel("A"))
     return converted
 
 
@@ -90,7 +76,9 @@ def to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
 
     `PQ` and `HLG` become light on a display of `PEAK` cd/m² (HLG by the OOTF of BT.2100, gamma 1.2), which the
     EETF of BT.2390, applied to the largest of R, G and B, compresses to `REFERENCE_WHITE`; then the primaries are
-    changed, and what lies outside sRGB is clipped. Other transfer functions are read as sRGB's.
+    changed, and what lies outside sRGB is clipped. Standard video is shown with the code values that it has, whose
+    light is BT.1886's (gamma 2.4); so that is how light becomes code values here, and how other transfer functions
+    are read: the same scene looks the same, whichever way it was stored.
     """
     light = _light(transfer)[coded]
     if transfer == HLG:
@@ -103,14 +91,30 @@ def to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
         )
     if primaries in _FROM_PRIMARIES:
         light = light @ np.array(_FROM_PRIMARIES[primaries], np.float32).T
-    return _srgb_codes()[(light.clip(0, 1) * 65535 + 0.5).astype(np.uint16)]
+    image: Image = _codes()[(np.sqrt(light.clip(0, 1)) * 65535 + 0.5).astype(np.uint16)]
+    return image
 
 
-@functools.cache
-def _srgb() -> Any:
+def _converted(picture: Pillow.Image, profile: Any) -> Pillow.Image:
     from PIL import ImageCms
 
-    return ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(
+        picture,
+        profile,
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert converted is not None  # not in place
+    return converted
+
+
+def _is_srgb(profile: Any) -> bool:
+    levels = np.linspace(0, 255, 17).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(17, -1, 3)
+    seen = np.asarray(_converted(Pillow.fromarray(colours), profile), np.int16)
+    return bool(np.abs(seen - colours).max() <= 1)
 
 
 @functools.cache
@@ -123,16 +127,15 @@ def _light(transfer: int) -> NDArray[np.float32]:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         light = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
     else:
-        light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+        light = code**2.4
     return light.astype(np.float32)
 
 
 @functools.cache
-def _srgb_codes() -> NDArray[np.uint8]:
-    """The sRGB value, 0 to 255, of each of 65536 levels of light."""
-    light = np.linspace(0, 1, 65536)
-    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return (code * 255 + 0.5).astype(np.uint8)
+def _codes() -> NDArray[np.uint8]:
+    """The code value, 0 to 255, for each of 65536 roots of light."""
+    codes: NDArray[np.float64] = np.linspace(0, 1, 65536) ** (2 / 2.4) * 255
+    return (codes + 0.5).astype(np.uint8)
 
 
 @functools.cache

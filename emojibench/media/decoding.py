@@ -6,7 +6,7 @@ only, and only the log of the calling thread is certain to be about the video at
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 """Suffixes of videos that are read, in lower case."""
 MAX_PIXELS = 1 << 25
 """Most pixels that a frame may have: 8192x4096. A larger one is refused before memory is taken for it."""
-_DECODING = {"err_detect": "crccheck+bitstream+buffer+explode", "max_pixels": str(MAX_PIXELS), "threads": "1"}
-_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that see the transparency of WebM; FFmpeg's own ones drop it."""
+_DECODING = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
+_DETECT = "crccheck+bitstream+buffer"
+_PREFERRED = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that see the transparency of WebM and damage in VP9; FFmpeg's own ones do not. Their pixels are the same."""
 _SKIPS_FRAMES = frozenset({"mpeg4"})
 """Codecs with packets that say no more than "as before", for which no frame comes out."""
 _HARMLESS = ("mmco: unref short failure",)
@@ -52,7 +53,7 @@ class VideoStream:
         times: list[float] = []
         # Decoding says what is wrong with the file.
         with av.logging.Capture(local=True), contextlib.suppress(av.FFmpegError):
-            for packet in self.container.demux(self.stream):
+            for packet in self._packets():
                 if self._is_shown(packet) and packet.pts is not None:
                     times.append(float(packet.pts * packet.time_base))
         return sorted(times) or None
@@ -70,13 +71,8 @@ class VideoStream:
             MediaError: after the frames that could be decoded: damaged, or it ends before its header says.
         """
         due = 0
-        key: int | None = None
         for packet, frames in self._steps():
-            if key is None and packet.is_keyframe:
-                key = packet.pts
-            # A stream that was cut out of a longer one may start with frames that refer to what is no longer there.
-            if key is not None and packet.pts is not None and packet.pts >= key:
-                due += self._is_shown(packet)
+            due += self._is_shown(packet) and packet.pts is not None
             for frame in frames:
                 if frame.is_corrupt:
                     raise self._damaged("a frame is damaged")
@@ -91,7 +87,7 @@ class VideoStream:
         """Each packet and the frames that came out for it."""
         import av
 
-        packets = self.container.demux(self.stream)
+        packets = self._packets()
         voices = {self.container.format.name, self.decoder.codec.name}
         while True:
             with av.logging.Capture(local=True) as said:
@@ -103,11 +99,22 @@ class VideoStream:
                         raise self._damaged("a packet is incomplete")
                     frames = self.decoder.decode(packet)
                 except av.FFmpegError as error:
-                    raise self._damaged(reason(error)) from error
-            for _, voice, message in said:
-                if voice in voices and not message.startswith(_HARMLESS):
-                    raise self._damaged(message.strip().rstrip(".").lower())
+                    raise self._damaged(_said(said) or reason(error)) from error
+            if trouble := _said(entry for entry in said if entry[1] in voices):
+                raise self._damaged(trouble)
             yield packet, frames
+
+    def _packets(self) -> Iterator[Any]:
+        """Its packets, without those that are shown before the first key frame.
+
+        They are met where a stream was cut out of a longer one, and refer to what is no longer there.
+        """
+        key: int | None = None
+        for packet in self.container.demux(self.stream):
+            if key is None and packet.is_keyframe:
+                key = packet.pts
+            if key is None or packet.pts is None or packet.pts >= key or packet.is_discard:
+                yield packet
 
     def _is_shown(self, packet: Any) -> bool:
         """Whether a frame comes out for a packet: not at its end, outside an edit list, or in VP8's hidden ones."""
@@ -159,6 +166,12 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", "") or "invalid data").lower()
 
 
+def _said(entries: Iterable[tuple[int, str, str]]) -> str:
+    """The first message of FFmpeg's that matters, or nothing."""
+    messages = (message.strip().rstrip(".").lower() for _, _, message in entries)
+    return next((message for message in messages if message and not message.startswith(_HARMLESS)), "")
+
+
 def _chosen(path: Path, container: Any) -> VideoStream:
     import av
 
@@ -167,12 +180,26 @@ def _chosen(path: Path, container: Any) -> VideoStream:
     if not streams:
         raise MediaError(f"{path}: holds no video stream")
     stream = streams[0]
-    decoder = stream.codec_context
-    if decoder is None:
+    context = stream.codec_context
+    if context is None:
         raise MediaError(f"{path}: its video codec is unknown; convert it to H.264")
-    if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
-        decoder = av.CodecContext.create(_WITH_ALPHA.get(decoder.name, decoder.name), "r")
-    decoder.options = _DECODING
+    if context.width * context.height > MAX_PIXELS:
+        raise MediaError(
+            f"{path}: frames of {context.width}x{context.height} pixels; expected at most {MAX_PIXELS:,}, "
+            "make it smaller"
+        )
+    decoder = context
+    preferred = _PREFERRED.get(context.name)
+    eight_bits = (
+        context.format is not None and context.format.components[0].bits == 8
+    )  # all that libvpx is built for
+    if preferred in av.codecs_available and eight_bits:
+        decoder = av.CodecContext.create(preferred, "r")
+    elif stream.metadata.get("alpha_mode") == "1":
+        raise MediaError(f"{path}: transparency in WebM cannot be read here; store it as PNG in MOV")
+    # H.264 tells of damage without `explode`, with which it refuses streams that were cut without encoding them again.
+    detect = _DETECT if context.name == "h264" else f"{_DETECT}+explode"
+    decoder.options = {**_DECODING, "err_detect": detect}
     decoder.thread_type = "NONE"
     notes = [f"{len(streams)} video streams, the first is used"] if len(streams) > 1 else []
     return VideoStream(path, container, stream, decoder, notes)
@@ -199,9 +226,12 @@ def promised(stream: Any) -> int:
     if stream.duration is not None:
         frames: int = round(stream.duration * stream.time_base * stream.average_rate)
         return frames
+    # Matroska tells when the last frame ends; a part of a longer video may start late.
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
     minutes, _, seconds = rest.partition(":")
+    start = float((stream.start_time or 0) * stream.time_base)
     try:
-        return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * float(stream.average_rate))
+        length = int(hours) * 3600 + int(minutes) * 60 + float(seconds) - max(0.0, start)
+        return round(length * float(stream.average_rate))
     except (ValueError, OverflowError):
         return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from emojibench.dataset.clip import Image
 from emojibench.media import colour
@@ -92,7 +93,7 @@ class FrameReader:
             alpha = (pixels[..., 3:] // 257).astype(np.uint8)
             pixels = np.concatenate([image, alpha], axis=2) if self._alpha else image
         if self._alpha:
-            pixels = colour.on_white(pixels)
+            pixels = colour.on_white(Pillow.fromarray(pixels))
         return np.ascontiguousarray(self._turn(pixels))
 
     def _progressive(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:

@@ -111,14 +111,14 @@ def _rgb(picture: Pillow.Image, path: Path) -> Image:
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I"):
         picture = Pillow.fromarray(_from_16_bit(np.asarray(picture, np.int64), path))
-    elif picture.has_transparency_data:
+    elif picture.mode != "RGBA" and picture.has_transparency_data:
         picture = picture.convert("RGBA")
-    elif picture.mode not in ("L", "RGB", "CMYK"):
+    elif picture.mode not in ("L", "RGB", "CMYK", "RGBA"):
         picture = picture.convert("RGB")
     picture.info["icc_profile"] = profile
     picture = colour.with_profile(picture)
     if picture.mode == "RGBA":
-        return colour.on_white(np.asarray(picture))
+        return colour.on_white(picture)
     return np.array(picture.convert("RGB"), np.uint8)
 
 

@@ -1,5 +1,6 @@
 """When frames are shown: what a video's time stamps say about its rate."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from emojibench.dataset.clip import Image
 
 MOST_REPEATS = 10
 """Longest that a frame may stand, in frames of the rate, averaged over a video."""
+_LAST = 0.5 - 1e-6
+"""Intervals for which the last frame stands: up to half of one, whatever the rounding."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,11 @@ def timing(times: list[float] | None, stated: float, promised: int, *, tick: flo
     stamps = np.array(times)
     if count < 2 or stamps[-1] == stamps[0]:
         return Timing(stated, count)
-    mean = (stamps[-1] - stamps[0]) / (count - 1)
-    if np.abs(stamps - stamps[0] - mean * np.arange(count)).max() <= mean / 2:
-        span = mean * (count - 1)
+    mean = float(np.polyfit(np.arange(count), stamps, 1)[0])
+    if mean > 0 and np.ptp(stamps - mean * np.arange(count)) <= mean:
+        span = stamps[-1] - stamps[0]
         agrees = stated > 0 and abs(span - (count - 1) / stated) <= 0.005 * span + tick
-        return Timing(stated if agrees else float(1 / mean), count)
+        return Timing(stated if agrees else 1 / mean, count)
     return _variable(stamps)
 
 
@@ -69,7 +72,7 @@ def at_constant_rate(frames: Iterator[tuple[float, Image]], interval: float) -> 
                 yield held
                 ticks += 1
         held, last = image, time
-    while held is not None and start + ticks * interval < last + interval / 2:
+    while held is not None and start + ticks * interval < last + _LAST * interval:
         yield held
         ticks += 1
 
@@ -77,9 +80,9 @@ def at_constant_rate(frames: Iterator[tuple[float, Image]], interval: float) -> 
 def _variable(stamps: NDArray[np.float64]) -> Timing:
     gaps = np.diff(stamps)
     gaps = gaps[gaps > 0]
-    median = np.median(gaps)
+    median = np.sort(gaps)[(len(gaps) - 1) // 2]
     interval = float(gaps[np.abs(gaps - median) <= median / 4].mean())
-    ticks = int((stamps[-1] - stamps[0]) / interval + 0.5) + 1
+    ticks = math.ceil((stamps[-1] - stamps[0]) / interval + _LAST)
     if ticks > MOST_REPEATS * len(stamps):
         raise ValueError(
             f"most of its frames are {interval:.3g} s apart, some {gaps.max():.3g} s; "

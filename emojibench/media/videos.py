@@ -80,25 +80,13 @@ def iterate_video(path: str | Path) -> Iterator[Image]:
             yield from at_constant_rate(timed, pace.interval)
 
 
-def read_video(path: str | Path, *, frames: int | None = None) -> Frames:
+def read_video(path: str | Path) -> Frames:
     """Read a whole video or folder of numbered pictures, uint8 RGB (T, H, W, 3).
 
-    Args:
-        path: the file or folder.
-        frames: T, if it is known; another number is an error, and takes no more memory.
-
     Raises:
-        MediaError: as `iterate_video`; another number of frames than expected.
+        MediaError: as `iterate_video`.
     """
-    kept = []
-    count = 0
-    for picture in iterate_video(path):
-        count += 1
-        if frames is None or count <= frames:
-            kept.append(picture)
-    if frames is not None and count != frames:
-        raise MediaError(f"{path}: expected {frames} frames, got {count}")
-    return np.stack(kept)
+    return np.stack(list(iterate_video(path)))
 
 
 def _timing(path: Path) -> Timing:
