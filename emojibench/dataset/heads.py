@@ -8,6 +8,7 @@ from emojibench.dataset.finding import find_faces, largest, nearest, size_of
 from emojibench.errors import UserError
 from emojibench.faces import Detector
 from emojibench.faces.detector import Face
+from emojibench.faces.template import flaw_of
 
 _BY_HAND = "place landmarks by hand with `emojibench data landmarks`"
 _HELP = f"crop closer to the head, or {_BY_HAND}"
@@ -64,6 +65,8 @@ def cut_head(picture: Image, size: int, detector: Detector, by_hand: Landmarks |
         raise NoFaceError(
             f"{len(read)} faces, and on the crop of the largest the detector takes another one; {_HELP}"
         )
+    if flaw := flaw_of(read[same].landmarks):
+        raise NoFaceError(f"what the detector takes for a face is none: {flaw}; {_HELP}")
     notes = (
         *several(len(faces)),
         *(["found on an enlarged part of the picture"] if on_parts else []),

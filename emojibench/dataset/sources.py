@@ -15,6 +15,7 @@ from emojibench.arrays import Layout, read_npz
 from emojibench.dataset.clip import Landmarks
 from emojibench.dataset.landmarks import checked_landmarks
 from emojibench.errors import DatasetError, UserError
+from emojibench.faces.template import flaw_of
 from emojibench.faces.topology import POINTS
 from emojibench.media import PICTURES, is_picture_sequence
 from emojibench.reading import read_json
@@ -93,7 +94,7 @@ def manual_landmarks(picture: Path) -> Landmarks | None:
     `landmarks`).
 
     Raises:
-        DatasetError: the file is there but malformed.
+        DatasetError: the file is there but malformed, or its landmarks are those of no face.
     """
     for suffix in LANDMARK_FILES:
         if (file := picture.with_suffix(suffix)).is_file():
@@ -105,7 +106,7 @@ def read_manual_landmarks(file: Path) -> Landmarks:
     """Landmarks (478, 3) that somebody placed by hand, from a file as `manual_landmarks` describes.
 
     Raises:
-        DatasetError: no such file, neither .npz nor .json, or malformed.
+        DatasetError: no such file, neither .npz nor .json, malformed, or no face: flipped, folded, outside.
     """
     if file.suffix not in LANDMARK_FILES:
         raise DatasetError(f"{file}: expected landmarks as {' or '.join(LANDMARK_FILES)}")
@@ -124,6 +125,8 @@ def read_manual_landmarks(file: Path) -> Landmarks:
     landmarks = checked_landmarks(points, str(file), dimensions=2)
     if np.isnan(landmarks).any():
         raise DatasetError(f"{file}: landmarks placed by hand must not be NaN")
+    if flaw := flaw_of(landmarks):
+        raise DatasetError(f"{file}: no face: {flaw}; place them again with `emojibench data landmarks`")
     return landmarks
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator
 
 from emojibench.dataset import landmarks
@@ -13,6 +14,7 @@ from emojibench.dataset.loading import FolderFiles
 from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, ClipEntry, Manifest, read_manifest
 from emojibench.dataset.preparing import spread
 from emojibench.errors import DatasetError, UserError
+from emojibench.faces.template import flaw_of
 from emojibench.media import iterate_video, read_image
 from emojibench.reading import printable
 
@@ -114,7 +116,11 @@ def _face(files: FolderFiles, path: str, manifest: Manifest) -> str:
     face, detector = landmarks.read_portrait(files.path(path))
     if detector not in (manifest.detector, landmarks.MANUAL):
         raise DatasetError(f"landmarks of {detector}; expected {manifest.detector}")
-    return "" if face is not None else "no face: motion cannot be aligned to this portrait"
+    if face is None:
+        return "no face: motion cannot be aligned to this portrait"
+    if flaw := flaw_of(face.landmarks):
+        raise DatasetError(f"no face: {flaw}")
+    return ""
 
 
 def _driving(files: FolderFiles, entry: ClipEntry, manifest: Manifest) -> str:
@@ -124,7 +130,20 @@ def _driving(files: FolderFiles, entry: ClipEntry, manifest: Manifest) -> str:
     found = int(driving.detected.sum())
     if not found:
         raise DatasetError(f"no face in any of {len(driving)} frames")
-    return "" if found == len(driving) else f"no face in {len(driving) - found} of {len(driving)} frames"
+    flaws = {k: flaw for k in np.flatnonzero(driving.detected) if (flaw := flaw_of(driving.landmarks[k]))}
+    return "; ".join(
+        [
+            *(
+                [f"no face in {len(driving) - found} of {len(driving)} frames"]
+                if found < len(driving)
+                else []
+            ),
+            *(
+                f"frame {k}: no face: {flaw} ({len(flaws)} such frames)"
+                for k, flaw in list(flaws.items())[:1]
+            ),
+        ]
+    )
 
 
 def _video(files: FolderFiles, path: str, frames: int, manifest: Manifest) -> str:

@@ -8,7 +8,9 @@ import pytest
 from emojibench.cli.results import show
 from emojibench.runs.api import RunResult
 
-NO_WEIGHTS = "x.pth: not in the cache, and {host} cannot be reached; `emojibench weights list` has its address"
+NO_WEIGHTS = (
+    "x.pth: not in the cache, and {host} cannot be reached; `emojibench weights list` has its address"
+)
 
 
 def entry(mean: float | None, reason: str = "", **more: Any) -> dict[str, Any]:

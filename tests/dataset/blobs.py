@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 
 from emojibench.faces.detector import Face
+from emojibench.faces.template import template
 
-POINTS = np.random.default_rng(0).uniform(0, 1, (478, 3)).astype(np.float32)
-POINTS[:2, :2] = (0, 0), (1, 1)  # so that the box around the points is the rectangle
+POINTS = template().astype(np.float32)
+POINTS[:, :2] -= POINTS[:, :2].min(axis=0)
+POINTS[:, :2] /= POINTS[:, :2].max(axis=0)  # so that the box around the points is the rectangle
 
 
 def picture(width, height, *boxes):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from emojibench.dataset.building import build
+from emojibench.faces.template import template
 from emojibench.media import write_image, write_lossless, write_preview
 from emojibench.synth.render import render
 from emojibench.synth.sequences import sequences
@@ -47,7 +48,7 @@ def user_files(tmp_path_factory, faces):
     blank = np.full((120, 120, 3), 90, np.uint8)
     write_image(pictures / "nobody.png", blank)
     write_image(pictures / "by_hand.png", blank)
-    points = np.random.default_rng(0).uniform(0.3, 0.7, (478, 3)).astype(np.float32)
+    points = (template() / 5 + (0.5, 0.4, 0)).astype(np.float32)
     np.savez(pictures / "by_hand.npz", landmarks=points)
     shutil.copy(pictures / "wide.png", pictures / "wide_again.png")
     write_image(pictures / "hurt.png", faces[1, 5])

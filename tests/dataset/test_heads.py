@@ -80,6 +80,7 @@ def test_bad_files_of_landmarks_by_hand_are_named(tmp_path):
     (tmp_path / "words.json").write_text('{"landmarks": "none"}')
     np.savez(tmp_path / "other.npz", points=POINTS)
     np.savez(tmp_path / "nan.npz", landmarks=POINTS * np.nan)
+    np.savez(tmp_path / "random.npz", landmarks=np.random.default_rng(0).uniform(0, 1, (478, 3)))
     np.savez(tmp_path / "short.npz", landmarks=POINTS[:68])
     (tmp_path / "points.txt").write_text("1 2 3")
     for name, message in {
@@ -89,6 +90,7 @@ def test_bad_files_of_landmarks_by_hand_are_named(tmp_path):
         "words.json": "not readable as landmarks",
         "other.npz": "lacks the arrays landmarks",
         "nan.npz": "must not be NaN",
+        "random.npz": "no face: folded or out of order: .*; place them again with `emojibench data landmarks`",
         "short.npz": r"expected floats \(478, 3\), got float32 \(68, 3\)",
         "points.txt": "expected landmarks as .npz or .json",
         "absent.json": "no such file",

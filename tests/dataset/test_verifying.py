@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_loading import from_another_detector, seal
 
-from emojibench.dataset.landmarks import read_driving, write_driving, write_portrait
+from emojibench.dataset.landmarks import read_driving, read_portrait, write_driving, write_portrait
 from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE
 from emojibench.dataset.verifying import verify
 from emojibench.errors import UserError
@@ -75,6 +75,19 @@ def test_duplicates_and_strangers_are_found(copy):
         ["the same bytes as portraits/grey.png"],
     )
     assert warnings(report) == {"driving/stranger.mkv": "in the folder, but no clip names it"}
+
+
+def test_landmarks_of_no_face_are_refused(copy):
+    file = copy / "portraits" / "by_hand.npz"
+    face, detector = read_portrait(file)
+    face.landmarks[:, 0] = 1 - face.landmarks[:, 0]
+    write_portrait(file, face, detector)
+    driving = read_driving(copy / "driving" / "ben.npz")
+    driving.landmarks[2, :, 1] = np.abs(driving.landmarks[2, :, 1] - 0.5) + 0.5
+    write_driving(copy / "driving" / "ben.npz", driving)
+    seal(copy)
+    assert errors(verify(copy))["portraits/by_hand.npz"].startswith("no face: flipped: right and left")
+    assert warnings(verify(copy))["driving/ben.npz"].startswith("frame 2: no face: folded")
 
 
 def test_one_person_may_start_two_videos_alike(copy):
