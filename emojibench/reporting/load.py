@@ -14,12 +14,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
 
-from emojibench import reading
+from emojibench import reading, registry
 from emojibench.errors import UserError
 from emojibench.reporting.rows import Values, read_rows
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.records import Status
 from emojibench.runs.spec import RunSpec
+from metrics.cost import TRAITS
 
 _ADVICE = "score the run again"
 _DETECTION = {
@@ -117,6 +118,7 @@ def load_run(path: Path) -> FinishedRun:
     content = _read(path / "summary.json", _SummaryFile)
     values, warm_ups = read_rows(path / "rows.parquet")
     summaries = _complete(dict(sorted(content.metrics.items())), spec.protocol.metrics)
+    _refuse_impossible(path, summaries, values)
     return FinishedRun(path, spec, provenance, summaries, values, content.clips.failed, warm_ups)
 
 
@@ -199,3 +201,17 @@ def _complete(summaries: dict[str, Summary], versions: Mapping[str, int]) -> dic
         version = versions.get(name) if summary.version is None else summary.version
         completed[name] = replace(summary, lost=lost, version=version)
     return completed
+
+
+def _refuse_impossible(path: Path, summaries: Mapping[str, Summary], values: Values) -> None:
+    """Raise UserError for a value that a column of this version cannot have; unknown columns may have any."""
+    known = {t.name: t for factory in registry.usable(registry.METRICS).values() for t in factory.traits}
+    known |= {traits.name: traits for traits in TRAITS}
+    for name, summary in summaries.items():
+        if (traits := known.get(name)) is None or summary.version != traits.version:
+            continue
+        if summary.mean is not None and (refusal := traits.refusal(summary.mean)):
+            raise UserError(f"{path / 'summary.json'}: {name}: {refusal}; {_ADVICE}")
+        for clip, value in values.get(name, {}).items():
+            if refusal := traits.refusal(value.value):
+                raise UserError(f"{path / 'rows.parquet'}: {name} of clip {clip}: {refusal}; {_ADVICE}")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from emojibench.errors import plain
+from metrics.interface import Traits
 
 Text = Annotated[str, BeforeValidator(lambda text: plain(text) if isinstance(text, str) else text)]
 """What a plug-in said."""
@@ -40,6 +41,14 @@ class Row(BaseModel):
     """What a reader of the value must know: `warm-up`, or how the frames were resized."""
     inputs: str = ""
     """Digest of everything that the value was computed from; a row with another one is stale."""
+
+    def judged(self, traits: Traits) -> "Row":
+        """This row, or a failed one where its value cannot be of the column: somebody changed the file."""
+        refusal = traits.refusal(self.value) if self.status == "ok" and self.value is not None else ""
+        if not refusal:
+            return self
+        reason = f"the row holds a wrong value: {refusal}; score the run again"
+        return self.model_copy(update={"status": "failed", "value": None, "total": None, "reason": reason})
 
 
 class AnimationRecord(BaseModel):

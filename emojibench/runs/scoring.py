@@ -88,7 +88,12 @@ def digest(content: object) -> str:
 def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
     """Find out what has to be scored; rows that need no frames (costs, failed clips) are written at once."""
     factories = {name: registry.load(registry.METRICS, name) for name in spec.metrics}
-    left = Plan(spec, dataset, factories, folder.rows())
+    known = {traits.name: traits for factory in factories.values() for traits in factory.traits}
+    rows = {
+        key: row.judged(known[row.metric]) if row.metric in known else row
+        for key, row in folder.rows().items()
+    }
+    left = Plan(spec, dataset, factories, rows)
     records = {clip_id: folder.animation(clip_id) for clip_id in spec.clips}
     costs = cost.columns(record for record in records.values() if record)
     for clip_id, record in records.items():

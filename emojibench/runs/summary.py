@@ -36,9 +36,13 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     views = {}
     per_clip: list[Row] = []
     for traits, kind in _columns(spec, records):
-        of_column = [rows[clip, traits.name] for clip in spec.clips if (clip, traits.name) in rows]
+        of_column = [
+            rows[clip, traits.name].judged(traits) for clip in spec.clips if (clip, traits.name) in rows
+        ]
         if kind == "set":
-            views[traits.name] = _of_set(traits, of_column, rows.get((SET, traits.name)), len(spec.clips))
+            total = rows.get((SET, traits.name))
+            total = total and total.judged(traits)
+            views[traits.name] = _of_set(traits, of_column, total, len(spec.clips))
             of_column = [
                 row for row in of_column if row.status != "ok"
             ]  # its value is the set's, not the clip's

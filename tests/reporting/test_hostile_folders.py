@@ -109,6 +109,18 @@ def test_wrong_rows_name_the_file(make_run, column: str, values: list[Any] | Non
     assert "rows.parquet" in str(refused.value)
 
 
+def test_values_out_of_range_are_refused(make_run) -> None:
+    with pytest.raises(UserError, match=r"summary\.json: l1: -1\.24.* is outside the range \[0, 1\]"):
+        load_run(make_run("mean", {"l1": GOOD | {"c0": -5.0}}))
+    run = make_run("row", {"l1": GOOD})
+    table = parquet.read_table(run / "rows.parquet")
+    values = pyarrow.array([-5.0, *table["value"].to_pylist()[1:]])
+    table = table.set_column(table.schema.get_field_index("value"), "value", values)
+    parquet.write_table(table, run / "rows.parquet")
+    with pytest.raises(UserError, match=r"rows\.parquet: l1 of clip c0: -5 is outside the range"):
+        load_run(run)
+
+
 def test_a_small_file_of_many_rows_is_refused(make_run) -> None:
     run = make_run("r", {"l1": GOOD})
     (row,) = parquet.read_table(run / "rows.parquet").slice(0, 1).to_pylist()

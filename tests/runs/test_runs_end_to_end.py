@@ -182,3 +182,16 @@ def test_what_can_be_checked_is_checked_before_any_work(bench: Any) -> None:
     with pytest.raises(UserError, match="unknown option of fake"):
         bench.run("fake", options={"nonsense": "1"})
     assert not (bench.out / "r").exists()  # nothing came of it
+
+
+def test_a_value_that_cannot_be_one_is_a_failed_row_and_measured_again(bench: Any) -> None:
+    before = bench.run("fake", clips=2, metrics=["fake_l1"])
+    (row,) = (row for key, row in RunFolder(before.folder).rows().items() if key == ("a", "fake_l1"))
+    with (before.folder / "rows.jsonl").open("a") as file:
+        file.write(row.model_copy(update={"value": -5.0}).model_dump_json() + "\n")
+    with RunFolder(before.folder) as folder:
+        column = summarise(folder)["metrics"]["fake_l1"]
+    assert column["n_clips"] == 1
+    assert "outside the range" in column["reason"]
+    after = bench.run("fake", clips=2, metrics=["fake_l1"])
+    assert after.summary["metrics"]["fake_l1"] == before.summary["metrics"]["fake_l1"]
