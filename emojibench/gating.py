@@ -8,6 +8,7 @@ taken for "no change".
 """
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
+from emojibench.notebooks import html_table
 from emojibench.registry import unknown
 from emojibench.reporting.columns import ARROWS, is_cost
 from emojibench.reporting.load import FinishedRun, load_run
@@ -53,7 +55,20 @@ class Comparison:
     decimals: int = 3
 
 
-@dataclass(frozen=True)
+HEADER = (
+    "Column",
+    "Baseline",
+    "Run",
+    "Change",
+    "95 % interval",
+    "Detectable",
+    "Tolerance",
+    "Clips",
+    "Verdict",
+)
+
+
+@dataclass(frozen=True, repr=False)
 class GateResult:
     """All columns and what follows from them."""
 
@@ -85,17 +100,6 @@ class GateResult:
 
     def markdown(self) -> str:
         """The table for a terminal or a pull request."""
-        header = [
-            "Column",
-            "Baseline",
-            "Run",
-            "Change",
-            "95 % interval",
-            "Detectable",
-            "Tolerance",
-            "Clips",
-            "Verdict",
-        ]
         notes = Footnotes()
         rows = [_row(comparison, notes) for comparison in self.comparisons]
         title = (
@@ -108,7 +112,23 @@ class GateResult:
             "size finds four times out of five. (5.0 % lost): share of frames without a face; the mean is over the "
             "others."
         )
-        return "\n".join([title, "", table(header, rows), "", legend, "", *notes.lines()]).rstrip() + "\n"
+        return "\n".join([title, "", table(HEADER, rows), "", legend, "", *notes.lines()]).rstrip() + "\n"
+
+    def __repr__(self) -> str:
+        lines = [f"Gate: {self.verdict}", f"run {self.run} against baseline {self.baseline}{self.chosen}"]
+        for verdict in Verdict:
+            columns = ", ".join(c.column for c in self.comparisons if c.verdict == verdict)
+            if columns:
+                lines.append(f"{verdict}: {textwrap.shorten(columns, 100)}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [*_row(c, Footnotes())[:-1], ": ".join(filter(None, (c.verdict, c.reason)))]
+            for c in self.comparisons
+        ]
+        title = f"Gate: {self.verdict}. Run {self.run} against baseline {self.baseline}{self.chosen}"
+        return html_table(title, HEADER, rows)
 
     def data(self) -> dict[str, Any]:
         """The same as plain data."""

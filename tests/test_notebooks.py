@@ -8,7 +8,9 @@ import numpy as np
 
 import emojibench
 from emojibench.dataset.clip import Clip, DrivingSequence
+from emojibench.gating import Comparison, GateResult
 from emojibench.runs.api import RunResult
+from emojibench.verdicts import Verdict
 
 
 def clip() -> Clip:
@@ -27,6 +29,12 @@ def result() -> RunResult:
     return RunResult(Path("runs/r"), summary, {"c": "RuntimeError"}, {"fvd": "no weights"})
 
 
+def gate() -> GateResult:
+    columns = [Comparison("l1", "lower", Verdict.REGRESSED, "far < near", 0.1, 0.2, clips=3)]
+    columns += [Comparison(f"metric{i}", "lower", Verdict.SAME) for i in range(200)]
+    return GateResult(Path("old"), Path("new"), tuple(columns))
+
+
 def test_the_api_is_listed_without_importing_anything() -> None:
     assert set(emojibench.__all__) <= set(dir(emojibench))
     assert not [name for name in dir(emojibench) if name not in emojibench.__all__ and name[0] != "_"]
@@ -35,9 +43,10 @@ def test_the_api_is_listed_without_importing_anything() -> None:
 
 
 def test_what_is_shown_is_a_few_lines() -> None:
-    for thing in (clip(), clip().driving, result(), emojibench.load_dataset("mini")):
+    for thing in (gate(), clip(), clip().driving, result(), emojibench.load_dataset("mini")):
         assert len(repr(thing).splitlines()) <= 8
         assert len(repr(thing)) < 800
+    assert "regressed: l1" in repr(gate())
     assert "metric0 0.50" in repr(result())
     assert "failed: c" in repr(result())
     assert "portrait 64x48, no face found" in repr(clip())
@@ -45,6 +54,7 @@ def test_what_is_shown_is_a_few_lines() -> None:
 
 def test_tables_for_notebooks_are_escaped() -> None:
     assert "<td>&lt;b&gt;</td>" in clip()._repr_html_()
+    assert "<td>regressed: far &lt; near</td>" in gate()._repr_html_()
     html = result()._repr_html_()
     assert "<td>metric0</td><td>0.50</td><td>–</td><td>2 of 3</td>" in html
     assert "<i>" not in html
