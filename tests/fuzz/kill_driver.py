@@ -1,0 +1,62 @@
+"""The command line on a tiny benchmark and a tiny model, to be killed: `python kill_driver.py COMMAND ...`."""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import fakes
+
+
+class SlowMethod(fakes.FakeMethod):
+    """Takes long enough to be killed."""
+
+    def animate(self, clip: Any, *, seed: int, progress: Any) -> Any:
+        time.sleep(0.15)
+        return super().animate(clip, seed=seed, progress=progress)
+
+
+def _tiny_benchmark() -> None:
+    from emojibench.runs import api
+
+    api.load_dataset, api.open_detector = fakes.load_dataset, fakes.open_detector  # type: ignore[assignment]
+
+
+def _tiny_model() -> None:
+    import numpy as np
+    from tiny_model import TINY
+
+    from emojibench import training
+    from reference_model import presets, recipe
+    from reference_model.training_data import TrainingSet
+
+    def made_up(_folder: Path, count: int, size: int, *, warp: bool, fresh: bool) -> TrainingSet:
+        rng = np.random.default_rng(0)
+        frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
+        moved = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8) if warp else None
+        landmarks = rng.uniform(0.3, 0.7, (count, 5, 478, 3)).astype(np.float32)
+        return TrainingSet(frames, landmarks, moved, ((1, 2, 3),), ((0, 4),))
+
+    presets.PRESETS[TINY.name] = TINY
+    training.synthetic = made_up
+    names = [f.name for f in dataclasses.fields(recipe.Recipe) if f.default is not dataclasses.MISSING]
+    start: Any = recipe.Recipe.__init__
+    start.__defaults__ = tuple(
+        0.0 if name == "checkpoint_minutes" else value
+        for name, value in zip(names, start.__defaults__, strict=True)
+    )
+
+
+def main() -> None:
+    if sys.argv[1] in ("run", "score"):
+        _tiny_benchmark()
+    if sys.argv[1] == "train":
+        _tiny_model()
+    from emojibench.cli import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()
