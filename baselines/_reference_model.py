@@ -79,6 +79,7 @@ class ReferenceModel:
             settings += "-unaligned"
         if self._accelerator.label != Accelerator.label:
             settings += f"-{self._accelerator.label}"
+        self.size, self.cost_by_shape = preset.resolution, not self._accelerator.adaptive
         self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator | None":

@@ -18,6 +18,7 @@ class FyeReleased:
     """Follow-Your-Emoji as released by its authors (their weights, our code); needs their files and a GPU."""
 
     name = "fye-released"
+    cost_by_shape = True
 
     def __init__(self, options: Options) -> None:
         """Options: `steps`, `guidance`, `overlap` (frames that windows share), `device` (cuda).
@@ -38,6 +39,7 @@ class FyeReleased:
             self._guidance: float = given.get("guidance", preset.guidance)
             self._overlap: int = given.get("overlap", preset.overlap)
             self._pipeline.check(self._steps, self._guidance, self._overlap)
+            self.size = preset.resolution
         except ValueError as error:
             raise UserError(f"{self.name}: {error}") from error
         used = weights.used()

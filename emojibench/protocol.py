@@ -1,16 +1,22 @@
-"""The protocol: everything that makes two numbers comparable, and its id.
+"""The protocol: what clips are and how they are presented to methods and metrics, and its id.
 
-Two results with different protocol ids never share a table, a gate or a sentence.
+Two results with different protocol ids never share a table, a gate or a sentence. What a column means is its own
+matter: it has a version (`metrics.interface.Traits`), and versions are compared column by column, so that one more
+metric makes no number incomparable.
 """
 
 import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from emojibench import registry
 from emojibench.faces.detector import gives_transforms
+
+AGGREGATION = (
+    "mean over frames, mean over clips; 95 % bootstrap interval clustered by portrait, Student-stretched"
+)
+"""How summaries come from rows; they can be made again from the same rows at any time."""
 
 
 class Protocol(BaseModel):
@@ -30,15 +36,18 @@ class Protocol(BaseModel):
     """First frame that metrics see. In `self`, frame 0 is the portrait itself and would be a free copy."""
     targets: str = "self: driving landmarks; cross: motion alignment 1"
     """Where target landmarks come from (`emojibench.targets`)."""
-    aggregation: str = (
-        "mean over frames, mean over clips; 95 % bootstrap interval clustered by portrait, Student-stretched"
-    )
-    metrics: dict[str, int]
-    """Version of every built-in metric column, whether a run computes it or not."""
+    metrics: dict[str, int] = Field({}, exclude=True)
+    """Versions of columns, in runs of older versions, whose summaries may lack them. Never written, not in the id."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forget_aggregation(cls, fields: Any) -> Any:
+        """Older versions had it in the id as well."""
+        return {k: v for k, v in fields.items() if k != "aggregation"} if isinstance(fields, dict) else fields
 
     @property
     def id(self) -> str:
-        """Short digest of all fields."""
+        """Short digest of all fields that are written."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -46,8 +55,13 @@ class Protocol(BaseModel):
         """Frames of a clip that metrics see."""
         return slice(self.first_scored[split], None)
 
+    @property
+    def shape(self) -> str:
+        """Length and size of clips for people: `up to 64 frames at 256x256`."""
+        return f"up to {self.frames} frames at {self.size}x{self.size}"
+
     def differences(self, other: "Protocol") -> list[str]:
-        """Lines `field: ours / theirs` for every field in which two protocols differ."""
+        """Lines `field: ours / theirs` for every field of the id in which two protocols differ."""
         ours, theirs = self.model_dump(), other.model_dump()
         return [f"{key}: {ours[key]} / {theirs[key]}" for key in ours if ours[key] != theirs[key]]
 
@@ -63,13 +77,4 @@ def default(detector: str, **overrides: Any) -> Protocol:
     """The benchmark's own protocol with the detector of this run."""
     if gives_transforms(detector):
         overrides = {"targets": WITH_TRANSFORMS} | overrides
-    return Protocol(detector=detector, metrics=_builtin_versions(), **overrides)
-
-
-def _builtin_versions() -> dict[str, int]:
-    """Column name to version, for the metrics that ship with the benchmark."""
-    versions: dict[str, int] = {}
-    for factory in registry.usable(registry.METRICS).values():
-        if factory.__module__.partition(".")[0] == "metrics":
-            versions |= {traits.name: traits.version for traits in factory.traits}
-    return dict(sorted(versions.items()))
+    return Protocol(detector=detector, **overrides)

@@ -39,7 +39,7 @@ class Traits:
     decimals: int = 3
     """Digits printed in tables."""
     version: int = 1
-    """Raised whenever the same input would give another value; part of the protocol id."""
+    """Raised whenever the same input would give another value; compared column by column."""
 
     def refusal(self, value: float) -> str:
         """Why `value` cannot be one of this column: not finite, or out of range. Empty where it can."""

@@ -36,6 +36,9 @@ class Accelerator:
     label = "none"
     """Names it and all its settings: part of what tells one run from another."""
 
+    adaptive: bool = False
+    """Whether the work depends on what a clip shows, not on its shape alone."""
+
     def scheduler(self, steps: int) -> SchedulerMixin:
         """A solver, ready to sample `steps` steps from v-predictions on the released noise schedule."""
         return solver("ddim", steps)
@@ -73,6 +76,7 @@ class TaylorCached(Accelerator):
         self.config = config
         self.cache = TaylorCache(config)
         self.label = _label(config)
+        self.adaptive = isinstance(config.schedule, Adaptive)
 
     def scheduler(self, steps: int) -> SchedulerMixin:
         """See `Accelerator`.
@@ -172,6 +176,7 @@ class Composed(Accelerator):
         self._stands_for = recipe.steps if steps is None else steps
         inner = recipe.cache
         self._features = TaylorCached(inner) if isinstance(inner, TaylorCacheConfig) else None
+        self.adaptive = inner is not None and isinstance(inner.schedule, Adaptive)
         # Weakly: a window that is done must not keep its condition, or a long clip would fill the memory.
         self._windows: WeakSet[Forecaster | SharedGuidance] = WeakSet()
 

@@ -63,7 +63,7 @@ def ablate(
         str, typer.Option(help="The first so many clips, or clip ids separated by commas.")
     ] = "20",
     frames: Annotated[
-        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the protocol's 64")
+        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the dataset's")
     ] = None,
     metrics: Annotated[
         list[str] | None,

@@ -42,7 +42,7 @@ def accel(
         ),
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the protocol's 64")
+        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the dataset's")
     ] = None,
     metrics: Annotated[
         list[str] | None,

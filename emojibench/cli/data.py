@@ -23,7 +23,9 @@ DETECTOR_HELP = "Landmark detector: auto, bundled, task, or a full id."
 @app.command()
 def info(
     ref: Annotated[str, typer.Argument(help="mini, synth, or a dataset folder.")] = "mini",
-    size: Annotated[int, typer.Option(help="Side of the frames in pixels.")] = 256,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the frames in pixels.", show_default="the dataset's")
+    ] = None,
     detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
     as_json: AsJson = False,
 ) -> None:

@@ -76,7 +76,8 @@ def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
     from emojibench.reporting.load import Summary
     from emojibench.reporting.markdown import DASH, lacks
 
-    title = f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {summary['protocol']}"
+    clips = f"up to {summary['frames']} frames at {summary['size']}x{summary['size']}"
+    title = f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {clips} · {summary['protocol']}"
     table = Table(
         "metric", "mean", "95 % interval", "clips", "unit", box=None, header_style="bold", title=Text(title)
     )

@@ -15,6 +15,20 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option(help="Metrics or columns; repeat or separate by commas; all by default."),
 ]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        help="Side in pixels of the frames that methods get and metrics see. Another size is a track of its own.",
+        show_default="the dataset's",
+    ),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        help="Cut clips to so many frames. Another length is a track of its own.",
+        show_default="the dataset's",
+    ),
+]
 Jobs = Annotated[int, typer.Option(help="Worker processes.")]
 Name = Annotated[
     str | None, typer.Option(help="Name of the run folder; <method>-<split>-<dataset> by default.")
@@ -36,6 +50,8 @@ def run(
     split: Split = "self",
     dataset: Data = "mini",
     clips: Clips = None,
+    size: Size = None,
+    frames: Frames = None,
     metrics: Metrics = None,
     options: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Option of the method; repeatable.")
@@ -77,6 +93,8 @@ def run(
         strict=strict,
         timeout=timeout,
         overwrite=overwrite,
+        size=size,
+        frames=frames,
     )
     show(result, as_json=as_json, every=every, asked=listed(metrics))
     raise typer.Exit(result.exit_code)

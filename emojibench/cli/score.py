@@ -9,10 +9,12 @@ from emojibench.cli.run import (
     AsJson,
     Clips,
     Every,
+    Frames,
     Jobs,
     Metrics,
     Out,
     Overwrite,
+    Size,
     Split,
     Strict,
     Timeout,
@@ -35,6 +37,8 @@ def score(
         typer.Option(help="`mini` (the default), `synth`, or a dataset folder; with --run, the run's own."),
     ] = None,
     clips: Clips = None,
+    size: Size = None,
+    frames: Frames = None,
     metrics: Metrics = None,
     jobs: Jobs = 1,
     name: Annotated[
@@ -52,8 +56,8 @@ def score(
 ) -> None:
     """Score finished videos (--predictions DIR), or the animations of a run again (--run DIR).
 
-    With --run, split, clips and, unless given, dataset are the run's own. --metrics adds columns to those that
-    a run has, or brings them up to date; without it all metrics are scored.
+    With --run, split, clips, size, frames and, unless given, dataset are the run's own. --metrics adds columns to
+    those that a run has, or brings them up to date; without it all metrics are scored.
     """
     from emojibench import locating
     from emojibench.cli.results import chosen_clips, listed, show
@@ -67,7 +71,7 @@ def score(
     if dataset is not None:
         locating.dataset(dataset)
     if run is not None:
-        for flag in ("split", "clips", "name", "out", "overwrite"):
+        for flag in ("split", "clips", "size", "frames", "name", "out", "overwrite"):
             if (source := context.get_parameter_source(flag)) and source.name != "DEFAULT":
                 raise UserError(
                     f"--{flag}: expected with --predictions only, got it with --run, which scores a run as it is; "
@@ -95,6 +99,8 @@ def score(
             strict=strict,
             timeout=timeout,
             overwrite=overwrite,
+            size=size,
+            frames=frames,
         )
     show(result, as_json=as_json, every=every, asked=listed(metrics))
     raise typer.Exit(result.exit_code)

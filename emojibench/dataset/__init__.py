@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["load_dataset"]
 
 
-def load_dataset(ref: str | Path = "mini", *, size: int = 256, detector: str = "auto") -> "Dataset":
+def load_dataset(ref: str | Path = "mini", *, size: int | None = None, detector: str = "auto") -> "Dataset":
     """Open a dataset. Nothing is rendered or decoded before a clip is asked for.
 
     Args:
         ref: `mini`, `synth`, or a dataset folder (built by `emojibench data build` or downloaded).
-        size: side in pixels of the square frames that the clips come in.
+        size: side in pixels of the square frames that the clips come in; None means that of the stored frames, and
+            256 for `mini` and `synth`, which are drawn at any size.
         detector: `auto`, `bundled`, `task` or a full detector id. For a folder, `auto` means the detector
             that made its landmarks, if this machine has it. Where the detectors differ, the landmarks are
             made again from the stored frames, into the cache.

@@ -55,6 +55,11 @@ class Dataset:
         return self.manifest.digest
 
     @property
+    def frames(self) -> int:
+        """Frames of the longest clip."""
+        return max(entry.frames for entry in self.entries)
+
+    @property
     def licence(self) -> str:
         """Terms under which the portraits and videos may be used."""
         return self.manifest.licence

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from emojibench import media
@@ -28,34 +27,32 @@ from emojibench.dataset.manifest import (
 )
 from emojibench.errors import UserError
 from emojibench.faces import detector_id
+from emojibench.synth import reference
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
 from emojibench.synth.sequences import Sequence
 
 VERSION = "1"
 """For people: raised when a release changes clips."""
-PIXELS = "6f8fc149db75847ae10075f7c6a630bebccc9ee4e431110e8fe64a4704919dfe"
-"""Stands for what the renderer draws, in every dataset's digest: any other text, once a pixel changes on purpose.
-
-Frames that the tests keep see to it that none changes by accident. (It is the digest of the source files that first
-drew them.)
-"""
 FPS = 25.0
+SIZE = 256
+"""Side of the pictures where no other is asked for, pixels."""
 SIZES = (32, 2048)
 """Sides of the pictures that the renderer can draw, pixels."""
 LICENCE = "Apache-2.0 (procedural; shows no person)"
 
 
-def embedded(name: str, *, size: int, detector: str) -> Dataset:
+def embedded(name: str, *, size: int | None, detector: str) -> Dataset:
     """Open `mini` or `synth`. Writes its manifest into the cache; renders nothing.
 
     Raises:
         UserError: a size that cannot be drawn, an unknown detector, or a cache folder that cannot be written.
     """
+    size = SIZE if size is None else size
     if not SIZES[0] <= size <= SIZES[1]:
         raise UserError(f"dataset {name}: expected a size from {SIZES[0]} to {SIZES[1]} pixels, got {size}")
     identity = detector_id(detector)
-    recipe = _recipe(name, size, identity)
+    recipe = _recipe(name, size)
     entries = _entries(name)
     manifest = Manifest(
         name=name,
@@ -67,7 +64,7 @@ def embedded(name: str, *, size: int, detector: str) -> Dataset:
         digest=digest_of_recipe(recipe),
         recipe=recipe,
     )
-    root = cache_folder() / f"{name}-{manifest.digest[:12]}"
+    root = cache_folder() / f"{name}-{manifest.digest[:12]}-{identity}"
     if not (root / DATASET_FILE).is_file():
         write_manifest(root, manifest, entries)
     files = EmbeddedFiles(root, name, size, identity)
@@ -87,7 +84,7 @@ class EmbeddedFiles:
         self._detector = detector
 
     def path(self, relative: str) -> Path:
-        """The file, made if it is not there yet."""
+        """The file, made if it is not there yet. Raises `DatasetError` where it cannot be made as it should."""
         file = self.root / relative
         if not file.is_file():
             self._make(file)
@@ -101,6 +98,7 @@ class EmbeddedFiles:
         role = file.parent.name
         sequence_id, _, pose = file.stem.partition(".")
         index, sequence = _by_id(self._name)[sequence_id]
+        reference.check(index)
         if role == "portraits":
             state = sequence.motion.at(0) if pose == "frame0" else synth.portrait_state(sequence)
             self._portrait(file, render(sequence.identity, state, self._size))
@@ -169,8 +167,11 @@ def _entry(split: str, *, portrait: Sequence, driving: Sequence) -> ClipEntry:
     )
 
 
-def _recipe(name: str, size: int, detector: str) -> dict[str, Any]:
-    """Everything that decides the bytes of the clips, so that equal digests mean equal frames."""
+def _recipe(name: str, size: int) -> dict[str, Any]:
+    """Everything that decides the pixels and the pairing, so that equal digests mean equal frames.
+
+    Versions of libraries do not count: what they draw does (`reference.check`). The detector is the protocol's.
+    """
     return {
         "name": name,
         "version": VERSION,
@@ -181,8 +182,5 @@ def _recipe(name: str, size: int, detector: str) -> dict[str, Any]:
             for sequence in _sequences(name)
         ],
         "pairing": list(_pairing(name)),
-        "detector": detector,
-        "renderer": PIXELS,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
+        "pixels": reference.digest(len(_sequences(name))),
     }

@@ -10,10 +10,10 @@ from emojibench.errors import DatasetError, UnavailableError, UserError
 from emojibench.reading import open_file
 
 
-def load(ref: str | Path, *, size: int = 256, detector: str = "auto") -> Dataset:
+def load(ref: str | Path, *, size: int | None = None, detector: str = "auto") -> Dataset:
     """See `emojibench.dataset.load_dataset`."""
-    if size < 16:
-        raise UserError(f"size must be at least 16 pixels, got {size}")
+    if size is not None and size < 16:
+        raise UserError(f"--size: expected at least 16 pixels, got {size}")
     if (folder := locating.dataset(ref)) is None:
         from emojibench.dataset.embedded import embedded
 
@@ -77,12 +77,13 @@ def sha256(file: Path) -> str:
             raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
-def _folder(folder: Path, *, size: int, detector: str) -> Dataset:
+def _folder(folder: Path, *, size: int | None, detector: str) -> Dataset:
     manifest, entries = read_manifest(folder)
     if manifest.recipe is not None:
         raise DatasetError(
             f"{folder}: the cache of an embedded dataset; use it by its name: --dataset {manifest.name}"
         )
+    size = manifest.size if size is None else size
     if size > manifest.size:
         raise DatasetError(
             f"{folder}: frames are stored at {manifest.size} pixels, {size} are asked for; enlarged frames "

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from emojibench.protocol import AGGREGATION
 from emojibench.reporting.columns import ARROWS, Column
 from emojibench.reporting.load import FinishedRun, Summary
 from emojibench.reporting.published import PublishedTable
@@ -151,7 +152,7 @@ def _identity(track: Track) -> str:
         f"- dataset digest: `{spec.dataset_digest}`",
         f"- protocol: `{spec.protocol.id}`",
         f"- landmark detector: `{spec.protocol.detector}`",
-        f"- aggregation: {spec.protocol.aggregation}",
+        f"- aggregation: {AGGREGATION}",
     ]
     return "\n".join(lines)
 

@@ -109,6 +109,7 @@ def run(
     timeout: float = TIMEOUT,
     overwrite: bool = False,
     quiet: bool = False,
+    size: int | None = None,
     frames: int | None = None,
 ) -> RunResult:
     """Animate a split with a method, score it, write the run folder; continue where an earlier call stopped.
@@ -129,7 +130,9 @@ def run(
         timeout: seconds after which one clip counts as hung and fails.
         overwrite: replace a run of the same name instead of continuing it.
         quiet: no progress on stderr.
-        frames: cut clips to so many frames; None means the protocol's. Another number is another protocol.
+        size: side in pixels of the frames that the method gets and metrics see; None means the dataset's. Another
+            size is another protocol: its numbers go into tables of their own.
+        frames: cut clips to so many frames; None means the dataset's. Another number is another protocol.
 
     Raises:
         UserError: something the caller can mend; what was finished before stays in the run folder.
@@ -142,7 +145,7 @@ def run(
             raise UserError(f"--set {plain(key)}: expected text in UTF-8, got {plain(value)!r}")
     if name is not None:
         checked_name(name, "--name")
-    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, frames=frames)
+    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)
     setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
     partial_spec = {"source": "method", "method": method, "options": options, "seed": seed}
@@ -177,6 +180,8 @@ def score(
     timeout: float = TIMEOUT,
     overwrite: bool = False,
     quiet: bool = False,
+    size: int | None = None,
+    frames: int | None = None,
 ) -> RunResult:
     """Score finished videos: `<clip_id>.mkv|mp4|avi|mov|webm` or `<clip_id>/*.png` for each clip of a split.
 
@@ -186,14 +191,14 @@ def score(
 
     Args:
         predictions: the folder.
-        split, dataset, clips, metrics, jobs, out, strict, timeout, overwrite, quiet: as in `run`.
+        split, dataset, clips, metrics, jobs, out, strict, timeout, overwrite, quiet, size, frames: as in `run`.
         name: of the method; by default the folder's. The run folder is `<name>-<split>-<dataset>`.
 
     Raises:
         UserError: something the caller can mend.
     """
     folder = Predictions(locating.predictions(predictions))
-    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet)
+    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)
     folder.check_any(bench.clips)
     if name is None:
         method = checked_name(folder.folder.resolve().name, "--predictions", "name the method with --name")
@@ -234,7 +239,7 @@ def rescore(
     try:
         bench = _Bench.open(
             dataset or old.dataset_ref, old.split, old.clips, metrics, jobs, timeout, quiet,
-            detector=old.protocol.detector, frames=old.protocol.frames, clips_from=f"{path / 'spec.json'}, clips",
+            earlier=old.protocol, clips_from=f"{path / 'spec.json'}, clips",
         )  # fmt: skip
     except UserError as error:
         if dataset is not None or Path(old.dataset_ref).exists() or old.dataset_ref in locating.EMBEDDED:
@@ -278,8 +283,9 @@ class _Bench:
         jobs: int,
         timeout: float,
         quiet: bool,
-        detector: str = "auto",
+        size: int | None = None,
         frames: int | None = None,
+        earlier: Protocol | None = None,
         clips_from: str = "--clips",
     ) -> "_Bench":
         """Check everything that can be checked before a worker starts."""
@@ -287,15 +293,18 @@ class _Bench:
             raise UserError(f"--jobs: expected a number of processes of at least 1, got {jobs}")
         if timeout <= 0:
             raise UserError(f"--timeout: expected seconds above 0, got {timeout:g}")
-        if frames is not None and frames < 2:
-            raise UserError(f"--frames: expected at least 2, got {frames}")
         if plain(str(ref)) != str(ref):
             raise UserError(
                 f"--dataset: expected a name in UTF-8, got {plain(str(ref))!r}; rename the folder"
             )
         chosen = scoring.checked_metrics(metrics)
-        dataset = load_dataset(ref, size=Protocol.model_fields["size"].default, detector=detector)
-        protocol = protocols.default(dataset.detector, **({} if frames is None else {"frames": frames}))
+        if earlier is None:
+            dataset = load_dataset(ref, size=size, detector="auto")
+            frames = _checked_frames(frames, dataset)
+        else:
+            dataset = load_dataset(ref, size=earlier.size, detector=earlier.detector)
+            frames = earlier.frames
+        protocol = protocols.default(dataset.detector, size=dataset.size, frames=frames)
         clip_ids = _chosen_clips(dataset, split, clips, clips_from)
         return cls(ref, dataset, protocol, split, clip_ids, chosen, jobs, timeout, quiet)
 
@@ -403,6 +412,15 @@ def _open_method(name: str, options: Mapping[str, str]) -> Method:
 
 def _open_clips(load: Any, ref: str | Path, protocol: Protocol) -> Clips:
     return Clips(load(ref, size=protocol.size, detector=protocol.detector), protocol.frames)
+
+
+def _checked_frames(wanted: int | None, dataset: Dataset) -> int:
+    longest = dataset.frames
+    if wanted is not None and not 2 <= wanted <= longest:
+        raise UserError(
+            f"--frames: expected 2 to {longest}, the length of the longest clip of {dataset.name}, got {wanted}"
+        )
+    return longest if wanted is None else wanted
 
 
 def _chosen_clips(

@@ -9,6 +9,10 @@ from metrics.interface import Traits
 
 WARM_UP = "warm-up"
 """Note on the latencies of a clip that was the first of its shape in its process."""
+COUNTED = "operations were counted meanwhile"
+"""Note on the latencies of other clips that were counted, since the method does not say that shapes decide its cost."""
+COPIED = "as counted on the first clip of this shape"
+"""Note on the operations of clips that were not counted themselves."""
 
 _ELSEWHERE = "the video was made elsewhere"
 _UNSEEN = "no torch operations were seen in the method's process"
@@ -28,10 +32,11 @@ def measured(record: AnimationRecord, wanted: Iterable[Traits]) -> list[tuple[Me
         PEAK_MEMORY.name: record.peak_memory / 2**20 if record.peak_memory else None,
     }
     values |= {stage_latency(stage).name: seconds for stage, seconds in record.seconds.items()}
-    notes = {PEAK_MEMORY.name: record.memory_kind, FLOPS.name: ""}
-    warm_up = WARM_UP if record.warm_up else ""
+    copied = record.flops and not (record.counted or record.warm_up)
+    notes = {PEAK_MEMORY.name: record.memory_kind, FLOPS.name: COPIED if copied else ""}
+    latency = WARM_UP if record.warm_up else COUNTED if record.counted and record.flops else ""
     return [
-        (_measured(traits, values.get(traits.name), record), notes.get(traits.name, warm_up))
+        (_measured(traits, values.get(traits.name), record), notes.get(traits.name, latency))
         for traits in wanted
     ]
 

@@ -4,7 +4,6 @@ import hashlib
 import math
 import numbers
 import random
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,10 +16,11 @@ import numpy as np
 from emojibench import media
 from emojibench.dataset.clip import Clip, Frames
 from emojibench.errors import MediaError, UserError
-from emojibench.methods import Animation, Method
-from emojibench.runs.clips import Clips
+from emojibench.methods import Animation, Method, cost_by_shape, working_size
+from emojibench.runs.clips import Clips, resized
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
+from emojibench.runs.measuring import Memory, Operations
 from emojibench.runs.predictions import Predictions, resizing
 from emojibench.runs.progress import Progress
 from emojibench.runs.provenance import device
@@ -63,49 +63,45 @@ class Animator:
     def __init__(self, method: Method, clips: Clips, seed: int) -> None:
         self.method, self.clips, self.seed = method, clips, seed
         self.info = {"revision": _revision(method), "device": device()}
-        self._flops: dict[tuple[int, ...], float] = {}
-        from metrics.flops import count_flops  # torch is loaded here, where no clip's latency sees it
-
-        self._count_flops = count_flops
+        self._size = working_size(method)
+        self._operations = Operations(by_shape=cost_by_shape(method))
 
     def __call__(self, job: Job, tell: Tell) -> AnimationRecord:
         """Animate one clip into `job.made`."""
         clip = self.clips.clip(job.clip_id)
+        height, width = clip.portrait.shape[:2]
+        clip = resized(clip, self._size)
         seed = clip_seed(self.seed, clip.clip_id)
         _seed_everything(seed)
-        _reset_cuda_peak()
         shape = (clip.frames, *clip.portrait.shape)
-        warm_up = shape not in self._flops
+        warm_up, counted = shape not in self._operations, self._operations.counts(shape)
+        memory = Memory()
         started = time.perf_counter()
-        if warm_up:
-            animation, self._flops[shape] = self._animate_counted(clip, seed, tell)
-        else:
+        with self._operations.of(shape):
             animation = self._animate(clip, seed, tell)
         latency = time.perf_counter() - started
+        peak, kind = memory.peak()
         check(animation, shape)
-        peak, kind = _peak_memory()
+        frames, note = fit(animation.frames, width, height)
         record = AnimationRecord(
             clip_id=clip.clip_id,
             status="ok",
+            note=note,
             seed=seed,
             latency=latency,
             seconds={stage: float(seconds) for stage, seconds in animation.seconds.items()},
             warm_up=warm_up,
-            flops=self._flops[shape],
+            flops=self._operations[shape],
+            counted=counted,
             peak_memory=peak,
             memory_kind=kind,
         )
-        return write(job.made, record, animation.frames, animation.fps)
+        return write(job.made, record, frames, animation.fps)
 
     def _animate(self, clip: Clip, seed: int, tell: Tell) -> Animation:
         return self.method.animate(
             clip, seed=seed, progress=lambda done, total: tell(done / total if total else 0.0)
         )
-
-    def _animate_counted(self, clip: Clip, seed: int, tell: Tell) -> tuple[Animation, float]:
-        with self._count_flops() as counter:
-            animation = self._animate(clip, seed, tell)
-        return animation, float(counter.total)
 
 
 @dataclass(frozen=True)
@@ -269,24 +265,3 @@ def _seed_everything(seed: int) -> None:
     np.random.seed(seed)
     if torch := sys.modules.get("torch"):
         torch.manual_seed(seed)
-
-
-def _cuda() -> Any:
-    """torch.cuda if this process uses it, else None; never imports torch by itself."""
-    torch = sys.modules.get("torch")
-    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
-
-
-def _reset_cuda_peak() -> None:
-    if cuda := _cuda():
-        cuda.reset_peak_memory_stats()
-
-
-def _peak_memory() -> tuple[int, Any]:
-    if cuda := _cuda():
-        return int(cuda.max_memory_allocated()), "cuda"
-    unit = 1 if sys.platform == "darwin" else 1024
-    own, children = (
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return max(own, children) * unit, "rss"

@@ -78,8 +78,10 @@ class AnimationRecord(BaseModel):
     warm_up: bool = False
     """First clip of its shape in its process: slower, and FLOPs were counted meanwhile."""
     flops: float | None = None
-    """Floating-point operations, counted on the warm-up clip of the same shape (1 MAC = 2 FLOPs)."""
+    """Floating-point operations (1 MAC = 2 FLOPs)."""
+    counted: bool = False
+    """They were counted on this very clip, which slows it a little. Otherwise on the warm-up clip of the same shape."""
     peak_memory: int | None = None
     """Bytes."""
-    memory_kind: Literal["", "cuda", "rss"] = ""
-    """cuda: most memory that torch allocated on the device. rss: most resident memory of the process."""
+    memory_kind: Literal["", "cuda", "clip", "rss"] = ""
+    """See `emojibench.runs.measuring.Kind`."""

@@ -57,7 +57,7 @@ class Plan:
         return self._digest(record.clip_id, "landmarks", (), frames=record.digest)
 
     def _digest(self, clip_id: str, what: str, traits: Iterable[Traits], **more: str) -> str:
-        protocol = self.spec.protocol.model_dump(mode="json", exclude={"metrics", "aggregation"})
+        protocol = self.spec.protocol.model_dump(mode="json")
         versions = {column.name: column.version for column in traits}
         return digest([clip_id, what, versions, self.spec.dataset_digest, self.spec.split, protocol, more])
 

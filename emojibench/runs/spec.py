@@ -4,11 +4,21 @@ import hashlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from emojibench.dataset.manifest import Identifier
 from emojibench.errors import UserError
 from emojibench.protocol import Protocol
+
+_MINI = "ae5df6da2d185f05610fcf0237cc01ed38be8023e13814164475591301e07972"
+_SYNTH = "0c1ae4e7fef7337f94d768c1fc7383290f7964624c7c57a2f1077ac2ae78507c"
+_FORMER = {
+    "c446dfdda1297358d6f93e3d2b3c13890ffb609524770f1e89e08c148fe6cbd0": _MINI,
+    "6b21ef6525adcac0697fdda405c570c7fa0efc32ff59956cb4c3bdc48b150864": _MINI,
+    "d11eb50183ff71e4b417336d7f821f61140b5afc38466819c9727f41245d5019": _SYNTH,
+    "428073c00a5d532dffae449d10f40ceb72a64c0aa58c46d32ebc66d1d8d7ecef": _SYNTH,
+}
+"""Digests of `mini` and `synth` at 256 pixels that named versions of libraries, to those of the same pictures today."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 
@@ -51,6 +61,11 @@ class RunSpec(BaseModel):
     metrics: tuple[str, ...]
     """Registered names of the metrics."""
     protocol: Protocol
+
+    @field_validator("dataset_digest")
+    @classmethod
+    def _is_of_contents(cls, digest: str) -> str:
+        return _FORMER.get(digest, digest)
 
     def conflicts(self, other: "RunSpec") -> list[str]:
         """Lines `field: ours, theirs` where the two would animate differently.

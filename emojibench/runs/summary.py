@@ -58,6 +58,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
         "split": spec.split,
         "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
         "protocol": spec.protocol.id,
+        "size": spec.protocol.size,
+        "frames": spec.protocol.frames,
         "clips": {"expected": len(spec.clips), "animated": len(records) - len(failed), "failed": failed},
         "metrics": views,
     }

@@ -24,7 +24,7 @@ def entry(mean: float | None, reason: str = "", **more: Any) -> dict[str, Any]:
 
 
 SUMMARY = {
-    "method": "[m]", "split": "cross", "dataset": {"name": "mini"}, "protocol": "0123456789",
+    "method": "[m]", "split": "cross", "dataset": {"name": "mini"}, "protocol": "0123456789", "size": 256, "frames": 64,
     "metrics": {
         "latency_s": entry(1.0),
         "hyperiqa": entry(None, NO_WEIGHTS.format(host="a.org")),
@@ -52,7 +52,7 @@ def table(capsys: pytest.CaptureFixture[str]):
 
 def test_the_papers_columns_are_shown(table) -> None:
     (title, _, *rows), err = table()
-    assert title == "[m] · cross · mini · 0123456789"
+    assert title == "[m] · cross · mini · up to 64 frames at 256x256 · 0123456789"
     assert [row.split()[0] for row in rows] == [
         "hyperiqa", "id_sim_mobilefacenet", "landmark_accuracy", "[1]", "[2]",
     ]  # fmt: skip

@@ -8,7 +8,8 @@ from emojibench import load_dataset
 from emojibench.dataset import embedded
 from emojibench.dataset.cache import cache_folder
 from emojibench.dataset.loading import sha256
-from emojibench.errors import UserError
+from emojibench.errors import DatasetError, UserError
+from emojibench.synth import reference
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
 
@@ -83,18 +84,40 @@ def test_identity_of_a_dataset(cache, monkeypatch):
     others.append(load_dataset("mini", size=SIZE))
     monkeypatch.undo()
     monkeypatch.setenv("EMOJIBENCH_CACHE", str(cache))
+    assert len({one.digest, *(other.digest for other in others)}) == 4
     monkeypatch.setattr(embedded, "detector_id", lambda name: "another-detector")
     others.append(load_dataset("mini", size=SIZE))
-    assert len({one.digest, *(other.digest for other in others)}) == 5
+    assert others[-1].digest == one.digest  # same pictures and pairs; the detector is the protocol's
     assert len({one.files.root, *(other.files.root for other in others)}) == 5
 
 
-def test_frames_of_another_renderer_are_never_found(cache, monkeypatch):
+def test_versions_of_libraries_are_no_part_of_the_digest(cache, monkeypatch):
     one = load_dataset("mini", size=SIZE)
-    monkeypatch.setattr(embedded, "PIXELS", "changed")
+    monkeypatch.setattr("numpy.__version__", "9.9")
+    monkeypatch.setattr("cv2.__version__", "9.9")
+    monkeypatch.setattr("numba.__version__", "9.9")
+    assert load_dataset("mini", size=SIZE).digest == one.digest
+
+
+def test_a_reference_of_other_pictures_is_another_dataset(cache, monkeypatch):
+    one = load_dataset("mini", size=SIZE)
+    monkeypatch.setattr(reference, "known", lambda: np.zeros((500, 2, 4, 4, 3), np.uint16))
     other = load_dataset("mini", size=SIZE)
     assert other.digest != one.digest
     assert other.files.root != one.files.root
+
+
+def test_what_is_drawn_otherwise_is_refused(cache, monkeypatch):
+    """A library that draws a little brighter: the digest does not know, so the clip must not be made."""
+    reference._deviation.cache_clear()
+    monkeypatch.setattr(reference, "render", lambda *given: np.clip(render(*given), 0, 254) + np.uint8(1))
+    dataset = load_dataset("mini", size=SIZE)
+    with pytest.raises(
+        DatasetError, match=r"sequence 2 .* up to 1\.0 of 255 levels off.*numpy .*constraints\.txt"
+    ):
+        dataset.clip("self-synth-0002")
+    assert made(dataset) == []
+    reference._deviation.cache_clear()
 
 
 def _digests(root, name):
@@ -127,7 +150,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("EMOJIBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"cannot write .*file/datasets/mini"):
         load_dataset("mini", size=SIZE)
-    with pytest.raises(UserError, match="size must be at least 16"):
+    with pytest.raises(UserError, match="--size: expected at least 16"):
         load_dataset("mini", size=0)
 
 

@@ -51,8 +51,10 @@ def test_frames_come_at_the_size_asked_for(built):
     dataset = load_dataset(built[0], size=48)
     assert dataset.clip("self-anna").portrait.shape == (48, 48, 3)
     assert dataset.ground_truth("self-anna").shape == (6, 48, 48, 3)
+    assert load_dataset(built[0]).clip("self-anna").portrait.shape == (96, 96, 3)
+    assert load_dataset(built[0]).frames == 6
     with pytest.raises(DatasetError, match="stored at 96 pixels, 256 are asked for"):
-        load_dataset(built[0])
+        load_dataset(built[0], size=256)
 
 
 def test_clips_and_datasets_travel_between_processes(built):

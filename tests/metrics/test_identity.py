@@ -43,7 +43,9 @@ def metric():
     return IdentityMobileFaceNet(find_in(FILES))
 
 
-def test_golden_faces(metric):
+def test_golden_faces(metric, monkeypatch):
+    """Without a border the pipeline is insightface's own."""
+    monkeypatch.setattr(identity, "PADDING", 0)
     faces = golden("faces")
     vectors = {}
     for image in faces["images"]:
@@ -58,6 +60,16 @@ def test_golden_faces(metric):
         assert vectors[image["file"]][:6] == pytest.approx(image["emb_imagenet_norm_first6"], abs=0.02)
     for pair in faces["cosine_pairs"]:
         assert vectors[pair["a"]] @ vectors[pair["b"]] == pytest.approx(pair["cos_imagenet_norm"], abs=0.02)
+
+
+def test_a_face_that_fills_the_picture_is_found_in_its_place(metric, monkeypatch):
+    photo = picture_file("Rob_Lowe_0001.jpg")
+    known = metric._embed.key_points(photo)
+    left, top = (known.min(0) - 35).astype(int)
+    crop = np.ascontiguousarray(photo[top : top + 115, left : left + 115])
+    assert metric._embed.key_points(crop) == pytest.approx(known - (left, top), abs=2)
+    monkeypatch.setattr(identity, "PADDING", 0)
+    assert metric._embed.key_points(crop) is None
 
 
 def test_photographs_end_to_end(metric):

@@ -16,6 +16,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[emojibench.methods]\nfake = fakes:FakeMethod\nfake-torch = fakes:TorchMethod\n"
+        "fake-small = fakes:SmallMethod\nfake-adaptive = fakes:AdaptiveMethod\n"
         "[emojibench.metrics]\nfake_l1 = fakes:FakeL1\nfake_face = fakes:FakeFace\nfake_set = fakes:FakeSet\n"
         "fake_missing = fakes:FakeMissing\nfake_broken = fakes:FakeBroken\nfake_raising = fakes:FakeRaising\n"
         "fake_survivors = fakes:FakeSurvivors\n"

@@ -26,6 +26,7 @@ class Entry:
     clip_id: str
     subject: str
     domain: str = "cartoon"
+    frames: int = FRAMES
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class FakeDataset:
     name: str = "fake"
     version: str = "1"
     digest: str = "d" * 64
+    frames: int = FRAMES
     entries: tuple[Entry, ...] = tuple(Entry(clip_id, f"s{i // 2}") for i, clip_id in enumerate(IDS))
 
     def clip_ids(self, split: str) -> list[str]:
@@ -44,7 +46,7 @@ class FakeDataset:
 
     def clip(self, clip_id: str) -> Clip:
         rng = np.random.default_rng(IDS.index(clip_id))
-        portrait = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        portrait = rng.integers(0, 256, (self.size, self.size, 3), np.uint8)
         landmarks = rng.random((FRAMES, 478, 3), np.float32)
         driving = DrivingSequence(landmarks, 25.0, (SIDE, SIDE), self.detector)
         return Clip(clip_id, "self", "cartoon", "s", "s", portrait, landmarks[0], driving)
@@ -56,8 +58,8 @@ class FakeDataset:
         return None
 
 
-def load_dataset(ref: Any, *, size: int, detector: str) -> FakeDataset:
-    return FakeDataset(size, "fake-detector")
+def load_dataset(ref: Any, *, size: int | None = None, detector: str = "auto") -> FakeDataset:
+    return FakeDataset(size or SIDE, "fake-detector")
 
 
 class FakeDetector:
@@ -92,7 +94,8 @@ class FakeMethod:
             with Path(log).open("a") as lines:
                 lines.write(f"{clip.clip_id} {os.getpid()}\n")
         print("method talks to stdout")
-        noise = np.random.default_rng(seed).integers(0, 8, (clip.frames, SIDE, SIDE, 3), np.uint8)
+        shape = (clip.frames, *clip.portrait.shape)
+        noise = np.random.default_rng(seed).integers(0, 8, shape, np.uint8)
         frames = (clip.portrait[None] >> 1) + noise
         fate = self.options.get(clip.clip_id, "")
         progress(1, 2)
@@ -124,8 +127,21 @@ def _without_torch() -> None:
     sys.modules.setdefault("metrics.flops", stub)
 
 
+class SmallMethod(FakeMethod):
+    """Works at half the size only, and returns what it was given."""
+
+    size = SIDE // 2
+
+    def animate(self, clip: Clip, *, seed: int, progress: Any) -> Animation:
+        assert clip.portrait.shape == (self.size, self.size, 3)
+        return Animation(np.repeat(clip.portrait[None], clip.frames, axis=0), 25.0)
+
+
 class TorchMethod(FakeMethod):
-    """Multiplies matrices, 2 * 8^3 FLOPs a clip."""
+    """Multiplies matrices, 2 * 8^3 FLOPs a clip, whatever it shows."""
+
+    cost_by_shape = True
+    times = 1
 
     def __init__(self, options: Any) -> None:
         super().__init__({**options, "count": "yes"})
@@ -133,7 +149,18 @@ class TorchMethod(FakeMethod):
     def animate(self, clip: Clip, *, seed: int, progress: Any) -> Animation:
         import torch
 
-        torch.ones(8, 8) @ torch.ones(8, 8)
+        for _ in range(self.times):
+            torch.ones(8, 8) @ torch.ones(8, 8)
+        return super().animate(clip, seed=seed, progress=progress)
+
+
+class AdaptiveMethod(TorchMethod):
+    """Does more for each later clip, and does not say that shapes decide its cost."""
+
+    cost_by_shape = False
+
+    def animate(self, clip: Clip, *, seed: int, progress: Any) -> Animation:
+        self.times = 1 + IDS.index(clip.clip_id)
         return super().animate(clip, seed=seed, progress=progress)
 
 

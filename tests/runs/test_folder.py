@@ -17,11 +17,11 @@ def row(clip_id: str, value: float) -> Row:
     return Row(clip_id=clip_id, subject="s", domain="d", metric="m", value=value, unit="", n=1, status="ok")
 
 
-def spec(version: int) -> RunSpec:
+def spec(first_scored: int) -> RunSpec:
     return RunSpec(
         name="r", source="method", method="m", options={}, revision="1", dataset_ref="d", dataset="d",
         dataset_version="1", dataset_digest="0" * 64, split="self", clips=("a",), seed=0, metrics=("l1",),
-        protocol=Protocol(detector="d", metrics={"l1": version}),
+        protocol=Protocol(detector="d", first_scored={"self": first_scored, "cross": 0}),
     )  # fmt: skip
 
 

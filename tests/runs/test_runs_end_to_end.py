@@ -142,10 +142,49 @@ def test_flops_are_counted_once_and_hold_for_every_clip_of_the_shape(bench: Any)
     rows = result.rows()
     flops = rows[rows.metric == "flops"]
     assert flops.value.tolist() == [2 * 8**3 / 1e12] * 2
+    assert flops.note.tolist() == ["", "as counted on the first clip of this shape"]
     latency = rows[rows.metric == "latency_s"]
     assert latency.note.tolist() == ["warm-up", ""]
     assert result.summary["metrics"]["latency_s"]["n_clips"] == 1
     assert result.summary["metrics"]["latency_s"]["coverage"] == 1.0
+
+
+def test_flops_of_a_method_that_does_not_say_so_are_counted_on_every_clip(bench: Any) -> None:
+    rows = bench.run("fake-adaptive", clips=3, metrics=["fake_l1"]).rows()
+    flops = rows[rows.metric == "flops"]
+    assert flops.value.tolist() == [times * 2 * 8**3 / 1e12 for times in (1, 2, 3)]
+    assert set(flops.note) == {""}
+    latency = rows[rows.metric == "latency_s"]
+    assert latency.note.tolist() == ["warm-up", *["operations were counted meanwhile"] * 2]
+
+
+def test_size_and_length_are_the_datasets_unless_asked_for_and_make_another_track(bench: Any) -> None:
+    whole = bench.run("fake", metrics=["fake_l1"]).summary
+    assert (whole["size"], whole["frames"]) == (32, 5)
+    part = bench.run("fake", metrics=["fake_l1"], name="part", size=48, frames=3)
+    assert (part.summary["size"], part.summary["frames"]) == (48, 3)
+    assert part.summary["protocol"] != whole["protocol"]
+    record = RunFolder(part.folder).animation("a")
+    assert record is not None
+    assert (record.size, record.frames) == ((48, 48), 3)
+    assert RunFolder(part.folder).spec().protocol.shape == "up to 3 frames at 48x48"
+    with pytest.raises(UserError, match=r"(?s)differs in.*size: 32, 48"):
+        bench.run("fake", metrics=["fake_l1"], size=48)
+    with pytest.raises(
+        UserError, match="--frames: expected 2 to 5, the length of the longest clip of fake, got 6"
+    ):
+        bench.run("fake", frames=6)
+    assert bench.rescore("part", metrics=["fake_l1"]).summary == part.summary
+
+
+def test_a_method_of_another_size_is_resized_as_finished_videos_are(bench: Any) -> None:
+    result = bench.run("fake-small", clips=1, metrics=["fake_l1"])
+    assert result.exit_code == 0
+    small = media.resize(fakes.FakeDataset(32, "").clip("a").portrait, 16)
+    frames = media.read_video(result.folder / "animations" / "a" / "frames.mkv")
+    np.testing.assert_array_equal(frames[0], media.resize(small, 32))
+    rows = result.rows()
+    assert rows[rows.metric == "fake_l1"].note.tolist() == ["resized from 16x16 (bicubic)"]
 
 
 def test_the_share_of_lost_frames_is_recorded(bench: Any) -> None:
