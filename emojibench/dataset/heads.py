@@ -8,10 +8,19 @@ from emojibench.dataset.finding import find_faces, largest, nearest, size_of
 from emojibench.errors import UserError
 from emojibench.faces import Detector
 from emojibench.faces.detector import Face
+from emojibench.faces.person import person_mask
 from emojibench.faces.template import flaw_of
 
 _BY_HAND = "place landmarks by hand with `emojibench data landmarks`"
 _HELP = f"crop closer to the head, or {_BY_HAND}"
+
+
+_LOOK = 256
+"""Side of the picture in which a person is looked for, pixels."""
+_GOES_ON = 0.02
+"""Of the square's side, that the picture goes on beyond it."""
+_CUT = 0.2
+"""Share of an edge of the square that lies on the person."""
 
 
 class NoFaceError(UserError):
@@ -25,8 +34,8 @@ class Head(NamedTuple):
     """(size, size, 3)."""
     face: Face
     """Read off `image`, or placed by hand."""
-    side: int
-    """Of the square in the picture, pixels; less than `size` if the portrait is enlarged."""
+    square: crop.Square
+    """Where it was in the picture; its side is less than `size` if the portrait is enlarged."""
     notes: tuple[str, ...] = ()
     """What to know about it."""
 
@@ -50,7 +59,7 @@ def cut_head(picture: Image, size: int, detector: Detector, by_hand: Landmarks |
         square = crop.head_square(by_hand[None], whole)
         face = Face(crop.to_square(by_hand, square, whole))
         notes = ("landmarks placed by hand", *enlarged(square, size))
-        return Head(crop.cut(picture, square, size), face, square.side, notes)
+        return Head(crop.cut(picture, square, size), face, square, notes)
     faces, on_parts = find_faces(detector, picture)
     if not faces:
         raise NoFaceError(f"no face found, neither in the whole picture nor on enlarged parts of it; {_HELP}")
@@ -72,7 +81,7 @@ def cut_head(picture: Image, size: int, detector: Detector, by_hand: Landmarks |
         *(["found on an enlarged part of the picture"] if on_parts else []),
         *enlarged(square, size),
     )
-    return Head(image, read[same], square.side, notes)
+    return Head(image, read[same], square, notes)
 
 
 def several(faces: int) -> list[str]:
@@ -83,3 +92,27 @@ def several(faces: int) -> list[str]:
 def enlarged(square: crop.Square, size: int) -> list[str]:
     """A note where a head is smaller than the frames it is stored in."""
     return [f"enlarged: the head is {square.side} pixels wide"] if square.side < size else []
+
+
+def cuts_hair(picture: Image, square: crop.Square) -> list[str]:
+    """A note where hair or a hat goes on above the square, or beside its upper half, and the picture shows it."""
+    width, _ = size_of(picture)
+    around = crop.Square(square.left - square.side // 4, square.top - square.side // 4, square.side * 3 // 2)
+    scale = _LOOK / around.side
+    person = person_mask(crop.cut(picture, around, _LOOK))
+    left, top, right, middle = (
+        round(scale * pixels)
+        for pixels in (
+            square.left - around.left,
+            square.top - around.top,
+            square.left + square.side - around.left,
+            square.top + square.side // 2 - around.top,
+        )
+    )
+    seen = _GOES_ON * square.side
+    edges = (
+        square.top > seen and person[top, left:right].mean(),
+        square.left > seen and person[top:middle, left].mean(),
+        square.left + square.side < width - seen and person[top:middle, right].mean(),
+    )
+    return ["the crop cuts hair or hat"] if max(edges) > _CUT else []

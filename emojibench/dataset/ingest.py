@@ -11,7 +11,7 @@ from emojibench import media
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.clip import Image
-from emojibench.dataset.heads import cut_head
+from emojibench.dataset.heads import cut_head, cuts_hair
 from emojibench.dataset.motion import HARDLY, motion_of
 from emojibench.dataset.sources import Source, manual_landmarks, shown
 from emojibench.dataset.windows import Plan, cut_windows, survey
@@ -127,8 +127,9 @@ def _store_portrait(root: Path, settings: Settings, source: Source) -> Iterator[
     head = cut_head(picture, settings.size, detector, by_hand)
     made_by = settings.detector if by_hand is None else landmarks.MANUAL
     _write_portrait(root, source.id, head.image, head.face, made_by)
+    reason = "; ".join([*head.notes, *cuts_hair(picture, head.square)])
     content = hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
-    yield _item("portrait", source, source.id, kept=True, reason="; ".join(head.notes), content=content)
+    yield _item("portrait", source, source.id, kept=True, reason=reason, content=content)
 
 
 def _store_driving(root: Path, settings: Settings, source: Source) -> Iterator[Item]:

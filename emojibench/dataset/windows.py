@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emojibench.dataset import crop
 from emojibench.dataset.clip import DrivingSequence, Image, Landmarks
 from emojibench.dataset.finding import Follower, largest, nearest, size_of
-from emojibench.dataset.heads import enlarged
+from emojibench.dataset.heads import cuts_hair, enlarged
 from emojibench.faces import Detector
 from emojibench.faces.detector import Face, sequence_of
 
@@ -175,6 +175,8 @@ def _cut(
     window = Window()
     last = track.start + (plan.length - 1) * plan.stride
     for index, frame in video:
+        if index == track.start:
+            window.notes += cuts_hair(frame, square)
         if index >= track.start and (index - track.start) % plan.stride == 0:
             window.heads.append(crop.cut(frame, square, size))
         if index == last:
@@ -184,7 +186,7 @@ def _cut(
     window.strays = np.array(strays)
     step = f", one in {plan.stride}" if plan.stride > 1 else ""
     crowd = [f"{track.most} faces; one is followed, the largest at first"] if track.most > 1 else []
-    window.notes = [f"frames {track.start} to {last}{step}", *crowd, *enlarged(square, size)]
+    window.notes = [f"frames {track.start} to {last}{step}", *crowd, *enlarged(square, size), *window.notes]
     return window
 
 

@@ -195,7 +195,7 @@ def _digest(files: list[Path]) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what C++ writes to file descriptor 2 while models load; no Python setting reaches it."""
     kept = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -236,14 +236,14 @@ class _FaceMesh(Detector):
     def _open(self, faces: int) -> Any:
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
-        with _quiet():
+        with quiet():
             mesh = FaceMesh(static_image_mode=True, max_num_faces=faces, refine_landmarks=True)
             mesh.process(_BLANK)  # models load on first use
         return mesh
 
     def _faces(self, mesh: Any, image: Image) -> list[Face]:
         # The landmark model complains once, about rectangles, on the first face.
-        with nullcontext() if self._met_a_face else _quiet():
+        with nullcontext() if self._met_a_face else quiet():
             found = mesh.process(image).multi_face_landmarks or []
         self._met_a_face = self._met_a_face or bool(found)
         return [Face(_array(face.landmark)) for face in found]
@@ -282,7 +282,7 @@ class _FaceLandmarker(Detector):
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
-        with _quiet():
+        with quiet():
             landmarker = vision.FaceLandmarker.create_from_options(options)
             landmarker.detect(self._wrap(_BLANK))
         return landmarker

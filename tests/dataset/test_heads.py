@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from blobs import POINTS, BlobDetector, picture
 
-from emojibench.dataset import crop
+from emojibench.dataset import crop, heads
 from emojibench.dataset.heads import NoFaceError, cut_head
 from emojibench.dataset.sources import manual_landmarks, read_manual_landmarks
 from emojibench.errors import DatasetError
@@ -19,7 +19,7 @@ def test_the_face_is_read_off_the_crop_with_its_pose():
     assert np.array_equal(head.image, crop.cut(PICTURE, square, 64))
     assert np.array_equal(head.face.landmarks, BlobDetector().read(head.image).landmarks)
     assert np.array_equal(head.face.transform, np.eye(4))
-    assert head.side == square.side == 114
+    assert head.square == square
     assert head.notes == ()
 
 
@@ -35,7 +35,7 @@ def test_landmarks_by_hand_need_no_detector_and_have_no_pose():
 def test_a_face_small_beside_its_picture_is_found_on_an_enlarged_part(box):
     head = cut_head(picture(1280, 720, box), 256, BlobDetector(), None)
     side = round(1.9 * box[2])
-    assert head.side == side
+    assert head.square.side == side
     assert head.notes == (
         "found on an enlarged part of the picture",
         f"enlarged: the head is {side} pixels wide",
@@ -46,11 +46,32 @@ def test_of_several_faces_the_largest_is_taken():
     two = picture(400, 200, (30, 60, 60), (250, 60, 70))
     head = cut_head(two, 128, BlobDetector(least=0.1), None)
     assert head.notes == ("2 faces; the largest is taken",)
-    assert head.side == 133
+    assert head.square.side == 133
     with pytest.raises(
         NoFaceError, match="2 faces, and on the crop of the largest the detector takes another"
     ):
         cut_head(picture(220, 200, (30, 60, 60), (120, 60, 70)), 128, BlobDetector(), None)
+
+
+@pytest.mark.parametrize(
+    ("person", "square", "cut"),
+    [
+        ((slice(20, 300), slice(120, 180)), crop.Square(50, 50, 200), True),  # a tall hat
+        ((slice(60, 300), slice(120, 180)), crop.Square(50, 50, 200), False),
+        (
+            (slice(0, 300), slice(120, 180)),
+            crop.Square(50, 0, 200),
+            False,
+        ),  # the picture cuts it, not the crop
+        ((slice(70, 120), slice(0, 180)), crop.Square(50, 50, 200), True),  # hair that sticks out to one side
+        ((slice(220, 300), slice(0, 300)), crop.Square(50, 50, 200), False),  # shoulders
+    ],
+)
+def test_a_crop_that_cuts_hair_or_hat_is_noted(monkeypatch, person, square, cut):
+    monkeypatch.setattr(heads, "person_mask", lambda image: image[..., 0] > 127)
+    shot = np.zeros((300, 300, 3), np.uint8)
+    shot[person] = 255
+    assert heads.cuts_hair(shot, square) == (["the crop cuts hair or hat"] if cut else [])
 
 
 def test_without_a_face_the_way_out_is_named():

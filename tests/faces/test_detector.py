@@ -7,6 +7,7 @@ import pytest
 
 from emojibench.errors import UserError
 from emojibench.faces import detector_id, open_detector, topology
+from emojibench.faces.person import person_mask
 from emojibench.synth.render import render
 from emojibench.synth.sequences import sequences
 
@@ -47,6 +48,21 @@ def test_landmarks_lie_on_the_face(bundled, video):
     assert right[0] < left[0]  # the subject's right is on the picture's left
     assert mouth[1] > max(right[1], left[1])
     assert points[topology.NOSE_TIP, 2] < points[list(topology.OVAL), 2].mean()  # nearer to the camera
+
+
+def test_all_faces_are_read_the_most_prominent_first(bundled, video):
+    both = np.concatenate([video[0], np.pad(video[1, 32:-32, 32:-32], ((32, 32), (32, 32), (0, 0)))], axis=1)
+    one, other = sorted((face.landmarks for face in bundled.read_all(both)), key=lambda face: face[0, 0])
+    assert one[:, 0].mean() < 0.5 < other[:, 0].mean()
+    assert np.array_equal(bundled.read_all(both)[0].landmarks, bundled.read(both).landmarks)
+    assert np.array_equal(bundled.read_all(video[0])[0].landmarks, bundled.detect(video[0]))
+    assert bundled.read_all(BLANK) == []
+
+
+def test_a_person_is_told_from_the_background(video):
+    mask = person_mask(video[0])
+    assert mask[90:166, 90:166].all()
+    assert not mask[:20].any()
 
 
 def test_no_face_is_none_and_nan(bundled, video):
