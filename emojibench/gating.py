@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
-from emojibench.notebooks import html_table
+from emojibench.notebooks import html_table, share_lost
 from emojibench.registry import unknown
 from emojibench.reporting.columns import ARROWS, is_cost
 from emojibench.reporting.load import FinishedRun, load_run
-from emojibench.reporting.markdown import DASH, Footnotes, share_lost, table
+from emojibench.reporting.markdown import DASH, Footnotes, table
 from emojibench.statistics import paired_difference
 from emojibench.verdicts import EXIT_CODES, Rule, Verdict, read_tolerances
 

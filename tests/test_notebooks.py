@@ -21,7 +21,11 @@ def clip() -> Clip:
 
 def result() -> RunResult:
     entry = {"mean": 0.5, "low": 0.25, "high": None, "decimals": 2, "n_clips": 2, "expected": 3, "unit": "px"}
-    metrics = {f"metric{i}": entry for i in range(200)} | {"<i>": entry | {"mean": None}}
+    metrics = (
+        {"id_sim": entry | {"lost": 0.25}}
+        | {f"metric{i}": entry for i in range(200)}
+        | {"<i>": entry | {"mean": None}}
+    )
     summary = {
         "method": "m", "split": "self", "dataset": {"name": "d"}, "protocol": "p",
         "clips": {"animated": 2, "expected": 3}, "metrics": metrics,
@@ -48,6 +52,7 @@ def test_what_is_shown_is_a_few_lines() -> None:
         assert len(repr(thing)) < 800
     assert "regressed: l1" in repr(gate())
     assert "metric0 0.50" in repr(result())
+    assert "id_sim 0.50 (25.0 % lost)" in repr(result())
     assert "failed: c" in repr(result())
     assert "portrait 64x48, no face found" in repr(clip())
 

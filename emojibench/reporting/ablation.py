@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.media.files import write_text
+from emojibench.notebooks import share_lost
 from emojibench.reporting.columns import ARROWS, Column, is_cost, other_columns, paper_columns
 from emojibench.reporting.load import FinishedRun, Summary
 from emojibench.reporting.markdown import (
@@ -16,7 +17,6 @@ from emojibench.reporting.markdown import (
     interval,
     measured,
     published_table,
-    share_lost,
     table,
 )
 from emojibench.reporting.published import load_table

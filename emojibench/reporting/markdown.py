@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from emojibench.notebooks import share_lost
 from emojibench.protocol import AGGREGATION
 from emojibench.reporting.columns import ARROWS, Column
 from emojibench.reporting.load import FinishedRun, Summary
@@ -122,11 +123,6 @@ def lacks(summary: Summary) -> str:
     if summary.lost:
         parts.append(share_lost(summary.lost))
     return ", ".join(parts)
-
-
-def share_lost(share: float) -> str:
-    """`5.0 % lost`; never 0.0."""
-    return f"{max(100 * share, 0.1):.1f} % lost"
 
 
 def interval(mean: float, low: float | None, high: float | None, form: str, scale: float = 1) -> str:

@@ -91,7 +91,8 @@ def _table(file: Path) -> Any:
             names = [name for name in Row.model_fields if name in there]
             schema = pyarrow.schema({name: _type(name) for name in names})
             table = source.read(columns=names, use_threads=False).select(names).cast(schema)
-    except (pyarrow.ArrowException, OSError, KeyError, MemoryError) as error:
+            table.validate(full=True)  # text is UTF-8, offsets are inside their buffers
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{file} is damaged ({reason}); {_ADVICE}") from error
     for name in ("clip_id", "subject", "metric", "status"):

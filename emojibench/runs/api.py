@@ -15,7 +15,7 @@ from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError, plain
 from emojibench.faces.detector import open_detector
 from emojibench.methods import Method
-from emojibench.notebooks import html_table
+from emojibench.notebooks import html_table, share_lost
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
 from emojibench.runs.clips import Clips
@@ -89,6 +89,8 @@ class RunResult:
                 for key in ("mean", "low", "high")
             )
             interval = DASH if DASH in (low, high) else f"[{low}, {high}]"
+            if entry.get("lost") and mean != DASH:
+                mean += f" ({share_lost(entry['lost'])})"
             rows.append((name, mean, interval, f"{entry['n_clips']} of {entry['expected']}", entry["unit"]))
         return rows
 
