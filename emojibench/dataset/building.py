@@ -27,7 +27,7 @@ from emojibench.dataset.sources import find_sources
 from emojibench.dataset.subjects import name_subjects
 from emojibench.dataset.twins import without_shared_pictures, without_twins
 from emojibench.dataset.workplace import workplace
-from emojibench.errors import UserError
+from emojibench.errors import UserError, WriteError
 from emojibench.faces import detector_id
 from emojibench.media import PICTURES, VIDEOS, write_text
 
@@ -100,10 +100,20 @@ def build(
             lines = "\n".join(f"  {item.file}: {item.reason}" for item in items if not item.kept)
             raise UserError(f"no clip came out of {portraits} and {driving}; left out:\n{lines}")
         report = _finish(root, name, licence, chosen, entries, items)
+        _put(root, out)
+    return report
+
+
+def _put(root: Path, out: Path) -> None:
+    try:
         if out.is_dir():
             out.rmdir()
         root.rename(out)
-    return report
+    except OSError as error:
+        raise WriteError(
+            f"{out}: the dataset cannot be put there: {error.strerror}; was something else written there meanwhile? "
+            "choose another --out"
+        ) from error
 
 
 def _settings(detector: str, given: dict[str, Any]) -> Settings:

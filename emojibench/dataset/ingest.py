@@ -38,7 +38,7 @@ class Settings(BaseModel):
     """Least share of frames with a face; the frames without one stay, with NaN landmarks."""
     windows: int = Field(1, ge=1)
     """Clips per video, spread over it; one alone starts with the first face."""
-    start: float = Field(0.0, ge=0, allow_inf_nan=False)
+    start: float = Field(0.0, ge=0, le=1e6)
     """Seconds into a video, before which nothing is taken."""
     pairs_per_portrait: int = Field(1, ge=0)
     """Cross clips per portrait."""

@@ -168,7 +168,8 @@ def _with_frames(found: dict[Path, str]) -> dict[Path, str]:
 
 def _identity(relative: Path, *, is_folder: bool, taken: set[str]) -> str:
     """An id of the file's own: the path in ASCII; where that loses something or is taken, with a digest of the path."""
-    text = "-".join((relative if is_folder else relative.with_suffix("")).parts)
+    path = relative if is_folder else relative.with_suffix("")
+    text = "-".join(path.parts)
     ascii_ = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", ascii_).lstrip("-._+")
     if (
@@ -178,7 +179,7 @@ def _identity(relative: Path, *, is_folder: bool, taken: set[str]) -> str:
         and plain.lower() not in taken
     ):
         return plain
-    digest = hashlib.sha256(os.fsencode(relative.as_posix())).hexdigest()
+    digest = hashlib.sha256(os.fsencode(path.as_posix())).hexdigest()
     stem = plain[: LONGEST_ID - _DIGITS - 1].rstrip("-") or "unnamed"
     return next(one for n in range(_DIGITS, 64) if (one := f"{stem}-{digest[:n]}").lower() not in taken)
 

@@ -54,6 +54,8 @@ def _renamed(source: Source, row: _Row | None) -> Source:
 
 def _rows(table: Path) -> list[_Row]:
     text = read_text(table, advice="save the table as CSV in UTF-8")
+    if text.startswith("sep="):  # Excel's own line, which says what its columns are separated by
+        text = text.partition("\n")[2]
     header = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=header.count)
     rows = []

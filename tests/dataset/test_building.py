@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emojibench.dataset import crop, load_dataset
+from emojibench.dataset import building, crop, load_dataset
 from emojibench.dataset.building import REPORT_FILE, build
 from emojibench.dataset.landmarks import read_portrait
 from emojibench.errors import UserError
@@ -21,7 +21,7 @@ def item(report, name):
 def test_good_files_are_kept(built):
     _, report = built
     assert sorted(item.id for item in report.items if item.kept) == [
-        "anna", "anna.frame0-c3bbb714", "ben", "by_hand", "cartoon-drawn-one", "grey", "late", "wide",
+        "anna", "anna.frame0-cb4a6a08", "ben", "by_hand", "cartoon-drawn-one", "grey", "late", "wide",
     ]  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_cross_clips_pair_different_subjects(built):
         drivers.setdefault(entry.subject, []).append(entry.driving_subject)
         assert dataset.ground_truth(entry.clip_id) is None
     assert {subject: len(set(by)) for subject, by in drivers.items()} == dict.fromkeys(
-        ["anna", "anna.frame0-c3bbb714", "by_hand", "cartoon-drawn-one", "grey"], 2
+        ["anna", "anna.frame0-cb4a6a08", "by_hand", "cartoon-drawn-one", "grey"], 2
     )
     assert sorted(drivers["anna"]) == ["ben", "late"]  # never by herself
 
@@ -153,6 +153,16 @@ def test_nothing_is_left_behind_when_building_fails(tmp_path, user_files):
     with pytest.raises(UserError, match=r"--name: expected letters, .*got 'a/b'"):
         build(*folders, name="a/b", frames=6, size=96)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_appears_meanwhile_is_not_overwritten(tmp_path):
+    for folder in ("made", "out"):
+        write_image(tmp_path / folder / "precious.png", np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(
+        UserError, match="out: the dataset cannot be put there: Directory not empty; was something"
+    ):
+        building._put(tmp_path / "made", tmp_path / "out")
+    assert (tmp_path / "out" / "precious.png").is_file()
 
 
 @pytest.mark.parametrize("name", ["My Benchmark", "x" * 201])
