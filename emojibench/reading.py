@@ -167,11 +167,6 @@ def parse_model(
         raise UserError(f"{where}: {field}: {message}; {advice}") from error
 
 
-def printable(text: str) -> str:
-    """A message or a path as text that UTF-8 can hold, whatever bytes a file's name consists of."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def _of_kind(value: object, kind: type, where: str, advice: str) -> Any:
     if not isinstance(value, kind):
         names: dict[type, str] = {dict: "an object (key: value)", list: "a list"}

@@ -7,6 +7,7 @@ used, none may be missing, all shapes must agree.
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import torch
@@ -155,10 +156,12 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if is_safetensors:
             return load_file(path)
-        zipped = zipfile.is_zipfile(path)
-        if zipped:
+        if zipfile.is_zipfile(path):
             _check_stored(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        else:  # from before torch 1.6; read from a map, which has no more bytes than the file, whatever is asked of it
+            with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+                state = torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen types for a damaged or foreign file
         reason = str(error).partition("\n")[0].rstrip(". ")[:200] or type(error).__name__
         raise ValueError(

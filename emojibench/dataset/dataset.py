@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from emojibench.dataset import landmarks
 from emojibench.dataset.clip import Clip, Frames, Image
 from emojibench.dataset.manifest import SPLITS, ClipEntry, Manifest
 from emojibench.errors import DatasetError, UserError
-from emojibench.media import read_image, read_video, resize
+from emojibench.media import iterate_video, read_image, resize
 from emojibench.registry import unknown
 
 
@@ -159,11 +162,17 @@ class Dataset:
         return resize(image, self.size)
 
     def _video(self, relative: str, frames: int) -> Frames:
-        video = read_video(self.files.path(relative))
-        stored = self.manifest.size
-        if video.shape[:3] != (frames, stored, stored):
+        stored, video = self.manifest.size, []
+        for frame in islice(iterate_video(self.files.path(relative)), frames + 1):
+            height, width = frame.shape[:2]
+            if (width, height) != (stored, stored):
+                raise DatasetError(
+                    f"{relative}: frames of {width}x{height}; the manifest promises {stored}x{stored}"
+                )
+            video.append(frame)
+        if len(video) != frames:
+            found = f"more than {frames}" if len(video) > frames else len(video)
             raise DatasetError(
-                f"{relative}: {len(video)} frames of {video.shape[2]}x{video.shape[1]}; "
-                f"the manifest promises {frames} of {stored}x{stored}"
+                f"{relative}: {found} frames of {stored}x{stored}; the manifest promises {frames} of {stored}x{stored}"
             )
-        return resize(video, self.size)
+        return resize(np.stack(video), self.size)

@@ -19,6 +19,7 @@ SPLITS = ("self", "cross")
 
 Split = Literal["self", "cross"]
 _ADVICE = "restore the file, or build the dataset again"
+_LONGEST_LABEL = 200
 _LIMIT = 64 << 20
 """Bytes of clips.jsonl: some 60,000 clips."""
 
@@ -38,13 +39,29 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_
 """Usable as a file name on any system."""
 
 
-def _on_one_line(text: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
-        raise ValueError(f"{text!r} has control characters or line breaks")
+def _is_break(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Zl", "Zp")
+
+
+def checked_label(text: str) -> str:
+    """`text` if it can stand on one line of a table.
+
+    Raises:
+        ValueError: it is longer than 200 characters, or has control characters or line breaks.
+    """
+    if len(text) > _LONGEST_LABEL:
+        raise ValueError(f"expected at most {_LONGEST_LABEL} characters, got {len(text)}")
+    if any(map(_is_break, text)):
+        raise ValueError(f"expected one line without control characters, got {text!r}")
     return text
 
 
-Label = Annotated[str, AfterValidator(_on_one_line), Field(max_length=200)]
+def as_label(text: str) -> str:
+    """`text` made fit for `checked_label`."""
+    return "".join(" " if _is_break(character) else character for character in text)[:_LONGEST_LABEL]
+
+
+Label = Annotated[str, AfterValidator(checked_label)]
 """Text on one line, for tables."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -14,6 +14,7 @@ import numpy as np
 from emojibench.arrays import Layout, read_npz
 from emojibench.dataset.clip import Landmarks
 from emojibench.dataset.landmarks import checked_landmarks
+from emojibench.dataset.manifest import as_label
 from emojibench.errors import DatasetError, UserError
 from emojibench.faces.template import flaw_of
 from emojibench.faces.topology import POINTS
@@ -81,7 +82,7 @@ def find_sources(folder: Path, suffixes: frozenset[str], *, frames: bool = False
         problem = problem or _problem(file, suffixes)
         if not problem:
             taken.add(identity.lower())
-        domain = shown(Path(relative.parts[0])) if len(relative.parts) > 1 else "unspecified"
+        domain = as_label(shown(Path(relative.parts[0]))) if len(relative.parts) > 1 else "unspecified"
         path = shown(relative).replace(os.sep, "/")
         sources.append(Source(file, path, identity, identity, domain, problem))
     return sources

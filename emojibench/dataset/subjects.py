@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
+from emojibench.dataset.manifest import checked_label
 from emojibench.dataset.sources import Source
 from emojibench.errors import UserError
 from emojibench.reading import read_text
@@ -75,6 +76,11 @@ def _rows(table: Path) -> list[_Row]:
                 raise UserError(
                     f"{table}, line {reader.line_num}: expected the columns file and subject, both filled"
                 )
+            for value in (subject, domain):
+                try:
+                    checked_label(value)
+                except ValueError as error:
+                    raise UserError(f"{table}, line {reader.line_num}: {error}; correct the table") from error
             rows.append(_Row(reader.line_num, file, subject, domain))
     except csv.Error as error:
         raise UserError(f"{table}: not readable as CSV: {error}; save it again as CSV in UTF-8") from error

@@ -13,12 +13,11 @@ from emojibench.dataset import landmarks
 from emojibench.dataset.loading import FolderFiles
 from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, ClipEntry, Manifest, read_manifest
 from emojibench.dataset.preparing import spread
-from emojibench.errors import DatasetError, UserError
+from emojibench.errors import DatasetError, UserError, plain
 from emojibench.faces.template import flaw_of
 from emojibench.media import iterate_video, read_image
-from emojibench.reading import printable
 
-Shown = Annotated[str, BeforeValidator(printable)]
+Shown = Annotated[str, BeforeValidator(plain)]
 """Text that names files, whatever bytes their names consist of."""
 
 

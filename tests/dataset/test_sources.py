@@ -154,6 +154,8 @@ def test_subjects_are_named_by_path_or_unique_name(tmp_path, voices, delimiter, 
         ("file,subject\nonly.jpg,", "line 2: expected the columns file and subject, both filled"),
         ("name,who\na,b", "expected the columns file, subject .* got 'name,who'; add file and subject"),
         ("", "expected the columns file"),
+        ('file,subject\nonly.jpg,"a\nb"', "line 3: expected one line without control characters"),
+        (f"file,subject\nonly.jpg,{'x' * 300}", "line 2: expected at most 200 characters, got 300"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, voices, table, message):
@@ -164,3 +166,9 @@ def test_a_wrong_table_is_refused(tmp_path, voices, table, message):
 def test_a_table_in_another_encoding_is_refused(tmp_path, voices):
     with pytest.raises(UserError, match=r"t\.csv: .*save the table as CSV in UTF-8"):
         named(voices, tmp_path / "t.csv", "file,subject\nZoë.jpg,zoe", "latin-1")
+
+
+def test_a_folder_of_any_name_is_a_domain_on_one_line(tmp_path):
+    files(tmp_path / "pictures", "two\nlines/a.jpg")
+    (source,) = find_sources(tmp_path / "pictures", PICTURES)
+    assert source.domain == "two lines"
