@@ -97,11 +97,13 @@ def _read(stream: BinaryIO, path: Path) -> Image:
                 picture.load()
                 ImageOps.exif_transpose(picture, in_place=True)
                 return _rgb(picture, path)
+    except MediaError:
+        raise
     except UnidentifiedImageError:
         raise MediaError(f"{path}: {_unidentified(head)}") from None
     except Pillow.DecompressionBombError as error:
         raise MediaError(f"{path}: too large ({error}); expected at most {MAX_PIXELS:,} pixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowError) as error:
+    except Exception as error:  # Pillow's plug-ins let through whatever a file makes them stumble over
         raise MediaError(f"{path}: the picture is damaged or cannot be read: {error}") from error
 
 

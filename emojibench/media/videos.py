@@ -10,7 +10,7 @@ import numpy as np
 
 from emojibench.dataset.clip import Frames, Image
 from emojibench.errors import MediaError
-from emojibench.media.decoding import VideoStream, opened, promised
+from emojibench.media.decoding import VideoStream, opened, promised, reason
 from emojibench.media.frames import FrameReader
 from emojibench.media.images import read_image
 from emojibench.media.sequences import iterate_pictures, numbered_pictures
@@ -109,10 +109,14 @@ def _reader(video: VideoStream, first: Any) -> FrameReader:
 
 
 def _pictures(video: VideoStream) -> Iterator[tuple[float, Image]]:
+    import av
+
     frames = video.frames()
     first = next(frames)  # or the reason why there is none
     reader = _reader(video, first)
     try:
         yield from reader.pictures(chain([first], frames))
+    except av.FFmpegError as error:
+        raise MediaError(f"{video.path}: its frames cannot be converted to RGB ({reason(error)})") from error
     except ValueError as error:
         raise MediaError(f"{video.path}: {error}") from error
