@@ -5,7 +5,7 @@
 For each column that all runs measured: means with 95 % intervals, and the paired difference of the first run to each
 other, over all clips and over those of the embedded datasets whose head turns far: yaw beyond --turns degrees in at
 least a quarter of their frames. Intervals resample portraits. A difference whose interval excludes zero is marked
-+ (better) or - (worse). Prints Markdown.
++ (better) or - (worse). Means over surviving frames say how many were lost. Prints Markdown.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emojibench.notebooks import share_lost
 from emojibench.reporting.columns import is_cost
 from emojibench.reporting.load import FinishedRun, load_run
 from emojibench.statistics import clustered_bootstrap, paired_difference
@@ -72,9 +73,11 @@ def table(runs: Sequence[FinishedRun], clips: Sequence[str], title: str) -> str:
         subjects = [values[0][clip].subject for clip in clips]
         numbers = [np.array([v[clip].value for clip in clips]) for v in values]
         cells = [f"{column} {'↑' if summary.better == 'higher' else '↓'}"]
-        for n in numbers:
+        for run, n in zip(runs, numbers, strict=True):
             interval = clustered_bootstrap(n, subjects)
-            cells.append(f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]")
+            cell = f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+            lost = run.lost(column, clips)
+            cells.append(f"{cell} ({share_lost(lost)})" if lost else cell)
         for other in numbers[1:]:
             difference = paired_difference(numbers[0], other, subjects)
             better = (difference.mean > 0) == (summary.better == "higher")

@@ -32,6 +32,8 @@ def main() -> None:
         code = streams.finish(code)
     except KeyboardInterrupt:
         code = 130
+        if sys.stderr is not None:
+            print("interrupted", file=sys.stderr)
     if code == 130:  # an impatient second one would hit the interpreter's exit
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
