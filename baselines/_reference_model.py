@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reference_model.acceleration import Accelerator
     from reference_model.pipeline import Animated
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the code changes what the same weights and options generate."""
 
 

@@ -22,7 +22,15 @@ from reference_model.networks import Portrait
 from reference_model.pipeline import silent
 from reference_model.reference_attention import install, spatial_blocks
 from reference_model.released import CLIP_WIDTH, RELEASED, ReleasedModel, ReleasedPreset
-from reference_model.sampler import Condition, Guided, Predict, Progress, overlapping_windows, pieces
+from reference_model.sampler import (
+    Condition,
+    Guided,
+    Predict,
+    Progress,
+    no_anchors,
+    overlapping_windows,
+    pieces,
+)
 
 SMALL = replace(
     RELEASED,
@@ -103,7 +111,7 @@ def wrapping(
     frames = noise.shape[2]
     starts = range(0, frames, length) if frames > length else (0,)
     windows = [[(start + k) % frames for k in range(min(length, frames))] for start in starts]
-    predictions = [condition(window, None) for window in windows]
+    predictions = [condition(window, no_anchors(noise[:, :, window])) for window in windows]
     places = [torch.tensor(window, device=noise.device) for window in windows]
     mass = torch.zeros_like(noise[:1, :1, :, :1, :1])
     for place in places:

@@ -131,7 +131,7 @@ class Pipeline:
             grid = (self.preset.latent_size,) * 2
             clip = ClipInfo(len(target), grid, lambda frames: self._maps(target[frames]))
 
-            def condition(frames: list[int], anchors: Tensor | None) -> Predict:
+            def condition(frames: list[int], anchors: Tensor) -> Predict:
                 maps = self._maps(target[frames])
                 moved = self.model.autoencoder.encode(subject.moved(frames))
                 places = animator.place(maps[None], still, moved.transpose(0, 1)[None], anchors)

@@ -105,7 +105,7 @@ class ReleasedPipeline:
                 canvas = box.fit(portrait)
                 animator.remember(animator.look(self.model.encode(canvas), self.model.tokens(canvas)))
 
-            def condition(frames: list[int], anchors: Tensor | None) -> Predict:
+            def condition(frames: list[int], anchors: Tensor) -> Predict:
                 maps = condition_maps(box.move(target[frames]), self.preset.resolution)
                 places = self._place(maps[None], anchors)
                 return Guided(animator, places, timesteps, guidance, 1.0, 0.0)
@@ -119,7 +119,7 @@ class ReleasedPipeline:
                 frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
         return Animated(frames, latents[0].transpose(0, 1), seconds)
 
-    def _place(self, maps: Tensor, anchors: Tensor | None) -> Tensor:
+    def _place(self, maps: Tensor, anchors: Tensor) -> Tensor:
         """Maps (1, F, 3, H, W) to places (1, D, F, h, w); these networks cannot be told what is known of the frames."""
         return self.model.animator.place(maps)
 

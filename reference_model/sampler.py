@@ -42,8 +42,8 @@ class Predict(Protocol):
 class Condition(Protocol):
     """Makes the prediction for a window."""
 
-    def __call__(self, frames: list[int], anchors: Tensor | None) -> Predict:
-        """For these frames of the clip; `anchors` as in `Animator.place`, (1, C + 1, L, h, w)."""
+    def __call__(self, frames: list[int], anchors: Tensor) -> Predict:
+        """For these frames of the clip; `anchors` as in `Animator.place`, (1, C + 1, L, h, w): 0 for unknown frames."""
         ...
 
 
@@ -152,12 +152,10 @@ def progressive(
     windows, steps = plan(noise.shape[2], length), len(scheduler.timesteps)
     for i, window in enumerate(windows):
         latents = noise[:, :, window.frames]
-        anchors = None
-        if window.known:
-            anchors = torch.zeros_like(torch.cat([latents, latents[:, :1]], 1))
-            for position in window.known:
-                anchors[:, :-1, position] = clean[:, :, window.frames[position]]
-                anchors[:, -1, position] = 1
+        anchors = no_anchors(latents)
+        for position in window.known:
+            anchors[:, :-1, position] = clean[:, :, window.frames[position]]
+            anchors[:, -1, position] = 1
         predict = condition(window.frames, anchors)
         solver = copy.deepcopy(scheduler)  # solvers of higher order keep a history
         for step, t in enumerate(solver.timesteps):
@@ -218,7 +216,7 @@ def overlapping_windows(
         (1, C, T, h, w) clean latents.
     """
     latents = noise
-    predictions = [condition(list(span), None) for span in windows]
+    predictions = [condition(list(span), no_anchors(noise[:, :, list(span)])) for span in windows]
     weights = [blend_weights(len(span)).view(1, 1, -1, 1, 1).to(noise.device) for span in windows]
     total = len(scheduler.timesteps) * len(windows)
     mass = torch.zeros(1, 1, noise.shape[2], 1, 1, device=noise.device)
@@ -232,3 +230,11 @@ def overlapping_windows(
             progress(step * len(windows) + j + 1, total)
         latents = scheduler.step(v / mass, t, latents).prev_sample
     return latents
+
+
+def no_anchors(latents: Tensor) -> Tensor:
+    """Anchors (1, C + 1, L, h, w) of a window (1, C, L, h, w) of which no frame is known.
+
+    Training shows them for keyframes, too: the networks that encode anchors add their bias to every window.
+    """
+    return torch.zeros_like(torch.cat([latents, latents[:, :1]], 1))

@@ -74,13 +74,13 @@ def oracle(frames: int, steps: int = 5) -> tuple[torch.Tensor, torch.Tensor, Con
     clean, noise = torch.randn(2, 1, 2, frames, 2, 2)
     timesteps = ddim(steps).timesteps
 
-    def condition(chosen: list[int], anchors: torch.Tensor | None) -> Predict:
-        if anchors is not None:
-            known = anchors[0, -1].amax((1, 2)).bool()
-            torch.testing.assert_close(
-                anchors[:, :-1, known], clean[:, :, chosen][:, :, known], atol=1e-4, rtol=1e-4
-            )
-            assert not anchors[:, :, ~known].any()
+    def condition(chosen: list[int], anchors: torch.Tensor) -> Predict:
+        known = anchors[0, -1].amax((1, 2)).bool()
+        torch.testing.assert_close(
+            anchors[:, :-1, known], clean[:, :, chosen][:, :, known], atol=1e-4, rtol=1e-4
+        )
+        assert anchors.shape[2] == len(chosen)
+        assert not anchors[:, :, ~known].any()  # nothing known is told as well, as in training
 
         def predict(noisy: torch.Tensor, step: int) -> torch.Tensor:
             alpha = ddim().alphas_cumprod[timesteps[step]]
