@@ -3,7 +3,6 @@
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
@@ -12,20 +11,22 @@ from emojibench import media
 from emojibench.animators import Animator
 from emojibench.arrays import npz_names
 from emojibench.dataset import landmarks
-from emojibench.dataset.cache import shared_detector
+from emojibench.dataset.cache import cache_folder, shared_detector
 from emojibench.dataset.clip import Clip, DrivingSequence, Image
 from emojibench.dataset.fye_motion import read_fye_motion
 from emojibench.dataset.heads import Head, NoFaceError, cut_head
 from emojibench.dataset.sources import manual_landmarks, read_manual_landmarks
 from emojibench.dataset.windows import follow
-from emojibench.errors import UserError
+from emojibench.errors import MediaError, UserError
 from emojibench.faces import Detector, detector_id
 from emojibench.faces.detector import sequence_of
+from emojibench.media.sound import add_sound
 from emojibench.methods import Progress
+from emojibench.stages import Stage
 from emojibench.targets import target_landmarks
 
-Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Opens the progress of a named stage."""
+Tell = Callable[[str], None]
+"""Takes a line for the user."""
 UNSTATED_FPS = 25.0
 """Of official motion files, which do not state their rate."""
 
@@ -37,6 +38,7 @@ def animate(
     out: Path,
     *,
     stage: Stage,
+    tell: Tell,
     portrait_landmarks: Path | None = None,
     start: int = 0,
     frames: int | None = None,
@@ -44,6 +46,7 @@ def animate(
     seed: int = 0,
     detector: str = "auto",
     watermark: bool = True,
+    audio: bool = True,
 ) -> None:
     """Animate the head on a picture and write it as an MP4 of the animator's resolution.
 
@@ -54,6 +57,7 @@ def animate(
             .npz).
         out: `.mp4`; replaced if it exists (`check_out` asks first).
         stage: shows progress.
+        tell: takes what the user should know of the result.
         portrait_landmarks: .npz or .json with the picture's landmarks; without it such a file beside the picture
             is taken, or else the face is detected.
         start: driving frames to skip.
@@ -62,6 +66,7 @@ def animate(
         seed: of the noise.
         detector: name or id of the landmark detector.
         watermark: whether each frame says that it is generated.
+        audio: whether the sound of a driving video is kept.
 
     Raises:
         UserError: anything about these that the user can mend; found out before the long work where possible.
@@ -69,6 +74,8 @@ def animate(
     """
     reader = shared_detector(detector_id(detector))
     head = read_head(portrait, animator.resolution, reader, portrait_landmarks)
+    if animator.limits and not is_procedural(portrait):
+        tell(f"note: {animator.limits}")
     with stage("read driving") as progress:
         sequence = read_driving(driving, reader, start=start, frames=frames, fps=fps, progress=progress)
     clip = Clip(
@@ -95,7 +102,29 @@ def animate(
             raise UserError(f"animate: {error}") from error
         except MemoryError as error:
             raise UserError(f"animate: out of memory ({error}); {animator.thrift} need less") from error
-    media.write_preview(out, result.frames, sequence.fps, watermark=watermark)
+    with media.atomic(out) as video, stage("write"):
+        media.write_preview(video, result.frames, sequence.fps, watermark=watermark)
+        if audio and driving.is_file() and driving.suffix.lower() in media.VIDEOS:
+            _keep_sound(video, driving, start, sequence.fps, tell)
+
+
+def is_procedural(picture: Path) -> bool:
+    """Whether a picture is a portrait of an embedded dataset."""
+    return picture.resolve().is_relative_to(cache_folder().resolve())
+
+
+def _keep_sound(video: Path, driving: Path, start: int, fps: float, tell: Tell) -> None:
+    """Give the video the sound of the driving frames from `start` on, or tell why it has none."""
+    info = media.video_info(driving)
+    if info.audio and abs(fps - info.fps) > 0.01:
+        tell(
+            f"note: the sound is left out, since --fps {fps:g} plays {info.fps:g} frames per second at another speed"
+        )
+        return
+    try:
+        add_sound(video, driving, start=start / fps)
+    except MediaError as error:
+        tell(f"note: the sound is left out: {error}")
 
 
 def read_head(picture: Path, size: int, detector: Detector, by_hand: Path | None) -> Head:

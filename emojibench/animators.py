@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from reference_model.released_pipeline import ReleasedPipeline
 
 
+_DRAWN = (
+    "preset {preset} was trained on drawn (procedural) heads alone. It is not meant for photographs: expect the pose "
+    "and expression, not a likeness"
+)
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """What the user says of the model; None leaves it to the preset."""
@@ -43,6 +49,8 @@ class Animator:
     """`reference_model.pipeline.Pipeline.animate`, or its like, without the settings."""
     thrift: str
     """Flags that make it need less memory."""
+    limits: str = ""
+    """What to know of its pictures of real heads; empty: nothing."""
 
 
 def open_animator(options: ModelOptions) -> Animator:
@@ -84,7 +92,8 @@ def _small(options: ModelOptions) -> Animator:
         sampler=sampler,
         accelerator=preset(options.cache, steps),
     )
-    return Animator(pipeline.preset.resolution, call, "--dtype bf16, --device cpu or fewer --frames")
+    limits = "" if options.weights else _DRAWN.format(preset=options.preset)
+    return Animator(pipeline.preset.resolution, call, "--dtype bf16, --device cpu or fewer --frames", limits)
 
 
 def _released(options: ModelOptions) -> Animator:

@@ -1,14 +1,9 @@
 """`emojibench animate`: one portrait, one driving sequence, one video."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from emojibench.methods import Progress
 
 
 def animate(
@@ -83,11 +78,16 @@ def animate(
     no_watermark: Annotated[
         bool, typer.Option("--no-watermark", help="Leave out the visible AI-generated mark.")
     ] = False,
+    no_audio: Annotated[
+        bool, typer.Option("--no-audio", help="Leave out the sound of a driving video.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video.")] = False,
 ) -> None:
     """Let a portrait follow the face of a video. Prints the path of the new video."""
+    typer.echo(f"loading preset {preset} …", err=True)
     from emojibench import animating
     from emojibench.animators import ModelOptions, open_animator
+    from emojibench.stages import stage
     from emojibench.trainees import paths
 
     animating.check_out(out, overwrite=overwrite)
@@ -97,7 +97,8 @@ def animate(
         portrait,
         driving,
         out,
-        stage=_bar,
+        stage=stage,
+        tell=lambda line: typer.echo(line, err=True),
         portrait_landmarks=portrait_landmarks,
         start=start,
         frames=frames,
@@ -105,30 +106,6 @@ def animate(
         seed=seed,
         detector=detector,
         watermark=not no_watermark,
+        audio=not no_audio,
     )
     typer.echo(str(out))
-
-
-@contextmanager
-def _bar(stage: str) -> "Iterator[Progress]":
-    """A bar on stderr with the time that is left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bars
-
-    with Bars(
-        TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True),
-    ) as bars:  # fmt: skip
-        task = bars.add_task(stage, total=None)
-
-        def show(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
-
-        yield show

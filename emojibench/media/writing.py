@@ -12,6 +12,8 @@ from emojibench.media.files import atomic
 
 WATERMARK = "AI-generated"
 """Drawn on every preview, never on frames that are scored."""
+MUXER = {"fflags": "+bitexact", "movflags": "+faststart"}
+"""Of an MP4. Bit-exact: no dates, no random ids. Fast start: it opens with its index, as browsers like it."""
 
 
 def write_lossless(path: Path, frames: Iterable[Image], fps: float) -> None:
@@ -46,8 +48,7 @@ def _write(
 ) -> None:
     import av
 
-    # Bit-exact: no dates, no random ids. Fast start: an MP4 opens with its index, as browsers like it.
-    muxer = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if codec == "libx264" else {})
+    muxer = MUXER if codec == "libx264" else {"fflags": "+bitexact"}
     convert = _converter(pixels)
     with atomic(path) as temporary, av.open(str(temporary), "w", options=muxer) as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)

@@ -15,6 +15,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
+
+from sounding import write_video_with_sound
 from tiny_model import SHARED, TINY
 
 from emojibench.cli import main
@@ -105,6 +108,39 @@ def test_every_kind_of_driving(animate: Animate, files: Path, driving: str, fps:
     assert (video_info("out.mp4").frames, video_info("out.mp4").fps) == (3, fps)
     assert animate("--overwrite", driving=files / driving, frames=1, fps=10) == 0
     assert (video_info("out.mp4").frames, video_info("out.mp4").fps) == (1, 10)
+
+
+def test_real_pictures_are_told_of_and_drawn_ones_are_not(
+    animate: Animate, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    assert animate(frames=1) == 0
+    told = capfd.readouterr().err
+    assert told.startswith("loading preset mini")
+    assert told.count("note: preset mini was trained on drawn (procedural) heads alone") == 1
+    assert animate("--overwrite", frames=1, weights=files / "portrait.png") == 0  # whose weights know what?
+    assert "note: " not in capfd.readouterr().err
+    monkeypatch.setenv("EMOJIBENCH_CACHE", str(tmp_path))
+    drawn = tmp_path / "datasets/mini-0123/portraits/synth-0000.neutral.png"
+    drawn.parent.mkdir(parents=True)
+    drawn.write_bytes((files / "portrait.png").read_bytes())
+    assert animate("--overwrite", portrait=drawn, frames=1) == 0
+    assert "note: " not in capfd.readouterr().err
+
+
+def test_sound_is_kept_unless_it_is_not_wanted(
+    animate: Animate, files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spoken = tmp_path / "spoken.mkv"
+    write_video_with_sound(spoken, read_video(files / "driving.mkv"), fps=20)
+    assert animate(driving=spoken, start=1, frames=3) == 0
+    assert video_info("out.mp4").audio
+    assert read_video("out.mp4").shape[0] == 3
+    assert animate("--overwrite", "--no-audio", driving=spoken, frames=1) == 0
+    assert not video_info("out.mp4").audio
+    capfd.readouterr()
+    assert animate("--overwrite", driving=spoken, frames=2, fps=10) == 0
+    assert not video_info("out.mp4").audio
+    assert "the sound is left out, since --fps 10 plays 20 frames per second" in capfd.readouterr().err
 
 
 def test_one_frame_drives_one_frame(animate: Animate, files: Path) -> None:
