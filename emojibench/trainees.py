@@ -11,13 +11,14 @@ from emojibench import registry
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from reference_model.mini_training import Perceptual
     from reference_model.presets import Preset
     from reference_model.recipe import Recipe
-    from reference_model.training import Log, Trainer
+    from reference_model.training import Trainer
     from reference_model.training_data import TrainingSet
+    from reference_model.training_log import Log
     from reference_model.validation import Animates
 
 PAPER = "paper"
@@ -121,9 +122,11 @@ class Mini(Trainee):
         from reference_model.mini_training import MiniTrainer
 
         model = checkpoint.Model(self.preset)
+        start = None
         if self.start is not None:
             checkpoint.load(model, self.start)
-        return MiniTrainer(model, data, recipe, out, log, distance(recipe))
+            start = checkpoint.digest(self.start)
+        return MiniTrainer(model, data, recipe, out, log, distance(recipe), start)
 
     def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
         """See `Trainee`."""
@@ -177,7 +180,9 @@ class Paper(Trainee):
         paper.start(model, self.files)
         if self.start is not None:
             checkpoint.load(model.animator, self.start)
-        return PaperTrainer(model, data, recipe, out, log)
+        read = self.files if self.start is None else {**self.files, "start": self.start}
+        start = ", ".join(f"{name} {checkpoint.digest(path)}" for name, path in sorted(read.items()))
+        return PaperTrainer(model, data, recipe, out, log, start)
 
     def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
         """See `Trainee`."""
@@ -253,7 +258,7 @@ def paths(files: Sequence[str]) -> dict[str, Path]:
 
 
 def distance(recipe: "Recipe") -> "Perceptual | None":
-    """The perceptual distance, on the device of the training; None where the recipe gives it no weight."""
+    """The perceptual distance, computed where the pictures are; None where the recipe gives it no weight."""
     if recipe.perceptual == 0:
         return None
     from emojibench import weights
@@ -261,4 +266,9 @@ def distance(recipe: "Recipe") -> "Perceptual | None":
     from metrics.networks import load_tensors
 
     backbone, heads = (load_tensors(weights.find(name)) for name in WEIGHTS["squeeze"])
-    return LpipsNetwork("squeeze", backbone, heads).between
+    network = LpipsNetwork("squeeze", backbone, heads)
+
+    def between(a: "Tensor", b: "Tensor") -> "Tensor":
+        return network.to(a.device).between(a, b)
+
+    return between

@@ -4,8 +4,8 @@ Everything is rendered or read once into memory-mapped files, so that training n
 """
 
 import json
-import multiprocessing
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from emojibench.errors import UserError
 from emojibench.media.files import write_text
+from emojibench.parallel import available_cores, spread
+from emojibench.reading import read_json
+from emojibench.stages import stage
 
 if TYPE_CHECKING:
     from emojibench.dataset.clip import Frames, Landmarks
@@ -27,6 +30,7 @@ MISSES = 2
 """Frames without a detected face that a sequence may have; they repeat their neighbours."""
 WINDOW = 16
 """Frames that the temporal layers see together."""
+_ANEW = "make the data anew with --fresh, or choose another --out"
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def _prepare(
     """Write `frames.npy`, `moved.npy` (if wanted) and `landmarks.npy`; what is there from the same source is kept.
 
     `done.json`, written last, says what they were made from; without it they are the remains of a killed call.
+    Several processes may ask for the same data at once: one makes it.
 
     Args:
         folder: where.
@@ -154,69 +159,139 @@ def _prepare(
         load: reads a job, in a worker process; None where the sequence cannot be used.
         portraits: how many frames, from the first, serve as portraits.
         warp: whether those are warped to all frames.
-        fresh: whether what is there from another source is replaced.
+        fresh: whether what is there from another source, or damaged, is replaced.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    from reference_model.training_data import TrainingSet
+    from filelock import FileLock, Timeout
 
     extra = portraits - 1
     wanted = {**source, "size": size, "portraits": portraits}
-    arrays: dict[str, tuple[int, ...]] = {"frames": ()}
+    shape = (extra + len(chosen.frames), size, size, 3)
+    shapes: dict[str, tuple[int, ...]] = {"frames": (len(jobs), *shape)}
     if warp:
-        arrays["moved"] = (portraits,)
+        shapes["moved"] = (len(jobs), portraits, *shape)
     else:
         wanted["warp"] = False  # older data, which does not say, is warped
+    open_ = partial(_open, folder, wanted, shapes, chosen, extra)
+
+    def there() -> "TrainingSet | None":
+        try:
+            return open_()
+        except UserError:
+            if not fresh:
+                raise
+            return None
+
+    if (data := there()) is not None:
+        return data
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with stage(f"waiting for another process that prepares {folder}"):
+            lock.acquire()
+    try:
+        if (data := there()) is None:
+            _make(folder, wanted, shapes, jobs, partial(_write, folder, load, portraits if warp else 0))
+            data = open_()
+    finally:
+        lock.release()
+    assert data is not None
+    return data
+
+
+def _make(
+    folder: Path,
+    wanted: Mapping[str, object],
+    shapes: Mapping[str, tuple[int, ...]],
+    jobs: "list[Sequence] | list[str]",
+    write: "Callable[[tuple[int, Sequence | str]], Landmarks | None]",
+) -> None:
+    """Write the files of a folder, the note last."""
     stamp = folder / "done.json"
-    there = _made(stamp)
-    if there is not None and not fresh:
-        _refuse_other(folder, there["wanted"], wanted)
-    if there is None or there["wanted"] != wanted:
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.unlink(missing_ok=True)
-        shape = (extra + len(chosen.frames), size, size, 3)
-        for name, before in arrays.items():
-            np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-                folder / f"{name}.npy", "w+", np.uint8, (len(jobs), *before, *shape)
-            )
-        landmarks: list[NDArray[np.float32]] = []
-        with multiprocessing.get_context("spawn").Pool() as pool:
-            work = pool.imap(
-                partial(_write, folder, load, portraits if warp else 0), enumerate(jobs), chunksize=2
-            )
-            for i, found in enumerate(track(work, "preparing", len(jobs), console=Console(stderr=True))):
-                if found is not None:
-                    _move(folder, list(arrays), i, len(landmarks))
-                    landmarks.append(found)
-        if not landmarks:
-            raise UserError(f"{folder}: none of {len(jobs)} sequences shows a face in nearly all frames")
-        np.save(folder / "landmarks.npy", np.stack(landmarks))
-        there = {"wanted": wanted, "usable": len(landmarks)}
-        write_text(stamp, json.dumps(there))
-    usable = there["usable"]
-    data = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:usable] for name in arrays}
+    stamp.unlink(missing_ok=True)
+    for name, shape in shapes.items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+    landmarks: list[NDArray[np.float32]] = []
+    rows: list[tuple[int, Sequence | str]] = list(enumerate(jobs))
+    found = spread(
+        write,
+        rows,
+        jobs=available_cores(),
+        what="Preparing training data",
+        remedy="free some memory",
+    )
+    with closing(found), stage("preparing") as progress:
+        progress(0, len(jobs))
+        for i, points in enumerate(found):
+            if points is not None:
+                _move(folder, list(shapes), i, len(landmarks))
+                landmarks.append(points)
+            progress(i + 1, len(jobs))
+    if not landmarks:
+        raise UserError(f"{folder}: none of {len(jobs)} sequences shows a face in nearly all frames")
+    np.save(folder / "landmarks.npy", np.stack(landmarks))
+    write_text(stamp, json.dumps({"wanted": wanted, "usable": len(landmarks)}))
+
+
+def _open(
+    folder: Path,
+    wanted: Mapping[str, object],
+    shapes: Mapping[str, tuple[int, ...]],
+    chosen: Selection,
+    extra: int,
+) -> "TrainingSet | None":
+    """The data of a finished preparation; None where there was none.
+
+    Raises:
+        UserError: it was made otherwise, or is damaged.
+    """
+    from reference_model.training_data import TrainingSet
+
+    stamp = folder / "done.json"
+    if not stamp.exists():
+        return None
+    noted = read_json(stamp, advice=_ANEW)
+    there, usable = noted.get("wanted"), noted.get("usable")
+    count = shapes["frames"][0]
+    if not isinstance(there, dict) or not isinstance(usable, int) or not usable > 0:
+        raise UserError(f"{stamp}: expected the note of prepared training data, got something else; {_ANEW}")
+    _refuse_other(folder, there, wanted)
+    if usable > count:
+        raise UserError(f"{stamp}: usable: expected at most {count} sequences, got {usable}; {_ANEW}")
+    data = {name: _array(folder / f"{name}.npy", np.uint8, shape) for name, shape in shapes.items()}
+    points = (usable, shapes["frames"][1], 478, 3)
+    landmarks = np.asarray(_array(folder / "landmarks.npy", np.float32, points))
+    moved = data["moved"][:usable] if "moved" in data else None
     windows, keyframes = (
         tuple(tuple(extra + k for k in group) for group in groups)
         for groups in (chosen.windows, chosen.keyframes)
     )
-    return TrainingSet(
-        data["frames"], np.load(folder / "landmarks.npy"), data.get("moved"), windows, keyframes
-    )
-
-
-def _made(stamp: Path) -> dict[str, Any] | None:
-    """What a finished preparation noted; None where there was none."""
-    if not stamp.is_file():
-        return None
     try:
-        noted = json.loads(stamp.read_text())
-        return {"wanted": dict(noted["wanted"]), "usable": int(noted["usable"])}
-    except (ValueError, KeyError, TypeError) as error:
+        return TrainingSet(data["frames"][:usable], landmarks, moved, windows, keyframes)
+    except ValueError as error:
+        raise UserError(f"{folder}: {error}; {_ANEW}") from error
+
+
+def _array(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A file's array, mapped into memory.
+
+    Raises:
+        UserError: no such file, or of something else.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: prepared training data is missing; {_ANEW}")
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy's parser of headers raises half a dozen types
+        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{stamp}: expected the note of prepared training data, got something else; choose another folder, "
-            "or delete this one"
+            f"{file}: expected prepared training data, got something else ({reason}); {_ANEW}"
         ) from error
+    if not isinstance(array, np.ndarray) or (array.dtype, array.shape) != (np.dtype(dtype), shape):
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise UserError(f"{file}: expected {np.dtype(dtype)} {shape}, got {found}; {_ANEW}")
+    return array
 
 
 def _refuse_other(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ Source: Zhang et al., CVPR 2018; github.com/richzhang/PerceptualSimilarity.
 """
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from metrics.frames import PairedMetric, checked_pair
 from metrics.interface import FindWeights, Frames, Traits
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Backbone = Literal["alex", "vgg", "squeeze"]
@@ -81,8 +82,14 @@ class LpipsNetwork:
                 f"unexpected {sorted(given.keys() - wanted)[:3]}"
             )
         network.load_state_dict(given, strict=False, assign=True)
-        self._device = device()
-        self._network: Any = network.to(self._device, memory_format=torch.channels_last).eval()
+        self._network: Any = network.to(memory_format=torch.channels_last).eval()
+        self.to(device())
+
+    def to(self, device: "torch.device") -> Self:
+        """Move the network to a device; pictures that are compared must be there too."""
+        self._device = device
+        self._network = self._network.to(device)
+        return self
 
     def distances(self, a: Frames, b: Frames) -> NDArray[np.float64]:
         """(T,) distances of two checked videos (T, H, W, 3)."""

@@ -24,8 +24,9 @@ from reference_model.objectives import Objectives
 from reference_model.pipeline import condition_maps, to_tensor
 from reference_model.presets import Preset
 from reference_model.recipe import PHASES, Recipe
-from reference_model.training import Log, Trainer
+from reference_model.training import Trainer
 from reference_model.training_data import Cut, Indices, Pairs, TrainingSet
+from reference_model.training_log import Log
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 """(N,) distances of pictures (N, 3, H, W) in [-1, 1], differentiable."""
@@ -203,23 +204,27 @@ class MiniTrainer(Trainer):
         out: Path | None,
         log: Log,
         perceptual: Perceptual | None = None,
+        start: str | None = None,
     ) -> None:
         """Train `model` in place; as `Trainer`.
 
         Without a perceptual distance the decoder learns from pixels alone, and draws softly what it is unsure of.
+        Weights that training starts from fix what latents mean, for the denoiser among them knows those alone: the
+        encoder stays, and the autoencoder's phase trains the decoder.
 
         Raises:
             ValueError: as `Trainer`; data without moved portraits.
         """
         self.perceptual, self.temporal = perceptual, temporal(model.animator)
-        super().__init__(model, model, partial(MiniBatches, data, model.preset, recipe), recipe, out, log)
+        batches = partial(MiniBatches, data, model.preset, recipe)
+        super().__init__(model, model, batches, recipe, out, log, start)
 
     def _objectives(self) -> Objectives:
         return MiniObjectives(self.model, self.recipe, self.perceptual)
 
     def _trained_in(self, name: str, parameter: nn.Parameter) -> set[str]:
         if name.startswith(("autoencoder.encoder", "autoencoder.project")):
-            return {"autoencoder"}
+            return {"autoencoder"} if self.start is None else set()
         if name.startswith("autoencoder"):
             return {"autoencoder", "decoder"}
         return {"clips"} if id(parameter) in self.temporal else {"frames"}
@@ -234,13 +239,13 @@ class MiniTrainer(Trainer):
     def _begin(self, phase: str) -> None:
         if phase != "autoencoder":
             super()._begin(phase)
-        elif self.step == 0:
+        elif self.step == 0 and self.start is None:
             some = self.batches.data.some_frames(self.batches.rng, 256)
             self.model.autoencoder.start_from_patches(to_tensor(some).to(self.accelerator.device))
             self._follow(0.0)
 
     def _finish(self, phase: str) -> None:
-        if phase == "autoencoder":
+        if phase == "autoencoder" and self.start is None:
             self._normalise_latents()
         super()._finish(phase)
 

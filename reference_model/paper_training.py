@@ -23,8 +23,9 @@ from reference_model.paper_pipeline import PaperPipeline
 from reference_model.pipeline import to_tensor
 from reference_model.recipe import PHASES, Recipe
 from reference_model.released_pipeline import condition_maps
-from reference_model.training import Log, Trainer
+from reference_model.training import Trainer
 from reference_model.training_data import Indices, TrainingSet
+from reference_model.training_log import Log
 
 RECIPE = Recipe(minutes=60, shares=(0, 0.75, 0.25, 0), learning_rate=1e-5, targets=1, clips=1)
 """Peak of the learning rate and the phases' shares as in the paper (30,000 and 10,000 steps at a constant rate,
@@ -80,12 +81,18 @@ class PaperTrainer(Trainer):
     model: PaperModel
 
     def __init__(
-        self, model: PaperModel, data: TrainingSet, recipe: Recipe, out: Path | None, log: Log
+        self,
+        model: PaperModel,
+        data: TrainingSet,
+        recipe: Recipe,
+        out: Path | None,
+        log: Log,
+        start: str | None = None,
     ) -> None:
         """Train the animator of a model that `paper.start` has filled; as `Trainer`."""
         self.chosen = {phase: set(names) for phase, names in phases(model).items()}
         batches = partial(PaperBatches, data, model.preset, recipe)
-        super().__init__(model, model.animator, batches, recipe, out, log)
+        super().__init__(model, model.animator, batches, recipe, out, log, start)
 
     def _objectives(self) -> Objectives:
         return PaperObjectives(self.model, self.recipe.ffg)

@@ -10,22 +10,27 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from reference_model import checkpoint
+from reference_model import checkpoint, training_state
 from reference_model.batches import Batches, to_device
 from reference_model.objectives import Objectives
 from reference_model.recipe import PHASES, Recipe
+from reference_model.training_log import Log
+from reference_model.training_state import ADVICE, Best, State
 
-Log = Callable[[dict[str, float | int | str]], None]
 Validate = Callable[[dict[str, Tensor], str], float]
 """Takes averaged weights and a label, returns an error: less is better."""
+Progress = Callable[[str, int, int], None]
+"""Takes what is going on, how much of it is done, and of how much: steps, seconds or pictures."""
 
 
 class Trainer(ABC):
@@ -46,6 +51,7 @@ class Trainer(ABC):
         recipe: Recipe,
         out: Path | None,
         log: Log,
+        start: str | None = None,
     ) -> None:
         """Train `learnt` in place.
 
@@ -55,7 +61,8 @@ class Trainer(ABC):
             batches: makes the batches from a seed.
             recipe: how.
             out: folder of the checkpoints; None: there shall be none.
-            log: takes records of progress.
+            log: takes records of progress, in the main process.
+            start: digest of the weights that `learnt` starts from, which a checkpoint remembers; None: random ones.
 
         Raises:
             ValueError: a device that is not there; several processes without a number of steps; a budget for a phase
@@ -71,6 +78,7 @@ class Trainer(ABC):
                 "steps: several processes cannot share a budget of minutes; give numbers of steps"
             )
         self.model, self.learnt, self.recipe, self.out, self.log = model, learnt, recipe, out, log
+        self.start = start
         self.preset: checkpoint.Trained = learnt.preset
         for phase in set(PHASES) - set(self.phases):
             if self._budget(phase) > 0:
@@ -80,7 +88,11 @@ class Trainer(ABC):
         model.requires_grad_(False).to(self.accelerator.device)
         self.batches = batches(recipe.seed + self.accelerator.process_index)
         self.phase, self.step, self.spent = 0, 0, 0.0
-        self.best = {"error": math.inf, "step": 0}
+        self.best: Best | None = None
+        self._progress: Progress = _silent
+        self._written, self._sha256 = "", dict[str, str]()
+        self.objectives: Any = None
+        self.optimizer: Any = None
         self.weights = dict(learnt.state_dict())
         self.average = {name: value.clone() for name, value in self.weights.items()}
         self._start_phase()
@@ -112,13 +124,16 @@ class Trainer(ABC):
         """After the last step of a phase, when the weights are the averaged ones."""
         self._record(finished=1)
 
-    def run(self, validate: Validate | None = None) -> dict[str, Tensor]:
+    def run(self, validate: Validate | None = None, progress: Progress | None = None) -> dict[str, Tensor]:
         """Train to the end; returns the averaged weights (a state dict of `learnt`).
 
         Args:
-            validate: called at each checkpoint and at the end of the denoiser's phases. Where there is a folder for
-                checkpoints, each of these phases ends with the averaged weights that it found best.
+            validate: called in the main process, at each checkpoint and at the end of the denoiser's phases. Where
+                there is a folder for checkpoints, each of these phases ends with the averaged weights it found best.
+            progress: called in the main process after each step, and while the data is encoded.
         """
+        if progress is not None and self.accelerator.is_main_process:
+            self._progress = progress
         torch.set_flush_denormal(True)  # tiny moments of the optimizer would slow every step down
         try:
             while self.phase < len(self.phases):
@@ -132,6 +147,7 @@ class Trainer(ABC):
 
     def _start_phase(self) -> None:
         """Choose what this phase trains."""
+        self._free()
         phase = self.phases[self.phase]
         for name, parameter in self.learnt.named_parameters():
             parameter.requires_grad_(phase in self._trained_in(name, parameter))
@@ -145,15 +161,20 @@ class Trainer(ABC):
         )
         self.objectives, self.optimizer = self.accelerator.prepare(self._objectives(), optimizer)
 
+    def _free(self) -> None:
+        """Let go of what belongs to a phase alone: gradients, moments, and what accelerate wraps around the losses."""
+        self.learnt.zero_grad(set_to_none=True)
+        self.objectives, self.optimizer = self.accelerator.free_memory(self.objectives, self.optimizer)
+
     def _run_phase(self, validate: Validate | None) -> None:
         phase = self.phases[self.phase]
         self._begin(phase)
         clock = saved = logged = time.monotonic()
         losses: list[Tensor] = []
         self.objectives.train()
-        while (progress := self._progress()) < 1:
+        while (done := self._done()) < 1:
             for group in self.optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * self._rate(progress)
+                group["lr"] = self._peak_rate(phase) * self._rate(done)
             drawn = self.batches.draw(phase, self.step)
             batch = [to_device(part, self.accelerator.device) for part in drawn]
             objective, reported = self.objectives(phase, *batch)
@@ -166,55 +187,64 @@ class Trainer(ABC):
             losses.append(torch.stack([objective.detach(), reported]))
             now = time.monotonic()
             self.spent, clock = self.spent + now - clock, now
+            of = round(self._budget(phase))
+            self._progress(phase, min(of, self.step if self.recipe.steps else round(self.spent)), of)
             if now - logged > 20:
                 total, plain = torch.stack(losses).mean(0).tolist()
-                self._record(progress=round(progress, 4), objective=total, loss=plain)
+                self._record(progress=round(done, 4), objective=total, loss=plain)
                 losses, logged = [], now
             if now - saved > 60 * self.recipe.checkpoint_minutes:
-                self._validate(validate)
-                self.save()
+                self._checkpoint(validate)
                 saved = clock = time.monotonic()
+
+    def _checkpoint(self, validate: Validate | None) -> None:
+        """Validate and save; a failing validation costs no training."""
+        try:
+            self._validate(validate)
+        finally:
+            self.save()
 
     def _validate(self, validate: Validate | None) -> None:
         phase = self.phases[self.phase]
         if validate is None or phase == "autoencoder" or not self.accelerator.is_main_process:
             return
         error = validate(self.average, f"{phase}-{self.step:06d}")
-        if error < self.best["error"] and self.out is not None:
-            self.best = {"error": error, "step": self.step}
+        if self.out is not None and error < (math.inf if self.best is None else self.best.error):
             self.out.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(self._best_file(), self.average, self.preset, torch.float32)
-
-    def _best_file(self) -> Path:
-        assert self.out is not None
-        return self.out / f"best-{self.phase}.safetensors"
+            best = Best(error=error, step=self.step)
+            file = self.out / training_state.best_file(self.phase, best)
+            checkpoint.save(file, self.average, self.preset, torch.float32)
+            self.best = best.model_copy(update={"sha256": training_state.digest(file)})
 
     def _finish_phase(self, validate: Validate | None) -> None:
-        self._validate(validate)
-        self.accelerator.wait_for_everyone()
-        if validate is not None and self.out is not None and self._best_file().is_file():
-            checkpoint.load(self.learnt, self._best_file())
+        self._checkpoint(validate)
+        (self.best,) = broadcast_object_list([self.best])  # the main process alone has looked
+        if self.out is not None and self.best is not None:
+            checkpoint.load(self.learnt, self.out / training_state.best_file(self.phase, self.best))
             for name, _ in self.trained:
                 self.average[name].copy_(self.weights[name])
-            self._record(best_step=self.best["step"])
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                self._best_file().unlink()
+            self._record(best_step=self.best.step)
+            self.accelerator.wait_for_everyone()  # the next checkpoint removes the file
         for name, parameter in self.trained:
             parameter.data.copy_(self.average[name])
         self._finish(self.phases[self.phase])
 
     def _next_phase(self) -> None:
         self.phase, self.step, self.spent = self.phase + 1, 0, 0.0
-        self.best = {"error": math.inf, "step": 0}
+        self.best = None
         if self.phase < len(self.phases):
             self._start_phase()
+        else:
+            self._free()
         self.save()
 
     def _record(self, **values: float) -> None:
         minutes = round(self.spent / 60, 2)
+        self._log({"phase": self.phases[self.phase], "step": self.step, "minutes": minutes, **values})
+
+    def _log(self, record: dict[str, float | int | str]) -> None:
         if self.accelerator.is_main_process:
-            self.log({"phase": self.phases[self.phase], "step": self.step, "minutes": minutes, **values})
+            self.log(record)
 
     def _budget(self, phase: str) -> float:
         """Steps or seconds of a phase; 0 leaves it out."""
@@ -223,14 +253,14 @@ class Trainer(ABC):
             return self.recipe.steps[index]
         return 60 * self.recipe.minutes * self.recipe.shares[index]
 
-    def _progress(self) -> float:
+    def _done(self) -> float:
         """Share of this phase that is done."""
         budget = self._budget(self.phases[self.phase])
         return (self.spent if self.recipe.steps is None else self.step) / budget
 
-    def _rate(self, progress: float) -> float:
+    def _rate(self, done: float) -> float:
         """Learning rate as a share of its peak: linear warm-up, then half a cosine."""
-        return min((self.step + 1) / self.recipe.warm_up, 1.0) * (0.5 + 0.5 * math.cos(math.pi * progress))
+        return min((self.step + 1) / self.recipe.warm_up, 1.0) * (0.5 + 0.5 * math.cos(math.pi * done))
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the current ones."""
@@ -243,97 +273,104 @@ class Trainer(ABC):
     @torch.no_grad()
     def _encode_all(self) -> None:
         self.model.eval()
-        start = time.monotonic()
+        start, done = time.monotonic(), 0
+        data = self.batches.data
+        pictures_in_all = sum(
+            math.prod(part.shape[:-3]) for part in (data.frames, data.moved) if part is not None
+        )
 
         def encode(pictures: Tensor) -> Tensor:
+            nonlocal done
+            done += len(pictures)
             with self.accelerator.autocast():
-                return self._encode(pictures.to(self.accelerator.device))
+                latents = self._encode(pictures.to(self.accelerator.device))
+            self._progress("encode", done, pictures_in_all)
+            return latents
 
         self.batches.keep_latents(encode)
-        self.log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
+        self._log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
 
     # Checkpoints
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the weights, as JSON can hold it. Device and times of checkpoints may change on the way."""
+        recipe = asdict(self.recipe)
+        del recipe["device"], recipe["checkpoint_minutes"]
+        told = {**recipe, "sequences": len(self.batches.data.frames), "start": self.start or "random weights"}
+        return cast("dict[str, Any]", json.loads(json.dumps(told)))
 
     def save(self) -> None:
         """Write a checkpoint; a kill in the middle leaves the previous one."""
         if self.out is None or not self.accelerator.is_main_process:
             return
         self.out.mkdir(parents=True, exist_ok=True)
-        preset = self.preset
-        stem = self.out / f"checkpoint-{self.phase}-{self.step:06d}"
-        checkpoint.save(stem.with_suffix(".weights.safetensors"), self.weights, preset, torch.float32)
-        checkpoint.save(stem.with_suffix(".average.safetensors"), self.average, preset, torch.float32)
-        torch.save(
-            {"optimizer": self.optimizer.state_dict(), "rng": self.batches.torch_rng.get_state()},
-            stem.with_suffix(".pt"),
+        stem = f"checkpoint-{self.phase}-{self.step:06d}"
+        names = training_state.files(stem)
+        weights, average, moments = (self.out / name for name in names)
+        if stem != self._written:  # else the state that is there depends on these very files
+            checkpoint.save(weights, self.weights, self.preset, torch.float32)
+            checkpoint.save(average, self.average, self.preset, torch.float32)
+            state_of = None if self.optimizer is None else self.optimizer.state_dict()
+            torch.save({"optimizer": state_of, "rng": self.batches.torch_rng.get_state()}, moments)
+            self._sha256 = {name: training_state.digest(self.out / name) for name in names}
+        state = State(
+            checkpoint=stem,
+            phase=self.phase,
+            step=self.step,
+            spent=self.spent,
+            numpy=self.batches.rng.bit_generator.state,
+            best=self.best,
+            settings=self.settings,
+            sha256=self._sha256,
         )
-        state = {"checkpoint": stem.name, "phase": self.phase, "step": self.step, "spent": self.spent,
-                 "numpy": self.batches.rng.bit_generator.state}  # fmt: skip
-        if self.best["step"]:
-            state["best"] = self.best
         partial = self.out / "state.partial"
-        partial.write_text(json.dumps(state))
-        partial.replace(self.out / "state.json")
-        for old in self.out.glob("checkpoint-*"):
-            if not old.name.startswith(f"{stem.name}."):
-                old.unlink()
+        partial.write_text(state.model_dump_json())
+        partial.replace(self.out / training_state.FILE)
+        self._written = stem
+        best = () if self.best is None else (training_state.best_file(self.phase, self.best),)
+        training_state.tidy(self.out, (*names, *best))
 
     def resume(self) -> bool:
         """Continue from the last checkpoint in `out`; False where there is none.
 
         Raises:
-            ValueError: a checkpoint of another preset or version.
+            ValueError: a checkpoint of another preset, of other settings, or damaged; names the file.
         """
-        if self.out is None or not (self.out / "state.json").is_file():
+        state = None if self.out is None else training_state.read(self.out, len(self.phases))
+        if self.out is None or state is None:
             return False
-        state = json.loads((self.out / "state.json").read_text())
-        stem = self.out / state["checkpoint"]
-        checkpoint.load(self.learnt, stem.with_suffix(".average.safetensors"))
+        if state.settings and (told := training_state.differences(state.settings, self.settings)):
+            raise ValueError(
+                f"{self.out / training_state.FILE}: the training to continue has {told}; ask for the same, or {ADVICE}"
+            )
+        weights, average, moments = (self.out / name for name in training_state.files(state.checkpoint))
+        checkpoint.load(self.learnt, average)
         self.average = {name: value.clone() for name, value in self.weights.items()}
-        checkpoint.load(self.learnt, stem.with_suffix(".weights.safetensors"))
-        self.phase, self.step, self.spent = state["phase"], state["step"], state["spent"]
-        self.best = state.get("best", self.best)
-        self.batches.rng.bit_generator.state = state["numpy"]
-        extra = torch.load(stem.with_suffix(".pt"), weights_only=True)
+        checkpoint.load(self.learnt, weights)
+        self.phase, self.step, self.spent, self.best = state.phase, state.step, state.spent, state.best
+        try:
+            self.batches.rng.bit_generator.state = state.numpy
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise ValueError(f"{self.out / training_state.FILE}: numpy: {error}; {ADVICE}") from error
         if self.phase < len(self.phases):
             self._start_phase()
-            self.optimizer.load_state_dict(extra["optimizer"])
-        self.batches.torch_rng.set_state(extra["rng"])
-        if (
-            index := self.accelerator.process_index
-        ):  # the state is the main process's; others go on with their own draws
+        else:
+            self._free()
+            self.trained = []
+        loaded, generator = training_state.read_moments(moments, [p for _, p in self.trained])
+        if self.optimizer is not None:
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": loaded, "param_groups": groups})
+        self.batches.torch_rng.set_state(generator)
+        if state.sha256:
+            self._written, self._sha256 = state.checkpoint, state.sha256
+        if index := self.accelerator.process_index:
+            # The state is the main process's; others go on with their own draws.
             self.batches.rng = np.random.default_rng([self.recipe.seed, index, self.phase, self.step])
             self.batches.torch_rng.manual_seed(int(self.batches.rng.integers(2**63)))
         return True
 
 
-def jsonl(path: Path) -> Log:
-    """A log that appends one JSON object a line to a file."""
-
-    def write(record: dict[str, float | int | str]) -> None:
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-
-    return write
-
-
-def tensorboard(folder: Path) -> Log:
-    """A log of scalars for TensorBoard.
-
-    Raises:
-        ImportError: TensorBoard is not installed.
-    """
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer = SummaryWriter(str(folder))
-    at = {"step": 0}  # a validation belongs to the step recorded last
-
-    def write(record: dict[str, float | int | str]) -> None:
-        stage = record.get("phase", "validation")
-        at["step"] = int(record.get("step", at["step"]))
-        for name, value in record.items():
-            if isinstance(value, int | float) and name != "step":
-                writer.add_scalar(f"{stage}/{name}", value, at["step"])
-        writer.flush()
-
-    return write
+def _silent(_what: str, _done: int, _of: int) -> None:
+    """Report no progress."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reference_model.pipeline import Animated, Frames, to_tensor
-from reference_model.training import Log
 from reference_model.training_data import TrainingSet
+from reference_model.training_log import Log
 
 
 class Animates(Protocol):

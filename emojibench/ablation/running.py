@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from emojibench.ablation.matrix import MAIN, Row
 from emojibench.errors import UserError
 from emojibench.matrix import Measuring
+from emojibench.media.files import write_text
 from emojibench.reading import parse_json, read_json, read_text
+from emojibench.stages import Stages
 
 if TYPE_CHECKING:
     from emojibench.runs.api import RunResult
@@ -105,7 +107,7 @@ class Training:
         from reference_model import checkpoint
         from reference_model.checkpoint import Model
         from reference_model.mini_training import MiniTrainer
-        from reference_model.training import jsonl
+        from reference_model.training_log import jsonl
 
         folder = self.folder(row.name)
         preset = replace(self.preset, landmark_groups=row.landmarks or self.preset.landmark_groups)
@@ -116,12 +118,15 @@ class Training:
         model = Model(preset)
         model.load_state_dict(self._start)
         try:
-            trainer = MiniTrainer(model, self._data(), recipe, folder, jsonl(folder / "log.jsonl"))
+            log, begun = jsonl(folder / "log.jsonl"), self._source["main"]
+            trainer = MiniTrainer(model, self._data(), recipe, folder, log, start=begun)
             trainer.batches.latents = self._latents
             trainer.resume()
         except ValueError as error:
             raise UserError(f"{folder}: {error}") from error
-        checkpoint.save(self.weights(row.name), trainer.run(), preset)
+        with Stages() as stages:
+            weights = trainer.run(progress=stages)
+        checkpoint.save(self.weights(row.name), weights, preset)
         self._latents = trainer.batches.latents
 
     def _bind(self, folder: Path, preset: "Preset", recipe: "Recipe") -> None:
@@ -131,7 +136,7 @@ class Training:
         file = folder / "settings.json"
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(settings, indent=2) + "\n")
+            write_text(file, json.dumps(settings, indent=2) + "\n")
             return
         there = _settings(folder)
         for key, value in settings.items():

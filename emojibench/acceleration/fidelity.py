@@ -10,9 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from emojibench import registry, weights
 from emojibench.errors import UnavailableError, UserError
-from emojibench.media import read_video
+from emojibench.media import read_video, write_text
 from emojibench.reading import read_json
 from emojibench.runs.folder import RunFolder
+from emojibench.runs.progress import Progress
 
 PERCEPTUAL = "lpips-squeeze"
 """The registered metric; its weights are small enough for a laptop."""
@@ -55,11 +56,14 @@ class Fidelity:
             measure: off: only what was measured before.
         """
         other = RunFolder(run)
-        return {
-            clip: distances
-            for clip, subject in subjects.items()
-            if (distances := self._clip(other, clip, subject, measure)) is not None
-        }
+        found: dict[str, Distances] = {}
+        with Progress(f"comparing {run.name}", len(subjects), quiet=not measure) as progress:
+            for clip, subject in subjects.items():
+                distances = self._clip(other, clip, subject, measure)
+                if distances is not None:
+                    found[clip] = distances
+                progress.done(clip)
+        return found
 
     def _clip(self, other: RunFolder, clip: str, subject: str, measure: bool) -> Distances | None:
         records = [folder.animation(clip) for folder in (self._reference, other)]
@@ -81,8 +85,7 @@ class Fidelity:
             [float(np.square(frame).mean()) for frame in gap],
             None if self._metric is None else _numbers(self._metric.per_frame(frames, truth)),
         )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"digests": key, **asdict(made)}))
+        write_text(file, json.dumps({"digests": key, **asdict(made)}))
         return made
 
 

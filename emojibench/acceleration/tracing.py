@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench import registry
-from emojibench.arrays import read_npz
+from emojibench.arrays import Layout, npz_names, read_npz
 from emojibench.dataset import load_dataset
 from emojibench.errors import UserError
 from emojibench.runs.clips import Clips
@@ -149,17 +149,26 @@ def _keep(file: Path, key: str, trace: ClipTrace) -> None:
 
 def _kept(file: Path, key: str) -> ClipTrace | None:
     """A trace made earlier with the same key; None also where the file is damaged, so that it is made again."""
+    numbers = range(sum(name.startswith("window_") for name in npz_names(file)))
+    layouts = {
+        "key": Layout("U", ()),
+        "latents": Layout("f", ("T", "C", "h", "w")),
+        "flops": Layout("f", ("S",)),
+        "cached_bytes": Layout("i", (), optional=True),
+        "step_errors": Layout("f", ("R",), optional=True),
+        **{f"frames_{k}": Layout("i", (f"L{k}",)) for k in numbers},
+        **{f"window_{k}": Layout("f", ("S", "C", f"L{k}", "h", "w")) for k in numbers},
+    }
     try:
-        arrays = read_npz(file, limit=_LARGEST)
+        arrays = read_npz(file, layouts, limit=_LARGEST)
     except UserError:
         return None
-    if str(arrays.get("key")) != key or not {"latents", "flops"} <= set(arrays):
+    if str(arrays["key"]) != key:
         return None
-    count = sum(name.startswith("window_") for name in arrays)
     return ClipTrace(
         latents=arrays["latents"],
         flops=arrays["flops"],
         cached_bytes=int(arrays["cached_bytes"]) if "cached_bytes" in arrays else None,
         step_errors=arrays.get("step_errors"),
-        windows=tuple((tuple(arrays[f"frames_{k}"].tolist()), arrays[f"window_{k}"]) for k in range(count)),
+        windows=tuple((tuple(arrays[f"frames_{k}"].tolist()), arrays[f"window_{k}"]) for k in numbers),
     )

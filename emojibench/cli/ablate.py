@@ -92,6 +92,7 @@ def ablate(
     The same command continues what was interrupted: finished rows are kept, a row in the middle goes on from its
     last checkpoint. Exit code 3 where a clip failed.
     """
+    typer.echo("loading the training code …", err=True)
     import shutil
 
     import torch

@@ -61,6 +61,7 @@ def accel(
 
     The same command continues what was interrupted. Exit code 3 where a clip failed.
     """
+    typer.echo("loading methods and metrics …", err=True)
     from emojibench.acceleration import matrix as matrices
     from emojibench.acceleration.running import Acceleration, Finished
     from emojibench.cli.results import chosen_clips, key_values, listed
@@ -91,6 +92,7 @@ def accel(
             found = (done.run, "", done.distances, done.traces) if done else (None, "not run yet", None, None)
             lines.append(AccelerationRow(other.name, other.title, other.groups, *found))
         text = write_acceleration(lines, page, work.missing)
+    typer.echo("drawing figures …", err=True)
     for file in write_figures(lines, page.parent):
         typer.echo(f"wrote {file}", err=True)
     typer.echo(text, nl=False)

@@ -103,9 +103,11 @@ def train(
     Continues from the last checkpoint in `--out` when there is one. The weights end up in
     OUT/PRESET.safetensors (fp16), progress in OUT/log.jsonl and OUT/tensorboard.
     """
+    typer.echo("loading the training code …", err=True)
     import torch
 
     from emojibench import trainees
+    from reference_model import training_state
 
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
@@ -132,6 +134,8 @@ def train(
             _rehearse(trainee, recipe, _data(Path(folder), dataset, 4, trainee, count=4))
         return
     out = out or Path("training") / preset
+    if fresh:  # before anything new is made, so that no later call goes on from the old
+        training_state.discard(out)
     data = _data(out / "data", dataset, identities + validation, trainee, fresh=fresh)
     if len(data.frames) < validation + 2:
         raise UserError(
@@ -139,15 +143,14 @@ def train(
             "ask for more --identities or less --validation"
         )
     if not data_only:
-        _train(trainee, recipe, data, validation, out, fresh=fresh)
+        _train(trainee, recipe, data, validation, out)
 
 
-def _train(
-    trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path, *, fresh: bool
-) -> None:
+def _train(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path) -> None:
     from emojibench import trainees
+    from emojibench.stages import Stages, stage
     from reference_model import checkpoint
-    from reference_model.training import jsonl, tensorboard
+    from reference_model.training_log import jsonl, tensorboard
     from reference_model.validation import Validation
 
     logs = [jsonl(out / "log.jsonl")]
@@ -162,10 +165,14 @@ def _train(
 
     try:
         trainer = trainee.trainer(data[:-validation], recipe, out, log)
-        if not fresh and trainer.resume():
-            typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
+        going_on = trainer.resume()
     except ValueError as error:
         raise UserError(f"{out}: {error}") from error
+    if not trainer.accelerator.is_main_process:
+        trainer.run()
+        return
+    if going_on:
+        typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
     look = Validation(
         *trainee.onlooker(trainer),
         data[-validation:],
@@ -174,10 +181,12 @@ def _train(
         perceptual=trainees.distance(recipe),
         share=recipe.perceptual,
     )
-    weights = trainer.run(look)
+    with Stages() as stages:
+        weights = trainer.run(look, stages)
     path = out / f"{trainee.name}.safetensors"
     checkpoint.save(path, weights, trainer.preset)
-    look(weights, "final")
+    with stage("last look"):
+        look(weights, "final")
     typer.echo(str(path))
 
 

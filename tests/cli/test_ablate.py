@@ -93,8 +93,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
 
     with monkeypatch.context() as killing:
         killing.setattr(Batches, "clips", dies_in_the_second_row)
-        with pytest.raises(KilledError):
-            emojibench(monkeypatch, *command)
+        assert emojibench(monkeypatch, *command) == 70
     page = Path("pages/table4.md").read_text()
     assert "| Full method " in page  # what is finished is readable at any time
     full = Path("ablation/rows/full/mini.safetensors")

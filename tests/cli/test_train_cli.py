@@ -1,6 +1,8 @@
 """`emojibench train` as a user starts it, on a model that is tiny and a dataset that was built."""
 
 import json
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +18,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 from paper_start import SMALL, write
 from tiny_model import TINY
 
-from emojibench import training
+from emojibench import trainees, training
 from emojibench.cli import app
 from emojibench.errors import UserError
 from reference_model import paper, presets
+from reference_model.mini_training import MiniTrainer
 from reference_model.presets import Preset
+from reference_model.recipe import Recipe
 from reference_model.training_data import TrainingSet
 
 
@@ -59,7 +63,7 @@ def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
     points = rng.uniform(0.3, 0.7, (3, 3, 478, 3)).astype(np.float32)
     points[1] = np.nan
     frames = rng.integers(0, 256, (3, 3, 32, 32, 3), np.uint8)
-    monkeypatch.setattr(training.multiprocessing, "get_context", lambda _name: _InProcess)
+    monkeypatch.setattr(training, "available_cores", lambda: 1)
 
     def load(index: str) -> tuple[np.ndarray, np.ndarray] | None:
         return training._filled(frames[int(index)], points[int(index)])
@@ -79,19 +83,6 @@ def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
     assert np.array_equal(data.landmarks, points[[0, 2]])
     assert np.array_equal(data.moved[:, 0, 0], frames[[0, 2], 0])  # a portrait moved to itself
     assert not np.array_equal(data.moved[:, 0, 1], frames[[0, 2], 0])
-
-
-class _InProcess:
-    """A pool of no processes."""
-
-    class Pool:
-        def __enter__(self) -> "_InProcess.Pool":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-        def imap(self, function, jobs, chunksize):  # type: ignore[no-untyped-def]
-            return map(function, jobs)
 
 
 @pytest.fixture
@@ -147,6 +138,57 @@ def test_a_phase_without_a_share_keeps_the_weights_it_starts_from(small: Preset,
     assert "autoencoder.compose.0.weight" in changed
     assert all(name.startswith("autoencoder.") for name in changed)
     assert not any(name.startswith(("autoencoder.encoder", "autoencoder.project")) for name in changed)
+
+
+def test_starting_over_is_durable_before_the_first_checkpoint(
+    small: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["train", "--preset", small.name, "--identities", "4", "--validation", "1"]
+    arguments += ["--steps", "1,0,0,0", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    before = (tmp_path / f"{small.name}.safetensors").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(MiniTrainer, "_run_phase", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        assert CliRunner().invoke(app, [*arguments, "--fresh"]).exit_code != 0
+    assert not list(tmp_path.glob("checkpoint-*"))
+    assert (tmp_path / f"{small.name}.safetensors").read_bytes() == before
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 0
+    assert "continuing" not in again.stderr
+
+
+def test_continuing_says_so_and_other_flags_are_refused(small: Preset, tmp_path: Path) -> None:
+    arguments = ["train", "--preset", small.name, "--identities", "4", "--validation", "1"]
+    arguments += ["--steps", "1,0,0,0", "--out", str(tmp_path)]
+    begun = CliRunner().invoke(app, arguments)
+    assert begun.stderr.startswith("loading the training code")
+    assert "autoencoder 1/1" in begun.stderr
+    assert "continuing phase 4 at step 0" in CliRunner().invoke(app, arguments).stderr
+    other = CliRunner().invoke(app, [*arguments, "--seed", "1", "--learning-rate", "0.001"])
+    assert isinstance(other.exception, UserError)
+    assert f"{tmp_path / 'state.json'}: the training to continue has" in str(other.exception)
+    assert (
+        "seed 0, not 1, learning rate 0.0006, not 0.001; ask for the same, or start over with --fresh"
+        in str(other.exception)
+    )
+
+
+def test_the_perceptual_distance_is_computed_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CUDA machine the network was on the GPU, the pictures of a validation on the CPU."""
+    from metrics.lpips import LpipsNetwork
+
+    def build(self: LpipsNetwork, _backbone: str, *_weights: object) -> None:
+        self._network = torch.nn.Linear(1, 1)
+
+    monkeypatch.setattr(LpipsNetwork, "__init__", build)
+    monkeypatch.setattr(LpipsNetwork, "between", lambda self, a, _b: self._network.weight.device == a.device)
+    monkeypatch.setattr("emojibench.weights.find", Path)
+    monkeypatch.setattr("metrics.networks.load_tensors", lambda path: {})
+    distance = trainees.distance(Recipe(minutes=1, perceptual=1.0))
+    assert distance is not None
+    for device in ("cpu", "meta"):
+        pictures = torch.empty(1, 3, 8, 8, device=device)
+        assert distance(pictures, pictures)
 
 
 def test_the_paper_s_model_is_rehearsed_from_its_checkpoints(

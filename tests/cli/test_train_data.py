@@ -1,7 +1,10 @@
 """Where `emojibench train` gets its data: prepared once, never lost by a slip, from a dataset folder as well."""
 
 import json
+import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from tiny_model import TINY
 
 from emojibench import training
 from emojibench.cli import main
+from emojibench.errors import UserError
 from emojibench.faces import detector_id
 from emojibench.media import write_image, write_lossless
 from emojibench.synth import sequences
@@ -26,25 +30,12 @@ def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(end.value.code or 0)
 
 
-class InProcess:
-    """A pool of no processes."""
-
-    class Pool:
-        def __enter__(self) -> "InProcess.Pool":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
-        def imap(self, function, jobs, chunksize):  # type: ignore[no-untyped-def]
-            return map(function, jobs)
-
-
 @pytest.fixture
 def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """Procedural sequences of three frames, made in this process, for the tiny preset."""
     monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
     monkeypatch.setattr(sequences, "FRAMES", 3)
-    monkeypatch.setattr(training.multiprocessing, "get_context", lambda _name: InProcess)
+    monkeypatch.setattr(training, "available_cores", lambda: 1)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -64,7 +55,7 @@ def test_prepared_data_is_kept_unless_fresh_is_asked_for(
 
     assert emojibench(monkeypatch, *command, "--identities", 2) == 2
     message = capfd.readouterr().err
-    assert message.count("\n") == 1
+    assert message.count("\n") == 2  # the first says that the command has begun
     assert f"{data}: holds training data with 4 sequences, asked for 3 sequences" in message
     assert "another --out, or replace it with --fresh" in message
     ablate = ["ablate", "--preset", "tiny", "--rows", "full", "--data", data, "--identities", 2]
@@ -119,15 +110,78 @@ def test_data_that_was_made_otherwise_is_not_trained_on(
     assert sorted(file.name for file in data.iterdir()) == ["done.json"]
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def pickled(file: Path) -> None:
+    np.save(file, np.array([{}], object), allow_pickle=True)
+
+
+def other_shape(file: Path) -> None:
+    np.save(file, np.zeros((2, 2), np.float32))
+
+
+def not_a_number(file: Path) -> None:
+    np.save(file, np.full_like(np.load(file), np.nan))
+
+
 @pytest.mark.usefixtures("few_frames")
-@pytest.mark.parametrize("note", ["", "[]", '{"wanted": 1}'])
-def test_a_damaged_note_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], note: str
-) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/done.json").write_text(note)
-    assert emojibench(monkeypatch, "train", "--preset", "tiny", "--out", tmp_path) == 2
-    assert f"{tmp_path / 'data/done.json'}: expected the note of prepared" in capfd.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "damage", "told"),
+    [
+        ("done.json", lambda file: file.write_text(""), "done.json: not usable JSON"),
+        (
+            "done.json",
+            lambda file: file.write_text('{"wanted": 1}'),
+            "done.json: expected the note of prepared",
+        ),
+        ("done.json", lambda file: file.write_text("[" * 10000), "done.json: not usable JSON"),
+        ("done.json", lambda file: file.write_text(file.read_text().replace('e": 3', 'e": 9')), "at most 3"),
+        ("frames.npy", cut, "frames.npy: expected prepared training data, got something else"),
+        ("frames.npy", pickled, "frames.npy: expected prepared training data, got something else"),
+        ("moved.npy", other_shape, "moved.npy: expected uint8 (3, 2, 4, 64, 64, 3), got float32 (2, 2)"),
+        ("moved.npy", Path.unlink, "moved.npy: prepared training data is missing"),
+        ("landmarks.npy", not_a_number, "landmarks: expected finite values"),
+    ],
+)
+def test_damaged_data_is_named_and_made_anew_when_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str,
+    damage: Callable[[Path], object], told: str,
+) -> None:  # fmt: skip
+    command = [
+        "train",
+        "--preset",
+        "tiny",
+        "--out",
+        tmp_path,
+        "--data-only",
+        "--identities",
+        2,
+        "--validation",
+        1,
+    ]
+    assert emojibench(monkeypatch, *command) == 0
+    damage(tmp_path / "data" / name)
+    capfd.readouterr()
+    assert emojibench(monkeypatch, *command) == 2
+    message = capfd.readouterr().err
+    assert told in message
+    assert str(tmp_path / "data") in message
+    assert "--fresh" in message
+    assert emojibench(monkeypatch, *command, "--fresh") == 0
+    assert emojibench(monkeypatch, *command) == 0
+
+
+def test_a_killed_worker_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Pool.imap` waited for it for ever."""
+    monkeypatch.setattr(training, "available_cores", lambda: 2)
+    load = partial(os._exit)  # what reads a sequence ends its process
+    with pytest.raises(UserError, match="Preparing training data: one of 2 worker processes was killed"):
+        training._prepare(
+            tmp_path, {}, 32, training.select(3), [1, 2, 3, 4], load, portraits=1, warp=False, fresh=False
+        )  # type: ignore[arg-type]
+    assert not (tmp_path / "done.json").exists()
 
 
 def test_a_dataset_folder_is_trained_on(
