@@ -23,7 +23,7 @@ app.command("ablate")(ablate.ablate)
 app.command("accel")(accel.accel)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
-app.add_typer(data.app, name="data", help="Look at, build and verify datasets.")
+app.add_typer(data.app, name="data", help="Look at, build, verify and export datasets.")
 app.add_typer(weights.app, name="weights", help="Look at and fetch the files that metrics and methods need.")
 
 

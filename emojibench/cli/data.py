@@ -1,4 +1,4 @@
-"""`emojibench data`: look at, build and verify datasets."""
+"""`emojibench data`: look at, build, verify and export datasets."""
 
 import json
 from os.path import commonpath
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emojibench.cli.run import Clips, Data, Frames, Jobs, Size, Split
 from emojibench.errors import DatasetError
 
 if TYPE_CHECKING:
     from emojibench.dataset.building import BuildReport
     from emojibench.dataset.dataset import Dataset
+    from emojibench.dataset.export import ExportReport
     from emojibench.dataset.verifying import VerifyReport
 
 app = typer.Typer(no_args_is_help=True)
@@ -153,6 +155,51 @@ def verify(
         raise typer.Exit(2)
 
 
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder that gets a folder for each clip.")],
+    split: Split = "cross",
+    ref: Data = "mini",
+    clips: Clips = None,
+    forms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="Beside portrait.png and driving.mkv: mp4, frames, landmarks, motion (Follow-Your-Emoji's .npy), maps "
+            "(its landmark maps), mesh (AniPortrait's), openpose (MagicDance's); repeat or separate by commas.",
+        ),
+    ] = None,
+    size: Size = None,
+    frames: Frames = None,
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Write clips as plain files, for a program that is no registered method. The same command continues.
+
+    Its videos come back with `emojibench score --predictions DIR`. Exit code 2 where some clip failed.
+    """
+    from emojibench import locating
+    from emojibench.cli.results import chosen_clips, listed
+
+    locating.dataset(ref)
+    from emojibench.dataset import export as exporting
+    from emojibench.dataset import load_dataset
+
+    report = exporting.export(
+        load_dataset(ref, size=size, detector=detector),
+        out,
+        split=split,
+        clips=chosen_clips(clips),
+        forms=listed(forms) or (),
+        frames=frames,
+        jobs=jobs,
+    )
+    typer.echo(report.model_dump_json(indent=2) if as_json else _told_export(report))
+    if not report.ok:
+        raise typer.Exit(2)
+
+
 def _facts(dataset: "Dataset") -> dict[str, object]:
     rows = dataset.entries
     domains = sorted({entry.domain for entry in rows})
@@ -224,3 +271,13 @@ def _verdict(report: "VerifyReport") -> str:
     state = "sound" if report.ok else "broken"
     counts = f"{report.clips} clips, {report.files} files, {len(report.problems)} problems"
     return "\n".join([*lines, f"{report.folder}: {state} ({counts})"])
+
+
+def _told_export(report: "ExportReport") -> str:
+    lines = []
+    for clip in report.clips:
+        lines.append(f"{clip.state:7}  {clip.clip_id}  {clip.reason}".rstrip())
+        lines += [f"         without {name}: {why}" for name, why in clip.left_out.items()]
+    states = [clip.state for clip in report.clips]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return "\n".join([*lines, f"{report.out}: {counts}"])

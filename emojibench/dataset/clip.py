@@ -4,7 +4,7 @@ Ground truth is deliberately absent: only scoring reads it, through `Dataset.gro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,21 @@ class Clip:
     def frames(self) -> int:
         """Number of frames to generate, one for each driving frame."""
         return len(self.driving)
+
+    def cut(self, frames: int) -> "Clip":
+        """The same clip, driven by no more than its first `frames` frames."""
+        if self.frames <= frames:
+            return self
+        driving, load = self.driving, self.load_driving_frames
+        cut = replace(
+            driving,
+            landmarks=driving.landmarks[:frames],
+            transforms=None if driving.transforms is None else driving.transforms[:frames],
+            blendshapes=None if driving.blendshapes is None else driving.blendshapes[:frames],
+        )
+        return replace(
+            self, driving=cut, load_driving_frames=None if load is None else lambda: load()[:frames]
+        )
 
     def __repr__(self) -> str:
         height, width = self.portrait.shape[:2]

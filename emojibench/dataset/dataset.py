@@ -1,6 +1,6 @@
 """A dataset as everyone else sees it: clips, and the truth that only scoring reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -89,6 +89,49 @@ class Dataset:
         if split not in self.splits:
             raise UserError(f"dataset {self.name}: {unknown('split', split, self.splits)}")
         return [entry.clip_id for entry in self.entries if entry.split == split]
+
+    def chosen(
+        self, split: str, wanted: int | Sequence[str] | None = None, *, given_by: str = "--clips"
+    ) -> tuple[str, ...]:
+        """Ids of some of a split's clips, in manifest order.
+
+        Args:
+            split: `self` or `cross`.
+            wanted: the first so many clips, or clip ids; None means all.
+            given_by: who asks for them; opens the messages.
+
+        Raises:
+            UserError: no such split or clip here, or none at all is wanted.
+        """
+        there = self.clip_ids(split)
+        if wanted is None:
+            return tuple(there)
+        if isinstance(wanted, int):
+            if not 1 <= wanted <= len(there):
+                raise UserError(
+                    f"{given_by}: expected a number from 1 to {len(there)} "
+                    f"({self.name} has {len(there)} {split} clips), got {wanted}"
+                )
+            return tuple(there[:wanted])
+        if not wanted:
+            raise UserError(f"{given_by}: expected at least one clip")
+        for clip_id in wanted:
+            if clip_id not in there:
+                raise UserError(f"{given_by}: {unknown('clip', clip_id, there)}")
+        return tuple(clip for clip in there if clip in set(wanted))
+
+    def checked_frames(self, wanted: int | None) -> int:
+        """How many driving frames clips are cut to: `wanted`, or the length of the longest clip.
+
+        Raises:
+            UserError: below 2, or more than any clip has.
+        """
+        longest = self.frames
+        if wanted is not None and not 2 <= wanted <= longest:
+            raise UserError(
+                f"--frames: expected 2 to {longest}, the length of the longest clip of {self.name}, got {wanted}"
+            )
+        return longest if wanted is None else wanted
 
     def entry(self, clip_id: str) -> ClipEntry:
         """The manifest row of a clip.

@@ -1,4 +1,4 @@
-"""Importer for the motion files of the official Follow-Your-Emoji release.
+"""The motion files of the official Follow-Your-Emoji release, in and out.
 
 Such a file is `np.save` of a list with one dict per frame, hence a pickle; `numpy_pickle` reads it without unpickling.
 """
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from emojibench.arrays import LIMIT, Layout, read_npz
 from emojibench.dataset.clip import DrivingSequence
 from emojibench.dataset.landmarks import checked_driving
-from emojibench.dataset.numpy_pickle import read_frames
+from emojibench.dataset.numpy_pickle import read_frames, write_frames
 from emojibench.errors import DatasetError, UserError
 from emojibench.faces.topology import POINTS
+from emojibench.media import write_bytes
 from emojibench.reading import read_bytes
 
 DETECTOR = "fye-motion-file"
@@ -57,6 +58,51 @@ def read_fye_motion(path: str | Path, *, fps: float = 25.0) -> DrivingSequence:
         "blendshapes": np.pad(columns["bs"], ((0, 0), (1, 0))),
     }
     return checked_driving(arrays, str(path))
+
+
+def write_fye_motion(path: Path, driving: DrivingSequence) -> None:
+    """Write a driving sequence as an official motion file (`.npy`), which numpy 1 and 2 load alike.
+
+    The dict of a frame has what the official code reads: `lmks` (478, 3), `lmks3d` (468, 3; the face in centimetres,
+    head pose undone), `trans_mat` (4, 4) and `bs` (51), and `width` and `height`. The list of triangles, `faces`, which
+    official files carry and nothing reads, is left out.
+
+    Raises:
+        DatasetError: the landmarks came without head poses and blendshapes, or a frame has no face: the format
+            knows no such frames.
+        WriteError: the file cannot be written.
+    """
+    if driving.transforms is None or driving.blendshapes is None:
+        raise DatasetError(
+            f"the landmarks of {driving.detector} come without head poses and blendshapes; use --detector task"
+        )
+    if not driving.detected.all():
+        missing = len(driving) - int(driving.detected.sum())
+        raise DatasetError(
+            f"{missing} of {len(driving)} frames have no face; the format knows no such frames"
+        )
+    from reference_model.face_geometry import canonical_faces
+
+    landmarks = driving.landmarks.astype(np.float64)
+    try:
+        faces = canonical_faces(landmarks, driving.transforms, driving.size)
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    width, height = driving.size
+    frames = [
+        {
+            "lmks": points,
+            "lmks3d": face,
+            "trans_mat": transform,
+            "bs": shapes.tolist(),
+            "width": int(width),
+            "height": int(height),
+        }
+        for points, face, transform, shapes in zip(
+            landmarks, faces, driving.transforms, driving.blendshapes[:, 1:], strict=True
+        )
+    ]
+    write_bytes(path, write_frames(frames))
 
 
 def _from_npy(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Frames out of the pickles that `np.save` writes for a list of dicts, without unpickling.
+"""Frames into and out of the pickles that `np.save` writes for a list of dicts, without unpickling.
 
 Even an unpickler that admits numpy's own functions alone is unsafe: numpy trusts the types and sizes that a pickle
 gives it, and reads or writes memory beyond them. So nothing that a file names is called here. The two dozen
@@ -8,6 +8,7 @@ exactly the bytes that the two need.
 
 import io
 import math
+import pickle
 import pickletools
 import re
 from dataclasses import dataclass
@@ -211,3 +212,26 @@ def _numbers(shape: tuple[Any, ...], kind: _Type, data: bytes, order: Any) -> ND
     if (needed := math.prod(shape) * dtype.itemsize) != len(data):
         raise ValueError(f"an array of {dtype} {shape} takes {needed} bytes, the file has {len(data)}")
     return np.frombuffer(data, dtype).reshape(shape, order=order)
+
+
+def write_frames(frames: list[dict[str, Any]]) -> bytes:
+    """An .npy file that holds a list of dicts of arrays, numbers and lists, as `np.save` of numpy 1 writes it.
+
+    numpy 2 calls its module by another name, under which numpy 1 finds nothing. What the file calls is what
+    `read_frames` admits.
+    """
+    array = np.empty(len(frames), object)
+    array[:] = frames
+    stream = io.BytesIO()
+    layout: Any = np.lib.format
+    layout.write_array_header_1_0(stream, layout.header_data_from_array_1_0(array))
+    data = pickle.dumps(array, protocol=3)
+    done = 0
+    for opcode, argument, start in pickletools.genops(data):
+        called = str(argument)
+        if opcode.name == "GLOBAL" and start is not None and called.startswith("numpy._core."):
+            module, name = called.replace("numpy._core.", "numpy.core.").split(" ")
+            stream.write(data[done:start] + f"c{module}\n{name}\n".encode())
+            done = start + len(f"c{called}\n")
+    stream.write(data[done:])
+    return stream.getvalue()

@@ -302,12 +302,12 @@ class _Bench:
         chosen = scoring.checked_metrics(metrics)
         if earlier is None:
             dataset = load_dataset(ref, size=size, detector="auto")
-            frames = _checked_frames(frames, dataset)
+            frames = dataset.checked_frames(frames)
         else:
             dataset = load_dataset(ref, size=earlier.size, detector=earlier.detector)
             frames = earlier.frames
         protocol = protocols.default(dataset.detector, size=dataset.size, frames=frames)
-        clip_ids = _chosen_clips(dataset, split, clips, clips_from)
+        clip_ids = dataset.chosen(split, clips, given_by=clips_from)
         return cls(ref, dataset, protocol, split, clip_ids, chosen, jobs, timeout, quiet)
 
     @property
@@ -414,33 +414,3 @@ def _open_method(name: str, options: Mapping[str, str]) -> Method:
 
 def _open_clips(load: Any, ref: str | Path, protocol: Protocol) -> Clips:
     return Clips(load(ref, size=protocol.size, detector=protocol.detector), protocol.frames)
-
-
-def _checked_frames(wanted: int | None, dataset: Dataset) -> int:
-    longest = dataset.frames
-    if wanted is not None and not 2 <= wanted <= longest:
-        raise UserError(
-            f"--frames: expected 2 to {longest}, the length of the longest clip of {dataset.name}, got {wanted}"
-        )
-    return longest if wanted is None else wanted
-
-
-def _chosen_clips(
-    dataset: Dataset, split: str, wanted: int | Sequence[str] | None, given_by: str
-) -> tuple[str, ...]:
-    there = dataset.clip_ids(split)
-    if wanted is None:
-        return tuple(there)
-    if isinstance(wanted, int):
-        if not 1 <= wanted <= len(there):
-            raise UserError(
-                f"{given_by}: expected a number from 1 to {len(there)} "
-                f"({dataset.name} has {len(there)} {split} clips), got {wanted}"
-            )
-        return tuple(there[:wanted])
-    if not wanted:
-        raise UserError(f"{given_by}: expected at least one clip")
-    for clip_id in wanted:
-        if clip_id not in there:
-            raise UserError(f"{given_by}: {registry.unknown('clip', clip_id, there)}")
-    return tuple(clip for clip in there if clip in set(wanted))

@@ -16,20 +16,7 @@ class Clips:
 
     def clip(self, clip_id: str) -> Clip:
         """One clip. Raises as `Dataset.clip`."""
-        clip = self.dataset.clip(clip_id)
-        if clip.frames <= self.frames:
-            return clip
-        driving, load = clip.driving, clip.load_driving_frames
-        cut = replace(
-            driving,
-            landmarks=driving.landmarks[: self.frames],
-            transforms=None if driving.transforms is None else driving.transforms[: self.frames],
-            blendshapes=None if driving.blendshapes is None else driving.blendshapes[: self.frames],
-        )
-        frames = self.frames
-        return replace(
-            clip, driving=cut, load_driving_frames=None if load is None else lambda: load()[:frames]
-        )
+        return self.dataset.clip(clip_id).cut(self.frames)
 
     def truth(self, clip_id: str) -> Frames | None:
         """What a perfect method returns, or None where nobody knows. Raises as `Dataset.ground_truth`."""

@@ -1,0 +1,400 @@
+"""What somebody else's program needs for each clip of a split, as plain files: `emojibench data export`.
+
+```
+<out>/<clip_id>/clip.json       what the clip is, what each file is, what was left out and why
+<out>/<clip_id>/portrait.png    and the other files of `FILES`
+```
+A clip's folder appears complete or not at all, and is left alone as long as it is what would be written again.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from emojibench import media
+from emojibench.dataset import landmarks
+from emojibench.dataset.clip import Clip, DrivingSequence, Frames, Image, Landmarks
+from emojibench.dataset.dataset import Dataset
+from emojibench.dataset.fye_motion import write_fye_motion
+from emojibench.dataset.manifest import Digest, RelativePath
+from emojibench.dataset.preparing import spread
+from emojibench.dataset.workplace import workplace
+from emojibench.errors import DatasetError, MediaError, UserError, WriteError
+from emojibench.faces import drawing
+from emojibench.faces.detector import Face
+from emojibench.reading import MissingFileError, open_file, read_model
+from emojibench.registry import unknown
+from emojibench.targets import target_landmarks
+
+RECORD = "clip.json"
+_FORMAT = 1
+"""Raised when a file of the same name comes to hold something else; older exports are then made again."""
+
+
+class _Source:
+    """A clip and what is worked out from it, once."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+        self.fps = clip.driving.fps
+        height, width = clip.portrait.shape[:2]
+        self.size = (width, height)
+
+    @cached_property
+    def driving(self) -> Frames:
+        if self.clip.load_driving_frames is None:
+            raise _LeftOutError("the dataset has landmarks of this driving sequence, and no frames")
+        return self.clip.load_driving_frames()
+
+    @cached_property
+    def targets(self) -> Landmarks:
+        try:
+            return target_landmarks(self.clip)
+        except (DatasetError, ValueError) as error:  # no face on the portrait, or in any driving frame
+            raise _LeftOutError(str(error)) from error
+
+    def drawn(self, draw: Callable[[Landmarks], Image]) -> Iterable[Image]:
+        """One picture for each frame; fails now if there is nothing to draw."""
+        return map(draw, self.targets)
+
+
+class _LeftOutError(Exception):
+    """A file that this clip cannot have; the message says why."""
+
+
+class _File(NamedTuple):
+    what: str
+    write: Callable[[_Source, Path], None]
+
+
+def _video(path: Path, frames: Iterable[Image], fps: float) -> None:
+    media.write_lossless(path, frames, fps)
+
+
+def _pictures(folder: Path, frames: Iterable[Image]) -> None:
+    for number, frame in enumerate(frames):
+        media.write_image(folder / f"{number:06d}.png", frame)
+
+
+def _driving_landmarks(source: _Source, path: Path) -> None:
+    landmarks.write_driving(path, source.clip.driving)
+
+
+def _portrait_landmarks(source: _Source, path: Path) -> None:
+    clip = source.clip
+    points = clip.portrait_landmarks
+    face = None if points is None else Face(points, clip.portrait_transform)
+    landmarks.write_portrait(path, face, clip.driving.detector)
+
+
+def _target_landmarks(source: _Source, path: Path) -> None:
+    driving = source.clip.driving
+    landmarks.write_driving(path, DrivingSequence(source.targets, driving.fps, source.size, driving.detector))
+
+
+def _motion(source: _Source, path: Path) -> None:
+    try:
+        write_fye_motion(path, source.clip.driving)
+    except DatasetError as error:
+        raise _LeftOutError(str(error)) from error
+
+
+def _expression_map(points: Landmarks) -> Image:
+    from reference_model.landmarks import draw
+
+    picture: Image = draw(points[None], (drawing.CANVAS, drawing.CANVAS))[0]
+    return picture
+
+
+_DRAWN = f"{drawing.CANVAS}x{drawing.CANVAS}, drawn at the target landmarks; black without a face"
+FILES: dict[str, _File] = {
+    "portrait.png": _File("portrait, RGB", lambda s, path: media.write_image(path, s.clip.portrait)),
+    "driving.mkv": _File("driving frames, lossless RGB (FFV1)", lambda s, path: _video(path, s.driving, s.fps)),
+    "driving.mp4": _File(
+        "driving frames, lossy (H.264, yuv420p, CRF 18)",
+        lambda s, path: media.write_preview(path, s.driving, s.fps, watermark=False),
+    ),
+    "frames": _File("driving frames as PNG, from 000000.png on", lambda s, path: _pictures(path, s.driving)),
+    "landmarks.npz": _File("driving landmarks, fractions of the driving frames", _driving_landmarks),
+    "portrait_landmarks.npz": _File("landmarks of the portrait, fractions of it", _portrait_landmarks),
+    "target_landmarks.npz": _File(
+        "where the face should be, fractions of the portrait: self: the driving landmarks; cross: the driving "
+        "motion aligned to the portrait",
+        _target_landmarks,
+    ),
+    "motion.npy": _File("driving motion as Follow-Your-Emoji's official code reads it (a pickle)", _motion),
+    "maps.mkv": _File(
+        f"expression-aware landmark maps of Follow-Your-Emoji, lossless; {_DRAWN}",
+        lambda s, path: _video(path, s.drawn(_expression_map), s.fps),
+    ),
+    "mesh.mkv": _File(
+        f"face mesh contours as AniPortrait draws them, lossless; {_DRAWN}",
+        lambda s, path: _video(path, s.drawn(drawing.draw_mesh), s.fps),
+    ),
+    "openpose": _File(
+        f"OpenPose face maps as MagicDance reads them, PNG, from 000000.png on; {_DRAWN}",
+        lambda s, path: _pictures(path, s.drawn(drawing.draw_openpose)),
+    ),
+}  # fmt: skip
+"""Name to content; those without a suffix are folders."""
+FORMS: dict[str, tuple[str, ...]] = {
+    "mp4": ("driving.mp4",),
+    "frames": ("frames",),
+    "landmarks": ("landmarks.npz", "portrait_landmarks.npz", "target_landmarks.npz"),
+    "motion": ("motion.npy",),
+    "maps": ("maps.mkv",),
+    "mesh": ("mesh.mkv",),
+    "openpose": ("openpose",),
+}
+"""What can be asked for beside `ALWAYS`, and the files that it makes."""
+ALWAYS = ("portrait.png", "driving.mkv")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExportedFile(_Strict):
+    """One file, or one folder of pictures."""
+
+    what: str
+    sha256: Digest
+    """Of the file's bytes; of a folder, of the names (each with a null byte) and bytes of its files in order."""
+
+
+class ExportedFrom(_Strict):
+    """The dataset that a clip comes from."""
+
+    name: str
+    version: str
+    digest: Digest
+    licence: str
+    detector: str
+
+
+class ExportedClip(_Strict):
+    """clip.json."""
+
+    format: int = _FORMAT
+    clip_id: str
+    split: str
+    domain: str
+    subject: str
+    driving_subject: str
+    fps: float
+    frames: Annotated[int, Field(ge=1)]
+    """Number of driving frames, hence of frames to make."""
+    faces: int
+    """Driving frames with a face."""
+    size: tuple[int, int]
+    """Width and height of portrait and driving frames, pixels."""
+    dataset: ExportedFrom
+    inputs: Digest
+    """Of everything that decides the files' content."""
+    files: dict[RelativePath, ExportedFile]
+    left_out: dict[str, str]
+    """File that was asked for and cannot be, to the reason."""
+
+
+class ClipOutcome(_Strict):
+    """What became of one clip."""
+
+    clip_id: str
+    state: Literal["written", "kept", "failed"]
+    reason: str = ""
+    left_out: dict[str, str] = {}
+
+
+class ExportReport(_Strict):
+    """What became of every clip, in manifest order."""
+
+    out: str
+    clips: list[ClipOutcome]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no clip failed."""
+        return all(clip.state != "failed" for clip in self.clips)
+
+
+def export(
+    dataset: Dataset,
+    out: Path,
+    *,
+    split: str,
+    clips: int | Sequence[str] | None = None,
+    forms: Iterable[str] = (),
+    frames: int | None = None,
+    jobs: int = 1,
+    quiet: bool = False,
+) -> ExportReport:
+    """Write clips as folders of plain files below `out`; clips that are there and current are kept.
+
+    Args:
+        dataset: where the clips are.
+        out: folder of clip folders; made if need be.
+        split: `self` or `cross`.
+        clips: the first so many, or ids; None means all.
+        forms: keys of `FORMS`. A clip that has others already keeps them.
+        frames: cut clips to so many driving frames; None means the length of the longest one, as in runs.
+        jobs: processes that share the work.
+        quiet: no progress on stderr.
+
+    Raises:
+        UserError: an unknown split, clip or form, or a number out of range.
+        WriteError: `out` cannot be written, or holds something else where a clip should go.
+    """
+    wanted = tuple(dict.fromkeys(forms))
+    for form in wanted:
+        if form not in FORMS:
+            raise UserError(f"--with: {unknown('form', form, FORMS)}")
+    names = [*ALWAYS, *(name for form in wanted for name in FORMS[form])]
+    ids, length = dataset.chosen(split, clips), dataset.checked_frames(frames)
+    with workplace(out / "export") as work:
+        job = _Job(dataset, out, work, frozenset(names), length)
+        outcomes = spread(partial(_outcome, job), ids, jobs=jobs, title="Exporting clips", quiet=quiet)
+    return ExportReport(out=str(out), clips=outcomes)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a process is told."""
+
+    dataset: Dataset
+    out: Path
+    work: Path
+    names: frozenset[str]
+    frames: int
+
+
+def _outcome(job: _Job, clip_id: str) -> ClipOutcome:
+    """One clip; what is wrong with its files does not stop the others."""
+    try:
+        return _exported(job, clip_id)
+    except (DatasetError, MediaError) as error:
+        return ClipOutcome(clip_id=clip_id, state="failed", reason=str(error))
+
+
+def _exported(job: _Job, clip_id: str) -> ClipOutcome:
+    target, inputs = job.out / clip_id, _inputs(job, clip_id)
+    names, before = job.names, _found(target)
+    if before is not None:
+        there = {*before.files, *before.left_out}
+        sound = all(_digest(target / name) == file.sha256 for name, file in before.files.items())
+        if before.inputs == inputs and names <= there and sound:
+            left = {name: why for name, why in before.left_out.items() if name in names}
+            return ClipOutcome(clip_id=clip_id, state="kept", left_out=left)
+        names |= there & set(FILES)
+    made = job.work / "dataset" / clip_id
+    record = _made(job, clip_id, made, names, inputs)
+    _replace(target, made, before)
+    left = {name: why for name, why in record.left_out.items() if name in job.names}
+    return ClipOutcome(clip_id=clip_id, state="written", left_out=left)
+
+
+def _made(job: _Job, clip_id: str, folder: Path, names: frozenset[str], inputs: str) -> ExportedClip:
+    dataset = job.dataset
+    clip = dataset.clip(clip_id).cut(job.frames)
+    source = _Source(clip)
+    files, left_out = {}, {}
+    for name in (name for name in FILES if name in names):
+        what, write = FILES[name]
+        try:
+            write(source, folder / name)
+        except _LeftOutError as error:
+            left_out[name] = str(error)
+        else:
+            files[name] = ExportedFile(what=what, sha256=_digest(folder / name))
+    record = ExportedClip(
+        clip_id=clip_id,
+        split=clip.split,
+        domain=clip.domain,
+        subject=clip.subject,
+        driving_subject=clip.driving_subject,
+        fps=clip.driving.fps,
+        frames=clip.frames,
+        faces=int(clip.driving.detected.sum()),
+        size=source.size,
+        dataset=ExportedFrom(
+            name=dataset.name,
+            version=dataset.version,
+            digest=dataset.digest,
+            licence=dataset.licence,
+            detector=dataset.detector,
+        ),
+        inputs=inputs,
+        files=files,
+        left_out=left_out,
+    )
+    media.write_text(folder / RECORD, record.model_dump_json(indent=2) + "\n")
+    return record
+
+
+def _inputs(job: _Job, clip_id: str) -> str:
+    """Digest of the clip's row, which has those of its files, and of what else decides the content."""
+    dataset = job.dataset
+    facts = {
+        "format": _FORMAT,
+        "clip": dataset.entry(clip_id).model_dump(mode="json"),
+        "recipe": dataset.manifest.recipe and dataset.digest,
+        "detector": dataset.detector,
+        "size": dataset.size,
+        "frames": job.frames,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _found(target: Path) -> ExportedClip | None:
+    """The record of an earlier export, or None where there is nothing; `WriteError` where there is something else."""
+    advice = "move it away, or choose another --out"
+    if not target.is_symlink() and (not target.exists() or (target.is_dir() and not any(target.iterdir()))):
+        return None
+    try:
+        return read_model(ExportedClip, target / RECORD, advice=advice)
+    except MissingFileError:
+        raise WriteError(f"{target}: there already, and no exported clip (no {RECORD}); {advice}") from None
+    except UserError as error:
+        raise WriteError(str(error)) from error
+
+
+def _replace(target: Path, made: Path, before: ExportedClip | None) -> None:
+    """Put the folder `made` in the place of an earlier export; nothing else is ever removed."""
+    old = made.with_name(f".{made.name}")  # no clip's id starts with a dot
+    try:
+        if before is not None:
+            strange = {path.name for path in target.iterdir()} - {RECORD, *before.files}
+            if strange:
+                raise WriteError(
+                    f"{target / min(strange)}: not written by an export, and the clip has to be written anew; "
+                    "move it away, or choose another --out"
+                )
+            target.rename(old)
+        made.rename(target)
+    except OSError as error:
+        raise WriteError(f"cannot write {target}: {error.strerror}; choose another --out") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    """See `ExportedFile.sha256`; "" where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if path.is_dir():
+                digest.update(f"{file.name}\0".encode())
+            with open_file(file) as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    except (UserError, OSError):
+        return ""
+    return digest.hexdigest()
+
+
+__all__ = ["ALWAYS", "FILES", "FORMS", "RECORD", "ClipOutcome", "ExportReport", "ExportedClip", "export"]
