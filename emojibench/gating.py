@@ -3,8 +3,8 @@
 Both runs are compared clip by clip on the clips they share, column by column, in the direction that the
 column declares. A column changed if the interval of the paired difference excludes zero and its mean exceeds
 the tolerance; it is the same if the whole interval is within the tolerance; anything else is undecided. A
-column that only one of the two has, or whose clips or frames went missing, could not be measured; that is never
-taken for "no change".
+column that the run lacks, or whose clips or frames went missing, could not be measured; that is never taken for
+"no change". A column that the baseline does not know is shown, but not gated.
 """
 
 import math
@@ -220,6 +220,8 @@ def _check_comparable(old: FinishedRun, new: FinishedRun) -> None:
 
 
 def _compare(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[str]) -> Comparison:
+    if rule.column not in old.summaries:
+        return _without_value(rule, Verdict.INFO, "not in the baseline; accept a run that has it to gate it")
     gaps = [_gap(rule.column, side, run) for side, run in (("baseline", old), ("run", new))]
     if all(gaps):
         return _without_value(rule, Verdict.INFO, f"in neither run ({gaps[0]})")

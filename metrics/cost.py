@@ -36,6 +36,11 @@ PEAK_MEMORY = Traits(
 TRAITS = (LATENCY, FLOPS, PEAK_MEMORY)
 
 
+def is_cost(column: str) -> bool:
+    """Whether a column is one of these, or the seconds of a stage."""
+    return column.startswith("latency_") or any(column == traits.name for traits in TRAITS)
+
+
 def stage_latency(stage: str) -> Traits:
     """Traits of the seconds that one stage takes (`denoise` gives column `latency_denoise_s`).
 

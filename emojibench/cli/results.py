@@ -90,8 +90,8 @@ def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
         cell = DASH if entry.mean is None else f"{entry.mean:.{entry.decimals}f}"
         if entry.mean is not None and (lacking := lacks(entry)):
             cell += f" ({lacking})"
-        if reason := weights if _lacks_weights(entry) else entry.reason:
-            cell += f" [{notes.setdefault(reason, len(notes) + 1)}]"
+        for reason in (weights if _lacks_weights(entry) else entry.reason, entry.note):
+            cell += f" [{notes.setdefault(reason, len(notes) + 1)}]" if reason else ""
         bounds = ""
         if entry.low is not None and entry.high is not None:
             bounds = f"[{entry.low:.{entry.decimals}f}, {entry.high:.{entry.decimals}f}]"
@@ -109,7 +109,10 @@ def _chosen(split: str, entries: "Mapping[str, Summary]", asked: Iterable[str]) 
     from emojibench import registry
     from emojibench.reporting.columns import paper_names
 
-    wanted = set(paper_names(split, {name for name, entry in entries.items() if entry.mean is not None}))
+    kept = {name for name, entry in entries.items() if entry.note}
+    wanted = kept | set(
+        paper_names(split, {name for name, entry in entries.items() if entry.mean is not None})
+    )
     metrics = registry.names(registry.METRICS)
     for name in asked:
         columns = (

@@ -49,6 +49,8 @@ class Summary:
     """ok, or why there is no mean: undefined, unavailable, failed."""
     reason: str = ""
     """Why the mean or the values of some clips are missing."""
+    note: str = ""
+    """What else a reader of the column must know."""
     kind: Literal["clip", "set"] = "clip"
     """clip: mean of clips. set: one value of all clips together, such as FVD."""
     unit: str = ""

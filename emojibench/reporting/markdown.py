@@ -114,7 +114,7 @@ def measured(summary: Summary, notes: Footnotes, *, best: bool = False) -> str:
         text += f" (N = {summary.n_clips})"
     elif lacking := lacks(summary):
         text += f" ({lacking})"
-    return text + notes.mark(summary.reason) if summary.reason else text
+    return text + "".join(notes.mark(why) for why in (summary.reason, summary.note) if why)
 
 
 def lacks(summary: Summary) -> str:

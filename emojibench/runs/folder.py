@@ -39,6 +39,7 @@ from pydantic import ValidationError
 from emojibench import locating, reading, registry, tracebacks
 from emojibench.arrays import read_npz
 from emojibench.errors import UnavailableError, UserError
+from emojibench.runs import columns
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
 
@@ -139,17 +140,37 @@ class RunFolder:
                     f"{self.path} already holds another run; it differs in (there, here):{lines}\n"
                     "Keep both with another --name or --out, or replace it with --overwrite."
                 )
-            wanted = {*earlier.metrics, *spec.metrics}
-            metrics = tuple(name for name in registry.usable(registry.METRICS) if name in wanted)
-            spec = spec.model_copy(update={"metrics": metrics})
+            spec = self._joined(spec, earlier)
             if spec != earlier:
                 self.reopen()  # a summary of another protocol must never be read as one of this
         elif strangers := [p.name for p in self.path.iterdir() if not _own(p.name)]:
             raise UserError(
                 f"{self.path} is not a run folder but holds {strangers[0]!r}; choose another --name or --out"
             )
+        if not spec.columns:
+            factories = registry.usable(registry.METRICS)
+            here = (factory for name, factory in factories.items() if name in spec.metrics)
+            spec = spec.model_copy(update={"columns": columns.declared(here)})
         self.write_json("spec.json", spec.model_dump(mode="json"))
         return spec
+
+    def _joined(self, spec: RunSpec, earlier: RunSpec) -> RunSpec:
+        """`spec` with the metrics that were asked for earlier, and the columns of those that are not here today."""
+        factories = registry.usable(registry.METRICS)
+        wanted = dict.fromkeys((*spec.metrics, *earlier.metrics))
+        here = [name for name in factories if name in wanted]
+        today = columns.declared(factories[name] for name in here)
+        if earlier.protocol.id == spec.protocol.id:  # else nobody here could bring their values up to date
+            today = columns.with_kept(today, earlier.columns or self._summarised())
+        absent = [name for name in wanted if name not in factories]
+        return spec.model_copy(update={"metrics": (*here, *absent), "columns": today})
+
+    def _summarised(self) -> tuple[columns.Column, ...]:
+        try:
+            content = reading.read_json(self.path / "summary.json")
+            return columns.summarised(content["metrics"])
+        except (UserError, KeyError, TypeError, AttributeError, ValidationError):
+            return ()  # not finished, or damaged: it is written anew in any case
 
     def reopen(self) -> None:
         """Make the run count as unfinished until it is summarised again: its values are about to change."""

@@ -16,6 +16,7 @@ from emojibench import registry
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError
 from emojibench.runs import cost
+from emojibench.runs.columns import ABSENT, Column
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RowKey, RunFolder
 from emojibench.runs.progress import Progress
@@ -23,6 +24,7 @@ from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
 from emojibench.runs.spec import RunSpec
 from emojibench.runs.worker import Task
+from metrics.cost import LATENCY
 from metrics.interface import Traits
 
 FINISHED = ("ok", "undefined")
@@ -87,8 +89,10 @@ def digest(content: object) -> str:
 
 def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
     """Find out what has to be scored; rows that need no frames (costs, failed clips) are written at once."""
-    factories = {name: registry.load(registry.METRICS, name) for name in spec.metrics}
-    known = {traits.name: traits for factory in factories.values() for traits in factory.traits}
+    usable = registry.usable(registry.METRICS)
+    factories = {name: usable[name] for name in spec.metrics if name in usable}
+    kept = [column for column in spec.columns if column.kept]
+    known = {column.name: column.traits for column in spec.columns}
     rows = {
         key: row.judged(known[row.metric]) if row.metric in known else row
         for key, row in folder.rows().items()
@@ -99,10 +103,10 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
     for clip_id, record in records.items():
         if record is None or record.status == "failed":
             reason = record.reason if record else "not animated yet"
-            columns = [traits for factory in factories.values() for traits in factory.traits]
-            failed = [Measured(traits, "failed", reason=reason) for traits in [*columns, *costs]]
+            failed = [Measured(traits, "failed", reason=reason) for traits in [*known.values(), *costs]]
             _append(folder, left, [left.row(clip_id, measured) for measured in failed])
             continue
+        _give_up(folder, left, record, kept)
         _append(
             folder,
             left,
@@ -114,6 +118,18 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
         if job := _job(folder, left, record):
             left.jobs.append(job)
     return left
+
+
+def _give_up(folder: RunFolder, left: Plan, record: AnimationRecord, kept: Iterable[Column]) -> None:
+    """Columns whose metric is absent: no value for a clip that they never saw, or not as it is animated now."""
+    latest = left.rows.get((record.clip_id, LATENCY.name))
+    anew = latest is None or latest.inputs != record.digest[:16]
+    for column in kept:
+        lost = Measured(column.traits, "unavailable", reason=ABSENT)
+        if anew or (record.clip_id, column.name) not in left.rows:
+            _append(folder, left, [left.row(record.clip_id, lost)])
+            if column.kind == "set":
+                _append(folder, left, [left.row(SET, lost)])
 
 
 def _append(folder: RunFolder, left: Plan, rows: list[Row]) -> None:

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from emojibench import registry
-from emojibench.runs import cost
+from emojibench.runs import columns, cost
 from emojibench.runs.folder import RunFolder
-from emojibench.runs.records import AnimationRecord, Row
+from emojibench.runs.records import Row
 from emojibench.runs.scoring import SET
-from emojibench.runs.spec import RunSpec
 from emojibench.statistics import clustered_bootstrap
 from metrics.interface import Traits
 
@@ -35,7 +33,8 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     records = [record for clip in spec.clips if (record := folder.animation(clip))]
     views = {}
     per_clip: list[Row] = []
-    for traits, kind in _columns(spec, records):
+    for column in (*columns.costs(cost.columns(records)), *spec.columns):
+        traits, kind = column.traits, column.kind
         of_column = [
             rows[clip, traits.name].judged(traits) for clip in spec.clips if (clip, traits.name) in rows
         ]
@@ -48,6 +47,7 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
             ]  # its value is the set's, not the clip's
         else:
             views[traits.name] = _of_clips(traits, of_column, len(spec.clips))
+        views[traits.name]["note"] = columns.KEPT if column.kept else ""
         per_clip += of_column
     failed = {record.clip_id: record.reason for record in records if record.status == "failed"}
     summary = {
@@ -66,14 +66,6 @@ def summarise(folder: RunFolder) -> dict[str, Any]:
     _write_parquet(folder, sorted(per_clip, key=lambda row: spec.clips.index(row.clip_id)))
     folder.write_json("summary.json", summary)
     return summary
-
-
-def _columns(spec: RunSpec, records: Iterable[AnimationRecord]) -> list[tuple[Traits, str]]:
-    columns = [(traits, "clip") for traits in cost.columns(records)]
-    for name in spec.metrics:
-        factory = registry.load(registry.METRICS, name)
-        columns += [(traits, factory.kind) for traits in factory.traits]
-    return columns
 
 
 def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> dict[str, Any]:

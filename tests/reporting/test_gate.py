@@ -105,6 +105,7 @@ def test_a_column_that_only_one_run_has_could_not_be_measured(verdicts) -> None:
     assert verdicts({"l1": BASE}, {"l1": reason})["l1"].verdict == Verdict.UNMEASURED
     assert verdicts({"l1": reason}, {"l1": BASE})["l1"].verdict == Verdict.UNMEASURED
     assert verdicts({"l1": BASE, "ssim": BASE}, {"l1": BASE})["ssim"].reason == "not in the run"
+    assert verdicts({"l1": BASE}, {"l1": BASE, "new": BASE})["new"].verdict == Verdict.INFO  # one more metric
 
 
 def test_a_column_that_neither_run_has_does_not_count(verdicts) -> None:

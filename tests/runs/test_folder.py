@@ -66,7 +66,7 @@ def test_what_a_kill_leaves_while_a_file_is_written_is_no_stranger(tmp_path: Pat
     for overwrite in (True, False):
         with RunFolder(tmp_path / "r") as folder:
             folder.bind(spec(1), overwrite=overwrite)
-    assert folder.spec() == spec(1)
+    assert folder.spec().model_copy(update={"columns": ()}) == spec(1)
     assert not (tmp_path / "r" / ".spec.json.tmp").exists()
 
 

@@ -1,0 +1,83 @@
+"""The columns of a run, as spec.json keeps them: readable where the plug-in that filled them is gone."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from metrics.cost import is_cost
+from metrics.interface import Traits
+
+ABSENT = "no metric that is installed here has this column"
+KEPT = f"kept as it was measured: {ABSENT}"
+
+
+class Column(BaseModel):
+    """What a reader of a column must know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["clip", "set"]
+    better: Literal["higher", "lower", "none"]
+    unit: str
+    lowest: float | None
+    """None where there is no bound."""
+    highest: float | None
+    decimals: int
+    version: int
+    kept: bool = False
+    """Whether its metric was absent when the run was last scored, so that its values are those of an earlier time."""
+
+    @property
+    def traits(self) -> Traits:
+        """The same as a metric declares it."""
+        low, high = -math.inf, math.inf
+        valid = (
+            low if self.lowest is None else self.lowest,
+            high if self.highest is None else self.highest,
+        )
+        return Traits(
+            self.name, self.better, self.unit, valid, "", decimals=self.decimals, version=self.version
+        )
+
+
+def declared(factories: Iterable[Any]) -> tuple[Column, ...]:
+    """The columns of metrics that are here."""
+    return tuple(_column(traits, factory.kind) for factory in factories for traits in factory.traits)
+
+
+def costs(traits: Iterable[Traits]) -> tuple[Column, ...]:
+    """Cost columns, which the harness fills."""
+    return tuple(_column(one, "clip") for one in traits)
+
+
+def summarised(columns: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of a summary by an older version, whose spec.json has none; costs left out."""
+    return tuple(
+        Column(
+            name=name, kind=about["kind"], better=about["better"], unit=about["unit"], decimals=about["decimals"],
+            version=about.get("version") or 1, lowest=None, highest=None,
+        )
+        for name, about in columns.items()
+        if not is_cost(name)
+    )  # fmt: skip
+
+
+def with_kept(today: tuple[Column, ...], earlier: Iterable[Column]) -> tuple[Column, ...]:
+    """Today's columns, and those of earlier that nothing fills today."""
+    names = {column.name for column in today}
+    return (*today, *(c.model_copy(update={"kept": True}) for c in earlier if c.name not in names))
+
+
+def _column(traits: Traits, kind: Literal["clip", "set"]) -> Column:
+    low, high = traits.valid_range
+    return Column(
+        name=traits.name, kind=kind, better=traits.better, unit=traits.unit, decimals=traits.decimals,
+        version=traits.version, lowest=_finite(low), highest=_finite(high),
+    )  # fmt: skip
+
+
+def _finite(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
