@@ -11,10 +11,10 @@ from emojibench.dataset.motion import HARDLY, motion_of
 from emojibench.dataset.windows import Plan, cut_windows
 
 
-def windows(video, detector=None, **plan):
+def windows(video, detector=None, *, size=64, **plan):
     plan = {"first": 0, "stride": 1, "length": len(video), "windows": 1, "seed": "", **plan}
     detector = detector or BlobDetector()
-    cut = cut_windows(lambda: iter(video), Plan.of(len(video), **plan), 64, detector, every=5)
+    cut = cut_windows(lambda: iter(video), Plan.of(len(video), **plan), size, detector, every=5)
     return [window for _, window in cut]
 
 
@@ -52,8 +52,8 @@ def test_frames_on_which_the_detector_takes_the_other_face_are_counted():
 
 def test_a_small_face_is_searched_once_in_a_while_and_then_followed():
     video = [picture(1280, 720, *([(900, 50, 70)] if k > 3 else [])) for k in range(12)]
-    (window,) = windows(video, length=6)
-    assert window.notes == ["frames 5 to 10"]  # searched on 0, 5, 10
+    (window,) = windows(video, length=6, size=256)
+    assert window.notes == ["frames 5 to 10", "enlarged: the head is 133 pixels wide"]  # searched on 0, 5, 10
     assert window.driving(25, "blobs").detected.all()
     (reason,) = windows([picture(100, 100)] * 7, length=6)
     assert reason.startswith("no face in any of its 7 frames, nor on enlarged parts of some; crop closer")
