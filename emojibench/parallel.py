@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -17,6 +18,8 @@ from typing import TypeVar
 
 from emojibench.errors import UserError
 
+_LOOK_AGAIN = 1.0
+"""Seconds after which dead workers are looked for."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -59,9 +62,13 @@ def spread(
     done = 0
     try:
         with _pool(jobs) as pool:
-            for result in pool.map(function, items):
+            for future in [pool.submit(function, item) for item in items]:
+                # The pool watches the workers that it had when something happened last: without this, the death of one
+                # that started later, and that alone still works, is never noticed.
+                while not wait_for([future], timeout=_LOOK_AGAIN).done:
+                    pool.submit(int)
+                yield future.result()
                 done += 1
-                yield result
     except BrokenProcessPool:
         hint = "" if done else ", or, in a script, call this below `if __name__ == '__main__':`"
         raise UserError(

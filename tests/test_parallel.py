@@ -60,8 +60,9 @@ def test_no_worker_outlives_its_parent(parent, tmp_path, how):
     until(lambda: still(tmp_path))
 
 
-def test_a_killed_worker_ends_the_work_and_the_others(parent, tmp_path):
-    os.kill(int(next(tmp_path.glob("*.beat")).stem), signal.SIGKILL)
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_killed_worker_ends_the_work_and_the_others(parent, tmp_path, which):
+    os.kill(sorted(int(file.stem) for file in tmp_path.glob("*.beat"))[which], signal.SIGKILL)
     _, said = parent.communicate(timeout=20)
     assert "Beating: one of 2 worker processes was killed after 0 of 2" in said
     assert "choose fewer --jobs and run again" in said
