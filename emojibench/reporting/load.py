@@ -210,7 +210,7 @@ def _refuse_impossible(path: Path, summaries: Mapping[str, Summary], values: Val
     known = {t.name: t for factory in registry.usable(registry.METRICS).values() for t in factory.traits}
     known |= {traits.name: traits for traits in TRAITS}
     for name, summary in summaries.items():
-        if (traits := known.get(name)) is None or summary.version != traits.version:
+        if (traits := known.get(name)) is None or summary.version not in (None, traits.version):
             continue
         if summary.mean is not None and (refusal := traits.refusal(summary.mean)):
             raise UserError(f"{path / 'summary.json'}: {name}: {refusal}; {_ADVICE}")
