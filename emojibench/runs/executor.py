@@ -254,7 +254,7 @@ def thread_settings(workers: int) -> dict[str, str]:
     threads = chosen if chosen.isdigit() else str(max(1, available_cores() // workers))
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
     settings = dict.fromkeys(variables, threads)
-    if workers > 1:  # threads that spin while they wait hold the cores of other workers
+    if workers > 1:  # threads that spin hold the cores of other workers: see benchmarks/worker_threads.py
         settings["OMP_WAIT_POLICY"] = "passive"
     return {name: value for name, value in settings.items() if name not in os.environ}
 
