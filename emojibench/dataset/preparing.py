@@ -35,8 +35,10 @@ def spread(
     from rich.console import Console
     from rich.progress import track
 
+    if not items:
+        return []
     console = Console(stderr=True, quiet=quiet)
-    if items and not console.is_terminal:  # which shows no bar
+    if not console.is_terminal:  # which shows no bar
         console.print(f"{title.lower()} 0/{len(items)}", highlight=False)
     results = parallel.spread(function, items, jobs=jobs, what=title)
     with closing(results):  # whatever interrupts this also ends the workers

@@ -57,7 +57,8 @@ class RunResult:
         """rows.parquet as a pandas DataFrame."""
         import pandas as pd
 
-        return pd.read_parquet(self.folder / "rows.parquet")
+        with (self.folder / "rows.parquet").open("rb") as file:
+            return pd.read_parquet(file)
 
     def __repr__(self) -> str:
         means = [f"{name} {mean}" for name, mean, *_ in self._table() if mean != DASH]
@@ -144,7 +145,7 @@ def run(
     options = dict(options or {})
     for key, value in options.items():
         if plain(key + value) != key + value:
-            raise UserError(f"--set {plain(key)}: expected text in UTF-8, got {plain(value)!r}")
+            raise UserError(f"--set {plain(key)}: expected text in UTF-8, got '{plain(value)}'")
     if name is not None:
         checked_name(name, "--name")
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from emojibench import reading
-from emojibench.errors import UserError
+from emojibench.errors import UserError, plain
 from emojibench.parallel import available_cores
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import RunSpec
@@ -43,7 +43,7 @@ def write(
     now: dict[str, Any] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "stage": stage,
-        "command": shlex.join(sys.argv),
+        "command": plain(shlex.join(sys.argv)),
         "code": code_version(Path(__file__).parents[2]),
         "method": {"name": spec.method, "revision": spec.revision, "options": spec.options},
         "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},

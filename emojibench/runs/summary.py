@@ -159,5 +159,6 @@ def _write_parquet(folder: RunFolder, rows: Sequence[Row]) -> None:
         }
     )  # fmt: skip
     table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
-    with folder.replacing("rows.parquet") as temporary:
-        parquet.write_table(table, temporary, compression="zstd")
+    # Opened here: the library takes no path whose bytes are not UTF-8.
+    with folder.replacing("rows.parquet") as temporary, temporary.open("wb") as file:
+        parquet.write_table(table, file, compression="zstd")

@@ -173,3 +173,11 @@ def test_a_run_folder_is_utf_8_whatever_the_locale(hostile: Any, registered: Pat
     assert process.returncode == 3, said
     assert RunFolder(hostile.out / "r").spec().options == options
     assert os.environ.get("LC_ALL") != "C"
+
+
+def test_a_place_whose_name_is_not_utf_8_can_hold_runs(bench: Any, registered: Path) -> None:
+    bench.out = os.fsdecode(os.fsencode(bench.out) + b"\xff")
+    process = start(bench, registered, name="r", clips=1, metrics=["fake_l1"])
+    assert process.communicate(timeout=60)[1].splitlines()[-1].startswith("score 1/1")
+    assert process.returncode == 0
+    assert (Path(bench.out) / "r" / "summary.json").exists()
