@@ -26,13 +26,14 @@ _FROM_PRIMARIES = {
 WIDE = {9: "BT.2020", 12: "Display P3"}
 """Primaries that are brought to those of sRGB, as H.273 numbers them; others are close to sRGB's and stay."""
 _ROWS = 256
+"""Pictures are worked on in strips of so many rows, so that a large one is not held many times."""
 
 
 def on_white(picture: Pillow.Image) -> Image:
     """Composite a picture of mode RGBA, with straight alpha, on `TRANSPARENT_ON`."""
     width, height = picture.size
     image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, _ROWS):  # in strips, so that a large picture is not held four times
+    for top in range(0, height, _ROWS):
         layer = picture.crop((0, top, width, min(height, top + _ROWS)))
         ground = Pillow.new("RGBA", layer.size, (*TRANSPARENT_ON, 255))
         image[top : top + _ROWS] = np.asarray(Pillow.alpha_composite(ground, layer))[..., :3]
@@ -80,6 +81,13 @@ def to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
     light is BT.1886's (gamma 2.4); so that is how light becomes code values here, and how other transfer functions
     are read: the same scene looks the same, whichever way it was stored.
     """
+    image = np.empty(coded.shape, np.uint8)
+    for top in range(0, len(coded), _ROWS):
+        image[top : top + _ROWS] = _strip_to_srgb(coded[top : top + _ROWS], transfer, primaries)
+    return image
+
+
+def _strip_to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
     light = _light(transfer)[coded]
     if transfer == HLG:
         luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)

@@ -18,8 +18,9 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """FFmpeg's names for MP4, QuickTime, Matroska, WebM and AVI. None of them makes FFmpeg open another file."""
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 """Suffixes of videos that are read, in lower case."""
-MAX_PIXELS = 1 << 25
-"""Most pixels that a frame may have: 8192x4096. A larger one is refused before memory is taken for it."""
+MAX_PIXELS = 1 << 24
+"""Most pixels that a frame may have: 4096x4096; decoders hold up to seventeen frames. A larger one is refused before
+memory is taken for it."""
 _DECODING = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
 _DETECT = "crccheck+bitstream+buffer"
 _PREFERRED = {"vp8": "libvpx", "vp9": "libvpx-vp9"}

@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ PICTURES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
 )
 """Suffixes of pictures that are read, in lower case."""
-MAX_PIXELS = 1 << 26
-"""Most pixels that a picture may have: 8192x8192. A larger one is refused before memory is taken for it."""
+MAX_PIXELS = 51_000_000
+"""Most pixels that a picture may have: those of a phone's 50 megapixels, less than 1 GiB at work. A larger one is
+refused before memory is taken for it."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "HEIF")
 """Pillow's names of the formats that are read. Others start programs (EPS) or hold no pictures of people."""
 
@@ -112,7 +113,7 @@ def _rgb(picture: Pillow.Image, path: Path) -> Image:
         raise MediaError(f"{path}: floating-point pixels have no stated range; save it with 8 or 16 bits")
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I"):
-        picture = Pillow.fromarray(_from_16_bit(np.asarray(picture, np.int64), path))
+        picture = Pillow.fromarray(_from_16_bit(np.asarray(picture), path))
     elif picture.mode != "RGBA" and picture.has_transparency_data:
         picture = picture.convert("RGBA")
     elif picture.mode not in ("L", "RGB", "CMYK", "RGBA"):
@@ -124,12 +125,14 @@ def _rgb(picture: Pillow.Image, path: Path) -> Image:
     return np.array(picture.convert("RGB"), np.uint8)
 
 
-def _from_16_bit(grey: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
+def _from_16_bit(grey: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     if grey.min() < 0 or grey.max() > 65535:
         raise MediaError(
             f"{path}: grey values run from {grey.min()} to {grey.max()}; expected 16 bits (0 to 65535)"
         )
-    return ((grey + 128) // 257).astype(np.uint8)
+    eight = (np.arange(65536) + 128) // 257
+    image: NDArray[np.uint8] = eight.astype(np.uint8)[grey]
+    return image
 
 
 @functools.cache
