@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from emojibench.dataset.clip import Clip, DrivingSequence
+from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UnavailableError, UserError
 from emojibench.methods import Animation
 from metrics.interface import Figure, Traits
@@ -38,6 +39,8 @@ class FakeDataset:
     digest: str = "d" * 64
     frames: int = FRAMES
     entries: tuple[Entry, ...] = tuple(Entry(clip_id, f"s{i // 2}") for i, clip_id in enumerate(IDS))
+    chosen = Dataset.chosen
+    checked_frames = Dataset.checked_frames
 
     def clip_ids(self, split: str) -> list[str]:
         if split not in ("self", "cross"):
