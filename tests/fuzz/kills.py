@@ -42,6 +42,10 @@ class Job:
     """Arguments, from the folder to work in."""
     result: Callable[[Path], Any]
     kills: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    """Kills that came after the end."""
+    seconds: float = 0.0
+    """What it takes undisturbed: of all measured, the least."""
 
 
 @dataclass
@@ -180,15 +184,17 @@ def _make_inputs(root: Path, site: Path, run: Callable[[Path], list[str]]) -> No
         write_lossless(root / "driving" / f"d{number}.mkv", frames, 25.0)
 
 
-def disturbed(
-    job: Job, folder: Path, site: Path, expected: Any, seconds: float, rng: random.Random
-) -> list[str]:
+def disturbed(job: Job, folder: Path, site: Path, expected: Any, rng: random.Random) -> list[str]:
     """One sequence of kills and the run to the end; returns what went wrong."""
     problems = []
     for _ in range(rng.randint(1, 3)):
         how = rng.choice(SIGNALS)
-        ended = start(job.command(folder), site, (rng.uniform(0.05, 1.0) * seconds, how))
-        job.kills[signal.Signals(how).name if ended.code in (-how, 130) else "too late"] += 1
+        ended = start(job.command(folder), site, (rng.uniform(0.05, 1.0) * job.seconds, how))
+        if ended.code == 0:
+            job.late, job.seconds = job.late + 1, min(job.seconds, ended.seconds)
+            shutil.rmtree(folder)  # else the next kill would find nothing to do
+        else:
+            job.kills[signal.Signals(how).name] += 1
         problems += _noise(ended)
         if ended.code not in (0, -how, 130):
             problems.append(f"exit code {ended.code} after {how}: {ended.said[-300:]}")
@@ -228,21 +234,21 @@ def main(arguments: list[str] | None = None) -> int:
         if undisturbed.code != 0 or _noise(undisturbed):
             print(f"{name}: undisturbed: {undisturbed.code} {undisturbed.said[-1500:]}")
             return 1
-        expected = job.result(whole)
+        expected, job.seconds = job.result(whole), undisturbed.seconds
         share = chosen.kills // len(names) + (position < chosen.kills % len(names))
         number = 0
         while sum(job.kills.values()) < share:
             rng = random.Random(f"{chosen.seed} {name} {number}")
             folder = root / name / str(number)
-            problems = disturbed(job, folder, site, expected, undisturbed.seconds, rng)
+            problems = disturbed(job, folder, site, expected, rng)
             bad += bool(problems)
             print(f"{name} {number}: {'; '.join(problems) or 'as undisturbed'}", flush=True)
             if not problems:
                 shutil.rmtree(folder, ignore_errors=True)
             number += 1
-        counts = ", ".join(f"{count} {how}" for how, count in job.kills.items())
+        done, counts = sum(job.kills.values()), ", ".join(f"{n} {how}" for how, n in job.kills.items())
         print(
-            f"{name}: seed {chosen.seed}, {number} sequences, {sum(job.kills.values())} kills ({counts})",
+            f"{name}: seed {chosen.seed}, {number} sequences, {done} kills ({counts}); {job.late} more came too late",
             flush=True,
         )
     if not bad and chosen.keep is None:
