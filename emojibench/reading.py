@@ -29,6 +29,19 @@ class MissingFileError(UserError):
     """There is no such file."""
 
 
+class _File(io.BufferedReader):
+    """Takes no more memory for a read than the file has bytes, whatever a damaged header makes a parser ask for."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self._bytes = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file's."""
+        left = max(0, self._bytes - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def open_file(path: Path) -> io.BufferedReader:
     """Open a regular file to read bytes; folders, pipes, sockets and devices are refused, never waited for.
 
@@ -38,7 +51,7 @@ def open_file(path: Path) -> io.BufferedReader:
     """
     try:
         # Without O_NONBLOCK, opening a named pipe waits until somebody writes to it.
-        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        stream = _File(io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)))
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"{path}: no such file; correct the path") from None
     except IsADirectoryError:

@@ -1,12 +1,13 @@
 """Whatever is in a text file that somebody else wrote: a plain value, or one error that names the file."""
 
 import os
+import tracemalloc
 
 import pytest
 from pydantic import BaseModel
 
 from emojibench.errors import UserError
-from emojibench.reading import MissingFileError, read_json, read_model, read_text, read_yaml
+from emojibench.reading import MissingFileError, open_file, read_json, read_model, read_text, read_yaml
 
 
 class Point(BaseModel):
@@ -94,3 +95,15 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     for name in ("absent", "pipe/x"):
         with pytest.raises(MissingFileError, match=name):
             read_text(tmp_path / name)
+
+
+def test_a_read_takes_no_more_memory_than_the_file_has_bytes(tmp_path):
+    tracemalloc.start()
+    try:
+        with open_file(written(tmp_path, "abc")) as stream:
+            assert stream.read(1) + stream.read(1 << 40) + stream.read() == b"abc"
+            stream.seek(1)
+            assert stream.read(None) == b"bc"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -155,6 +155,7 @@ def _arrays(files: _Seeds) -> list[Parser]:
 
 def _text(files: _Seeds) -> list[Parser]:
     from emojibench.ablation import matrix as ablation
+    from emojibench.ablation import running
     from emojibench.acceleration import matrix as acceleration
     from emojibench.dataset.manifest import (
         ClipEntry,
@@ -165,6 +166,8 @@ def _text(files: _Seeds) -> list[Parser]:
     )
     from emojibench.dataset.sources import Source
     from emojibench.dataset.subjects import name_subjects
+    from emojibench.dataset.verifying import verify
+    from emojibench.reading import parse_model, read_text
     from emojibench.weights import store
 
     entries = tuple(
@@ -189,6 +192,18 @@ def _text(files: _Seeds) -> list[Parser]:
         with patch.dict(os.environ, {"EMOJIBENCH_CACHE": str(path.parent.parent)}):
             store._Index()._load()
 
+    def sealed(path: Path) -> None:
+        lines = read_text(path).split("\n")
+        found = tuple(parse_model(ClipEntry, line, str(path)) for line in lines if line.strip())
+        sealed = manifest.model_copy(update={"digest": digest_of_clips(found), "clips": len(found)})
+        write_manifest(path.parent, sealed, found)
+        assert not verify(path.parent).ok  # the files are not there
+        verify(path.parent).model_dump_json().encode()
+
+    files.file("row", "settings.json", '{"preset": "tiny", "start": "main", "steps": [1, 2]}')
+    row = files.file(
+        "row", "log.jsonl", '{"phase": "a", "step": 3, "minutes": 0.5, "finished": 1}\n{"loss": 1}\n'
+    ).parent
     named = [Source(Path(name), name, name, name, "real") for name in ("a.png", "b.png")]
     known = {"/a.pth": [7, 5, {"sha256": "0" * 64, "git": "1" * 40}]}
     return [
@@ -209,6 +224,9 @@ def _text(files: _Seeds) -> list[Parser]:
             (files.file("acceleration", "rows.yaml", acceleration.PAPER.read_bytes()),),
             acceleration.read,
         ),
+        Parser("clips.jsonl, digest made to fit", (folder / "clips.jsonl",), sealed),
+        Parser("ablation settings", (row / "settings.json",), lambda path: running.start(path.parent)),
+        Parser("ablation log", (row / "log.jsonl",), lambda path: running.effort(path.parent)),
         Parser("index of weights", (files.file("weights", "index.json", json.dumps(known)),), index),
     ]
 
@@ -217,6 +235,7 @@ def _runs(files: _Seeds) -> list[Parser]:
     import pyarrow
     import pyarrow.parquet as parquet
 
+    from emojibench.acceleration import fidelity, tracing
     from emojibench.gating import gate
     from emojibench.protocol import Protocol
     from emojibench.reading import read_model
@@ -270,6 +289,11 @@ def _runs(files: _Seeds) -> list[Parser]:
     }
     run = {name: files.file("run", name, content) for name, content in written.items()}
     made = files.file("animation", "animation.json", record.model_dump_json(indent=2))
+    distances = {"digests": ["d"], "subject": "a", "mse": [0.5, 0.25], "lpips": [0.1, 0.2]}
+    kept = files.file("distances", "a.json", json.dumps(distances))
+    arrays = {"key": "k", "latents": np.ones((2, 4, 8, 8), np.float32), "flops": np.ones(3), "frames_0": [0, 1],
+              "window_0": np.ones((3, 4, 2, 8, 8), np.float32)}  # fmt: skip
+    trace = files.file("traces", "a.npz", lambda path: np.savez(path, **arrays))
     sound = load_run(run["spec.json"].parent)
 
     def page(path: Path) -> None:
@@ -282,6 +306,13 @@ def _runs(files: _Seeds) -> list[Parser]:
         *(
             Parser(name, (run[name],), page)
             for name in ("spec.json", "provenance.json", "summary.json", "rows.parquet")
+        ),
+        Parser("kept distances", (kept,), lambda path: fidelity._kept(path, ["d"], lpips=True)),
+        Parser(
+            "kept traces",
+            (trace,),
+            lambda path: tracing._kept(path, "k"),
+            (mutations.apply, mutations.inside_zip),
         ),
         Parser("rows.jsonl", (run["rows.jsonl"],), lambda path: RunFolder(path.parent).rows()),
         Parser("animation.json", (made,), lambda path: read_model(AnimationRecord, path)),
@@ -308,6 +339,8 @@ def _media(files: _Seeds) -> list[Parser]:
         "plain.jpg": saved(quality=80), "plain.webp": saved(), "plain.gif": saved(), "plain.bmp": saved(),
         "plain.tif": saved(compression="tiff_lzw"),
     }  # fmt: skip
+    for number in range(3):
+        numbered = files.file("numbered", f"{number:04}.png", saved())
     lossless = files.file("mkv", "clip.mkv", lambda path: media.write_lossless(path, clip, 25))
     preview = files.file("mp4", "clip.mp4", lambda path: media.write_preview(path, clip, 25))
     return [
@@ -322,6 +355,7 @@ def _media(files: _Seeds) -> list[Parser]:
             tuple(files.file(name.partition(".")[2], name, write) for name, write in pictures.items()),
             media.read_image,
         ),
+        Parser("numbered pictures", (numbered,), lambda path: list(media.iterate_video(path.parent))),
         Parser("FFV1 in Matroska", (lossless,), video),
         Parser("H.264 in MP4", (preview,), video),
     ]
