@@ -206,7 +206,15 @@ def _complete(summaries: dict[str, Summary], versions: Mapping[str, int]) -> dic
 
 
 def _refuse_impossible(path: Path, summaries: Mapping[str, Summary], values: Values) -> None:
-    """Raise UserError for a value that a column of this version cannot have; unknown columns may have any."""
+    """Raise UserError for a mean of no rows, or a value that a column of this version cannot have.
+
+    Unknown columns may have any value.
+    """
+    for name, summary in summaries.items():
+        if summary.kind == "clip" and summary.mean is not None and name not in values:
+            raise UserError(
+                f"{path / 'rows.parquet'}: has no values of {name}, but summary.json a mean; {_ADVICE}"
+            )
     known = {t.name: t for factory in registry.usable(registry.METRICS).values() for t in factory.traits}
     known |= {traits.name: traits for traits in TRAITS}
     for name, summary in summaries.items():

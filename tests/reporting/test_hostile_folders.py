@@ -109,6 +109,14 @@ def test_wrong_rows_name_the_file(make_run, column: str, values: list[Any] | Non
     assert "rows.parquet" in str(refused.value)
 
 
+def test_a_mean_of_no_rows_is_refused(make_run) -> None:
+    run = make_run("r", {"l1": GOOD})
+    table = parquet.read_table(run / "rows.parquet").drop_columns(["metric"])
+    parquet.write_table(table.append_column("metric", pyarrow.array(["l2"] * 4)), run / "rows.parquet")
+    with pytest.raises(UserError, match=r"rows\.parquet: has no values of l1, but summary\.json a mean"):
+        load_run(run)
+
+
 def test_values_out_of_range_are_refused(make_run) -> None:
     with pytest.raises(UserError, match=r"summary\.json: l1: -1\.24.* is outside the range \[0, 1\]"):
         load_run(make_run("mean", {"l1": GOOD | {"c0": -5.0}}))
