@@ -117,6 +117,13 @@ def test_half_precision_inputs(model: Model, kind: type[ReferenceModel], dtype: 
     assert animate(method).shape == (6, 256, 256, 3)
 
 
+def test_only_adaptive_schedules_have_clips_counted_one_by_one() -> None:
+    for kind, _, active in CASES:
+        method = kind({"steps": STEPS, **active})
+        assert method.cost_by_shape == (active.get("schedule") != "adaptive")
+        assert method.size == method._pipeline.preset.resolution
+
+
 def test_all_settings_are_part_of_the_revision() -> None:
     methods = [kind({"steps": STEPS, **active}) for kind, _, active in CASES]
     assert len({(method.name, method.revision) for method in methods}) == len(methods)

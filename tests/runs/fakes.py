@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -53,12 +53,6 @@ class FakeDataset:
         landmarks = rng.random((FRAMES, 478, 3), np.float32)
         driving = DrivingSequence(landmarks, 25.0, (SIDE, SIDE), self.detector)
         return Clip(clip_id, "self", "cartoon", "s", "s", portrait, landmarks[0], driving)
-
-    def checked_frames(self, wanted: int | None) -> int:
-        return Dataset.checked_frames(cast(Dataset, self), wanted)
-
-    def chosen(self, split: str, wanted: Any, **more: Any) -> tuple[str, ...]:
-        return Dataset.chosen(cast(Dataset, self), split, wanted, **more)
 
     def ground_truth(self, clip_id: str) -> Any:
         return np.repeat(self.clip(clip_id).portrait[None], FRAMES, axis=0)
