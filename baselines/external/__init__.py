@@ -1,0 +1,1 @@
+"""Other people's methods: one YAML description each, see `description.py`."""
