@@ -6,13 +6,12 @@ import math
 import numpy as np
 from cache_planning import Planner
 from cache_recompute import Ideal
-
-from reference_model.acceleration import Recipe
-from reference_model.acceleration_presets import PRESETS
-from reference_model.forecast import Forecast, GuidanceShare
-from reference_model.solvers import Solver
-from reference_model.taylor_cache import Adaptive, TaylorCacheConfig, explicit, uniform
-from reference_model.taylor_cache.masks import Region
+from fye_faster.accel.accelerator import Recipe
+from fye_faster.accel.forecast import Forecast, GuidanceShare
+from fye_faster.accel.presets import PRESETS
+from fye_faster.accel.tic import Adaptive, TaylorCacheConfig, explicit, uniform
+from fye_faster.accel.tic.masks import Region
+from fye_faster.diffusion.solvers import Solver
 
 STEPS = 30
 BUDGETS = (20, 16, 13, 11, 10, 9, 8, 7, 6, 5)

@@ -6,15 +6,14 @@ from functools import cache
 
 import torch
 from cache_scenes import Steps
+from fye_faster.accel.accelerator import Composed, Recipe
+from fye_faster.accel.forecast import Forecast, GuidanceShare, Quantity
+from fye_faster.accel.tic import explicit
+from fye_faster.accel.tic.predictors import History, Predictor
+from fye_faster.diffusion.sampler import Guided
+from fye_faster.diffusion.schedule import ddim
+from fye_faster.presets import Preset
 from torch import Tensor
-
-from reference_model.acceleration import Composed, Recipe
-from reference_model.forecast import Forecast, GuidanceShare, Quantity
-from reference_model.presets import Preset
-from reference_model.sampler import Guided
-from reference_model.schedule import ddim
-from reference_model.taylor_cache import explicit
-from reference_model.taylor_cache.predictors import History, Predictor
 
 ELEMENTS = 1024
 """Of each window, drawn at random, that a plan looks at."""

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F  # noqa: N812
 from cache_scenes import Result, Scene, sample
+from fye_faster.accel.accelerator import Accelerator, Recipe, over
+from fye_faster.accel.forecast import Forecast, Forecaster
+from fye_faster.accel.tic import regions
+from fye_faster.accel.tic.masks import Region
+from fye_faster.diffusion.sampler import Guided, Predict
+from fye_faster.pipelines.mini import Pipeline
 from torch import Tensor
-
-from reference_model.acceleration import Accelerator, Recipe, over
-from reference_model.forecast import Forecast, Forecaster
-from reference_model.pipeline import Pipeline
-from reference_model.sampler import Guided, Predict
-from reference_model.taylor_cache import regions
-from reference_model.taylor_cache.masks import Region
 
 
 @dataclass(frozen=True)

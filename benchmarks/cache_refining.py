@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from reference_model.acceleration import Recipe
-from reference_model.forecast import Forecast, GuidanceShare
-from reference_model.taylor_cache import explicit
+from fye_faster.accel.accelerator import Recipe
+from fye_faster.accel.forecast import Forecast, GuidanceShare
+from fye_faster.accel.tic import explicit
 
 Measure = Callable[[Recipe, float], float]
 """Error of a recipe on some clips, or infinity as soon as it is clearly beyond the least error so far."""

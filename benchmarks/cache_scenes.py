@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from emojibench_metrics.flops import count_flops
+from fye_faster.accel.accelerator import Accelerator, ClipInfo, over
+from fye_faster.accel.forecast import Quantity
+from fye_faster.diffusion.sampler import Guided, Predict, progressive
+from fye_faster.diffusion.schedule import clip_noise
+from fye_faster.nets.animator import Portrait
+from fye_faster.pipelines.mini import Pipeline, Subject, condition_maps
 from torch import Tensor
 
-from emojibench.acceleration.trace import Trace, Traced
-from emojibench.faces.detector import open_detector
+from emojibench.face.detect import open_detector
+from emojibench.fye.acceleration.trace import Trace, Traced
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, training_sequences
-from metrics.flops import count_flops
-from reference_model.acceleration import Accelerator, ClipInfo, over
-from reference_model.forecast import Quantity
-from reference_model.networks import Portrait
-from reference_model.pipeline import Pipeline, Subject, condition_maps
-from reference_model.sampler import Guided, Predict, progressive
-from reference_model.schedule import clip_noise
 
 Steps = list[tuple[Tensor, ...]]
 """Of each step, what the network guessed of the clean latents, row by row (1, C, L, h, w): q of `Quantity` at the

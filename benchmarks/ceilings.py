@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fye_faster.pipelines.mini import Pipeline, Subject, condition_maps, to_frames, to_tensor
 from numpy.typing import NDArray
 
 from emojibench import load_dataset
 from emojibench.dataset.clip import Clip
+from emojibench.dataset.targets import target_landmarks
+from emojibench.face.draw import hold_nearest
 from emojibench.media import write_lossless
-from emojibench.targets import target_landmarks
-from reference_model.landmarks import hold_nearest
-from reference_model.pipeline import Pipeline, Subject, condition_maps, to_frames, to_tensor
 
 Frames = NDArray[np.uint8]
 FPS = 25.0

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from fye_faster.accel.accelerator import ClipInfo, Composed, Recipe
+from fye_faster.accel.tic import TaylorCache, TaylorCacheConfig
+from fye_faster.accel.tic.layers import QUANTITIES, Patch, patches
+from fye_faster.accel.tic.store import Store
 from torch import Tensor, nn
-
-from reference_model.acceleration import ClipInfo, Composed, Recipe
-from reference_model.taylor_cache import TaylorCache, TaylorCacheConfig
-from reference_model.taylor_cache.layers import QUANTITIES, Patch, patches
-from reference_model.taylor_cache.store import Store
 
 
 class _Ports:

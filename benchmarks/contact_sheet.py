@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emojibench import load_dataset
 from emojibench.media import read_video
-from emojibench.reporting.load import load_run
+from emojibench.reports.load import load_run
 
 Image = NDArray[np.uint8]
 GAP = 6

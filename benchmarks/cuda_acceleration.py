@@ -13,9 +13,10 @@ said on stderr, and the script ends with code 1:
 - waiting: on CUDA, no step but the first of a clip waits for the device (PyTorch's sync debug mode raises).
 
 Then every method is timed, uncached first, the fastest of --repeats. FLOPs are counted while one window runs
-(`metrics.flops`); windows cost the same. `speed-up` and `counted` are ratios to the uncached row, `share` is the
-first divided by the second, `vs released` compares with the row `released loop`: 24-frame windows that wrap, reference
-attention for both guidance rows, always eager. `compiled` uses the two functions of `compiled_denoiser.py`.
+(`emojibench_metrics.flops`); windows cost the same. `speed-up` and `counted` are ratios to the uncached row, `share` is
+the first divided by the second, `vs released` compares with the row `released loop`: 24-frame windows that wrap,
+reference attention for both guidance rows, always eager. `compiled` uses the two functions of
+`compiled_denoiser.py`.
 
 The bars, for a GPU like an H200: uncached 1.25 times faster than the released loop, eager as well; a share of at least
 90 % for `lossless` and `balanced`; `fast` 7 times faster than the released loop. `--small` tries the script with a tiny
@@ -32,6 +33,7 @@ from multiprocessing.connection import Connection
 
 import torch
 from compiled_denoiser import Compiled, CompiledDenoiser
+from emojibench_metrics.flops import count_flops
 from full_size import (
     SMALL,
     TOLERANCES,
@@ -44,18 +46,16 @@ from full_size import (
     seconds,
     wrapping,
 )
+from fye_faster.accel.accelerator import Accelerator, Composed, Recipe
+from fye_faster.accel.forecast import GuidanceShare
+from fye_faster.accel.presets import PRESETS
+from fye_faster.accel.tic import TaylorCacheConfig, uniform
+from fye_faster.diffusion.sampler import Progress, pieces
+from fye_faster.diffusion.solvers import Solver
+from fye_faster.models.released import RELEASED, ReleasedPreset
+from fye_faster.pipelines.mini import silent
+from fye_faster.pipelines.precision import DTYPES
 from torch import Tensor
-
-from metrics.flops import count_flops
-from reference_model.acceleration import Accelerator, Composed, Recipe
-from reference_model.acceleration_presets import PRESETS
-from reference_model.forecast import GuidanceShare
-from reference_model.pipeline import silent
-from reference_model.precision import DTYPES
-from reference_model.released import RELEASED, ReleasedPreset
-from reference_model.sampler import Progress, pieces
-from reference_model.solvers import Solver
-from reference_model.taylor_cache import TaylorCacheConfig, uniform
 
 STEPS, CHECKED_STEPS = 30, 4
 UNCACHED, RELEASED_LOOP = "uncached", "released loop"

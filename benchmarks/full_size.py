@@ -15,14 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers import SchedulerMixin
 from diffusers.models.attention_processor import Attention
-from torch import Tensor
-
-from reference_model.acceleration import Accelerator, ClipInfo
-from reference_model.networks import Portrait
-from reference_model.pipeline import silent
-from reference_model.reference_attention import install, spatial_blocks
-from reference_model.released import CLIP_WIDTH, RELEASED, ReleasedModel, ReleasedPreset
-from reference_model.sampler import (
+from fye_faster.accel.accelerator import Accelerator, ClipInfo
+from fye_faster.diffusion.sampler import (
     Condition,
     Guided,
     Predict,
@@ -31,6 +25,11 @@ from reference_model.sampler import (
     overlapping_windows,
     pieces,
 )
+from fye_faster.models.released import CLIP_WIDTH, RELEASED, ReleasedModel, ReleasedPreset
+from fye_faster.nets.animator import Portrait
+from fye_faster.nets.reference_attention import install, spatial_blocks
+from fye_faster.pipelines.mini import silent
+from torch import Tensor
 
 SMALL = replace(
     RELEASED,
@@ -46,7 +45,7 @@ TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
 """Largest relative distance of two results that differ by rounding alone, by the networks' type."""
 
 Sampler = Callable[..., Tensor]
-"""As `reference_model.long_clips.SAMPLERS` has them."""
+"""As `fye_faster.diffusion.long_clips.SAMPLERS` has them."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from emojibench.notebooks import share_lost
-from emojibench.reporting.columns import is_cost
-from emojibench.reporting.load import FinishedRun, load_run
-from emojibench.statistics import clustered_bootstrap, paired_difference
+from emojibench.protocol.statistics import clustered_bootstrap, paired_difference
+from emojibench.reports.columns import is_cost
+from emojibench.reports.load import FinishedRun, load_run
 from emojibench.synth.sequences import pairing, sequences
 
 

@@ -1,7 +1,7 @@
 """How often do 95 % intervals hold the true mean, for few clusters and skewed values?
 
-`ours` is `emojibench.statistics.clustered_bootstrap`; beside it plain percentiles, Student's t on the clusters'
-means, and a studentised bootstrap. One value a cluster: more of them change nothing for balanced clusters.
+`ours` is `emojibench.protocol.statistics.clustered_bootstrap`; beside it plain percentiles, Student's t on the
+clusters' means, and a studentised bootstrap. One value a cluster: more of them change nothing for balanced clusters.
 Prints coverage, and the median length relative to Student's t.
 
     python benchmarks/interval_coverage.py --trials 4000
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from emojibench.statistics import clustered_bootstrap
+from emojibench.protocol.statistics import clustered_bootstrap
 
 Values = NDArray[np.float64]
 LEVEL = 0.95

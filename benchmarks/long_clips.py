@@ -15,23 +15,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.jitter import Jitter
+from emojibench_metrics.l1 import L1
+from emojibench_metrics.landmarks import LandmarkAccuracy
+from fye_faster.accel.presets import CHOICES, DEFAULT, preset
+from fye_faster.diffusion.long_clips import SAMPLERS
+from fye_faster.diffusion.sampler import pieces, plan, spans
+from fye_faster.pipelines.mini import Pipeline
+from fye_faster.presets import MINI
 from numpy.typing import NDArray
 
 from emojibench import media
-from emojibench.faces import open_detector
+from emojibench.face import open_detector
 from emojibench.synth.motion import sample_motion
 from emojibench.synth.sequences import frames as rendered
 from emojibench.synth.sequences import sequences
 from emojibench.weights import find
-from metrics.interface import ClipArrays
-from metrics.jitter import Jitter
-from metrics.l1 import L1
-from metrics.landmarks import LandmarkAccuracy
-from reference_model.acceleration_presets import CHOICES, DEFAULT, preset
-from reference_model.long_clips import SAMPLERS
-from reference_model.pipeline import Pipeline
-from reference_model.presets import MINI
-from reference_model.sampler import pieces, plan, spans
 
 FPS = 25.0
 COLUMNS = ("l1", "landmark_accuracy", "jitter", "acceleration_error")

@@ -47,7 +47,7 @@ class Cost:
 def scene() -> Scene:
     """The first clip of `mini`."""
     from emojibench import load_dataset
-    from emojibench.targets import target_landmarks
+    from emojibench.dataset.targets import target_landmarks
 
     dataset = load_dataset("mini")
     clip = dataset.clip(dataset.clip_ids("cross")[0])
@@ -56,8 +56,8 @@ def scene() -> Scene:
 
 def animate(scene: Scene, frames: int, cache: str, steps: int) -> Cost:
     """What a clip costs in this process; a small one goes before it, so that nothing is timed cold."""
-    from reference_model.acceleration_presets import preset
-    from reference_model.pipeline import Pipeline
+    from fye_faster.accel.presets import preset
+    from fye_faster.pipelines.mini import Pipeline
 
     start = time.perf_counter()
     pipeline = Pipeline.from_preset("mini")

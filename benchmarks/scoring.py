@@ -18,19 +18,19 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+from emojibench_metrics.frames import workers
+from emojibench_metrics.identity import MOBILEFACENET, IdentityMobileFaceNet
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.l1 import L1
+from emojibench_metrics.landmarks import LandmarkAccuracy, landmark_scores
+from emojibench_metrics.lpips import LpipsSqueeze
+from emojibench_metrics.psnr import Psnr
+from emojibench_metrics.ssim import Ssim
 
 from emojibench import weights
 from emojibench.errors import UnavailableError
-from emojibench.faces import open_detector
+from emojibench.face import open_detector
 from emojibench.synth.sequences import frames, sequences
-from metrics.frames import workers
-from metrics.identity import MOBILEFACENET, IdentityMobileFaceNet
-from metrics.interface import ClipArrays
-from metrics.l1 import L1
-from metrics.landmarks import LandmarkAccuracy, landmark_scores
-from metrics.lpips import LpipsSqueeze
-from metrics.psnr import Psnr
-from metrics.ssim import Ssim
 
 Values = dict[str, float]
 Scorer = Callable[[ClipArrays], Values]
@@ -66,10 +66,9 @@ def loop_ssim(clip: ClipArrays) -> Values:
 
 def loop_lpips() -> Scorer:
     import torch
+    from emojibench_metrics.lpips import package_names
+    from emojibench_metrics.networks import load_tensors
     from lpips import LPIPS
-
-    from metrics.lpips import package_names
-    from metrics.networks import load_tensors
 
     network = LPIPS(net="squeeze", pretrained=False, pnet_rand=True, verbose=False).eval()
     backbone = load_tensors(weights.find("squeezenet1_1-features"))

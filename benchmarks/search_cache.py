@@ -5,7 +5,7 @@
 Everything is measured on single windows, against 30 uncached DDIM steps from the same noise. `error` is the root mean
 square difference of decoded pixels in 1/255, frame by frame: its mean and the mean of the worst 5 % of frames.
 `latents`, the mean of ||z - z_uncached|| / ||z_uncached||, chooses nothing: the decoder hides part of it.
-FLOPs are counted while it runs (`metrics.flops`). Clips are training sequences, whose seeds no split uses.
+FLOPs are counted while it runs (`emojibench_metrics.flops`). Clips are training sequences, whose seeds no split uses.
 
 1. Open loop, cheap. The network's guesses at all steps of the uncached way are kept. Taking them as given, the final
    latents are a linear function of them, so that the error of a schedule is a sum over its gaps: dynamic programming
@@ -42,10 +42,9 @@ from cache_planning import Planner
 from cache_recompute import Ideal
 from cache_refining import grown, refine
 from cache_scenes import Result, Scene, decoded, sample, scenes, uncached
-
-from reference_model.acceleration import Composed, Recipe
-from reference_model.forecast import Forecast
-from reference_model.pipeline import Pipeline
+from fye_faster.accel.accelerator import Composed, Recipe
+from fye_faster.accel.forecast import Forecast
+from fye_faster.pipelines.mini import Pipeline
 
 SHORT = 4
 """Frames of the windows that refinement looks at."""

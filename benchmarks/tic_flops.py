@@ -15,12 +15,11 @@ import torch
 from diffusers import UNetMotionModel
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from fye_faster.accel.tic import LandmarkMasks, TaylorCache, TaylorCacheConfig, uniform
+from fye_faster.nets.animator import denoising_unet
+from fye_faster.presets import MINI
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-
-from reference_model.networks import denoising_unet
-from reference_model.presets import MINI
-from reference_model.taylor_cache import LandmarkMasks, TaylorCache, TaylorCacheConfig, uniform
 
 STEPS, FRAMES, CONTEXT = 30, 16, 257
 CONFIGURATIONS: dict[str, dict[str, object]] = {

@@ -3,7 +3,7 @@
     python benchmarks/warp_reach.py [--sequences 16]
 
 Prints L1 of each reach (in face heights) for self reenactment of embedded training
-sequences, which no split contains. `reference_model.warp._REACH` is the largest
+sequences, which no split contains. `emojibench.face.warp._REACH` is the largest
 within 0.0002 of the best, so that hair moves with the head.
 """
 
@@ -11,10 +11,10 @@ import argparse
 
 import numpy as np
 
-from emojibench.faces import open_detector
+from emojibench.face import open_detector
+from emojibench.face import warp as warping
 from emojibench.synth.render import render
 from emojibench.synth.sequences import training_sequences
-from reference_model import warp as warping
 
 REACHES = (0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.7, 0.9)
 EVERY = 8

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emojibench.dataset import load_dataset
-    from emojibench.gating import gate
-    from emojibench.reporting import report
+    from emojibench.reports import report
+    from emojibench.reports.gating import gate
     from emojibench.runs.api import run, score
 
 __all__ = ["gate", "load_dataset", "report", "run", "score"]
@@ -25,8 +25,8 @@ _HOME = {
     "load_dataset": "emojibench.dataset",
     "run": "emojibench.runs.api",
     "score": "emojibench.runs.api",
-    "report": "emojibench.reporting",
-    "gate": "emojibench.gating",
+    "report": "emojibench.reports",
+    "gate": "emojibench.reports.gating",
 }
 
 

@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from emojibench.arrays import Layout, npz_names, read_npz
 from emojibench.errors import DatasetError, UserError
+from emojibench.files.arrays import Layout, npz_names, read_npz
 
 LAYOUTS = {
     "a": Layout("f", ("T", 2)),

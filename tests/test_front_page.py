@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from fye_faster.models.checkpoint import packaged
+from fye_faster.presets import MINI
 
 import emojibench
 from emojibench import protocol
-from emojibench.reporting import build_pages
-from reference_model.checkpoint import packaged
-from reference_model.presets import MINI
+from emojibench.reports import build_pages
 
 LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 ACCEPTED = sorted((LEADERBOARDS / "accepted").glob("*/*/spec.json"))

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 import emojibench
-from emojibench.dataset.clip import Clip, DrivingSequence
-from emojibench.gating import Comparison, GateResult
+from emojibench.dataset.clip import Clip
+from emojibench.face.driving import DrivingSequence
+from emojibench.reports.gating import Comparison, GateResult
+from emojibench.reports.verdicts import Verdict
 from emojibench.runs.api import RunResult
-from emojibench.verdicts import Verdict
 
 
 def clip() -> Clip:

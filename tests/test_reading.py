@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from emojibench.errors import UserError
-from emojibench.reading import MissingFileError, open_file, read_json, read_model, read_text, read_yaml
+from emojibench.files.reading import MissingFileError, open_file, read_json, read_model, read_text, read_yaml
 
 
 class Point(BaseModel):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emojibench.statistics import clustered_bootstrap, paired_difference
+from emojibench.protocol.statistics import clustered_bootstrap, paired_difference
 
 FINITE = st.floats(-1e3, 1e3, allow_nan=False)
 ROWS = st.lists(st.tuples(FINITE, st.integers(0, 4)), min_size=1, max_size=20)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from emojibench import protocol
-from emojibench.dataset.clip import Clip, DrivingSequence
+from emojibench.dataset.clip import Clip
+from emojibench.dataset.targets import target_landmarks
 from emojibench.errors import DatasetError
-from emojibench.targets import target_landmarks
-from reference_model.alignment import align, align_with_transforms
-from reference_model.face_geometry import BASIS, CENTRE, VERTICES, WEIGHTS, project
+from emojibench.face.align import align, align_with_transforms
+from emojibench.face.driving import DrivingSequence
+from emojibench.face.geometry import BASIS, CENTRE, VERTICES, WEIGHTS, project
 
 SIZE = (200, 200)
 

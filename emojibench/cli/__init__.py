@@ -26,9 +26,10 @@ def main() -> None:
         from emojibench.cli import streams
 
         streams.prepare()
+        from emojibench.cli.commands import app
         from emojibench.cli.ending import ended
 
-        code = ended()
+        code = ended(app)
         code = streams.finish(code)
     except KeyboardInterrupt:
         code = 130

@@ -9,8 +9,8 @@ import typer
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from emojibench.ablation.matrix import Row
-    from emojibench.ablation.running import Training
+    from emojibench.fye.ablation.matrix import Row
+    from emojibench.fye.ablation.running import Training
 
 
 def ablate(
@@ -27,7 +27,9 @@ def ablate(
     ] = None,
     matrix: Annotated[
         Path | None,
-        typer.Option(help="YAML file of rows.", show_default="the paper's, emojibench/ablation/matrix.yaml"),
+        typer.Option(
+            help="YAML file of rows.", show_default="the paper's, emojibench/fye/ablation/matrix.yaml"
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for training data, checkpoints, weights and runs.")
@@ -96,14 +98,14 @@ def ablate(
     import shutil
 
     import torch
+    from fye_faster import presets
+    from fye_faster.train.recipe import Recipe
 
-    from emojibench.ablation import matrix as matrices
-    from emojibench.ablation import running
     from emojibench.cli.results import chosen_clips, key_values, listed
-    from emojibench.matrix import Measuring
-    from emojibench.training import synthetic
-    from reference_model import presets
-    from reference_model.recipe import Recipe
+    from emojibench.fye.ablation import matrix as matrices
+    from emojibench.fye.ablation import running
+    from emojibench.fye.matrix import Measuring
+    from emojibench.fye.training_data import synthetic
 
     known = matrices.read(matrix or matrices.PAPER)
     chosen = [row for row in matrices.choose(known, listed(rows)) if not row.missing]
@@ -159,9 +161,9 @@ def ablate(
 
 def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: Path) -> str:
     """Write the page: all rows, and the runs of those that were trained and measured as the latest run was."""
-    from emojibench.ablation.running import effort, start
-    from emojibench.reporting.ablation import AblationRow, write_ablation
-    from emojibench.reporting.load import load_run
+    from emojibench.fye.ablation.page import AblationRow, write_ablation
+    from emojibench.fye.ablation.running import effort, start
+    from emojibench.reports.load import load_run
 
     like = load_run(latest)
     lines = []

@@ -19,7 +19,7 @@ def accel(
         Path | None,
         typer.Option(
             help="YAML file of rows.",
-            show_default="the paper's and ours, emojibench/acceleration/matrix.yaml",
+            show_default="the paper's and ours, emojibench/fye/acceleration/matrix.yaml",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs and traces.")] = Path("acceleration"),
@@ -62,12 +62,12 @@ def accel(
     The same command continues what was interrupted. Exit code 3 where a clip failed.
     """
     typer.echo("loading methods and metrics …", err=True)
-    from emojibench.acceleration import matrix as matrices
-    from emojibench.acceleration.running import Acceleration, Finished
     from emojibench.cli.results import chosen_clips, key_values, listed
-    from emojibench.matrix import Measuring
-    from emojibench.reporting.acceleration import AccelerationRow, write_acceleration
-    from emojibench.reporting.acceleration_figures import write_figures
+    from emojibench.fye.acceleration import matrix as matrices
+    from emojibench.fye.acceleration.figures import write_figures
+    from emojibench.fye.acceleration.page import AccelerationRow, write_acceleration
+    from emojibench.fye.acceleration.running import Acceleration, Finished
+    from emojibench.fye.matrix import Measuring
 
     known = matrices.read(matrix or matrices.PAPER)
     chosen = matrices.choose(known, listed(rows))

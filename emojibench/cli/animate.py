@@ -85,10 +85,10 @@ def animate(
 ) -> None:
     """Let a portrait follow the face of a video. Prints the path of the new video."""
     typer.echo(f"loading preset {preset} …", err=True)
-    from emojibench import animating
-    from emojibench.animators import ModelOptions, open_animator
-    from emojibench.stages import stage
-    from emojibench.trainees import paths
+    from emojibench.fye import animating
+    from emojibench.fye.animators import ModelOptions, open_animator
+    from emojibench.fye.stages import stage
+    from emojibench.fye.trainees import paths
 
     animating.check_out(out, overwrite=overwrite)
     model = ModelOptions(preset, weights, paths(files or []), steps, guidance, cache, sampler, dtype, device)

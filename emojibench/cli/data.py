@@ -179,8 +179,8 @@ def export(
 
     Its videos come back with `emojibench score --predictions DIR`. Exit code 2 where some clip failed.
     """
-    from emojibench import locating
     from emojibench.cli.results import chosen_clips, listed
+    from emojibench.dataset import locating
 
     locating.dataset(ref)
     from emojibench.dataset import export as exporting

@@ -25,10 +25,8 @@ class Commands(TyperGroup):
             raise typer.Exit(_complain(error)) from error
 
 
-def ended() -> int:
+def ended(app: typer.Typer) -> int:
     """Run the command line of this process and return its exit code."""
-    from emojibench.cli.commands import app
-
     try:
         app()
     except SystemExit as end:

@@ -43,7 +43,7 @@ def gate(
     runs that cannot be compared.
     """
     from emojibench.cli.results import chosen_clips
-    from emojibench.gating import gate as compare
+    from emojibench.reports.gating import gate as compare
 
     result = compare(
         baseline,

@@ -22,8 +22,8 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
 ) -> None:
     """Print the leaderboard of every track and write it as a Markdown page."""
-    from emojibench.reporting import accept as copy_accepted
-    from emojibench.reporting import write_pages
+    from emojibench.reports import accept as copy_accepted
+    from emojibench.reports import write_pages
 
     if accept is not None:
         typer.echo(f"accepted {copy_accepted(accept, out)}", err=True)

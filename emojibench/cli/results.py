@@ -11,7 +11,7 @@ from emojibench.cli import tables
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from emojibench.reporting.load import Summary
+    from emojibench.reports.load import Summary
     from emojibench.runs.api import RunResult
 
 
@@ -72,9 +72,9 @@ def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from emojibench.reporting.columns import ARROWS
-    from emojibench.reporting.load import Summary
-    from emojibench.reporting.markdown import DASH, lacks
+    from emojibench.reports.columns import ARROWS
+    from emojibench.reports.load import Summary
+    from emojibench.reports.markdown import DASH, lacks
 
     clips = f"up to {summary['frames']} frames at {summary['size']}x{summary['size']}"
     title = f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {clips} · {summary['protocol']}"
@@ -107,7 +107,7 @@ def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
 def _chosen(split: str, entries: "Mapping[str, Summary]", asked: Iterable[str]) -> list[str]:
     """The paper's columns and those asked for, in the order of the summary; all where that is none."""
     from emojibench import registry
-    from emojibench.reporting.columns import paper_names
+    from emojibench.reports.columns import paper_names
 
     kept = {name for name, entry in entries.items() if entry.note}
     wanted = kept | set(

@@ -71,8 +71,9 @@ def run(
     Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict,
     some metric was unavailable).
     """
-    from emojibench import locating, registry
+    from emojibench import registry
     from emojibench.cli.results import chosen_clips, key_values, listed, show
+    from emojibench.dataset import locating
 
     registry.check(registry.METHODS, method)
     locating.dataset(dataset)

@@ -59,8 +59,8 @@ def score(
     With --run, split, clips, size, frames and, unless given, dataset are the run's own. --metrics adds columns to
     those that a run has, or brings them up to date; without it all metrics are scored.
     """
-    from emojibench import locating
     from emojibench.cli.results import chosen_clips, listed, show
+    from emojibench.dataset import locating
 
     if (predictions is None) == (run is None):
         raise UserError(

@@ -11,9 +11,10 @@ import typer
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from emojibench.trainees import Trainee
-    from reference_model.recipe import Recipe
-    from reference_model.training_data import TrainingSet
+    from fye_faster.train.data import TrainingSet
+    from fye_faster.train.recipe import Recipe
+
+    from emojibench.fye.trainees import Trainee
 
 Number = TypeVar("Number", int, float)
 
@@ -105,9 +106,9 @@ def train(
     """
     typer.echo("loading the training code …", err=True)
     import torch
+    from fye_faster.train import training_state
 
-    from emojibench import trainees
-    from reference_model import training_state
+    from emojibench.fye import trainees
 
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
@@ -147,11 +148,12 @@ def train(
 
 
 def _train(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path) -> None:
-    from emojibench import trainees
-    from emojibench.stages import Stages, stage
-    from reference_model import checkpoint
-    from reference_model.training_log import jsonl, tensorboard
-    from reference_model.validation import Validation
+    from fye_faster.models import checkpoint
+    from fye_faster.train.training_log import jsonl, tensorboard
+    from fye_faster.train.validation import Validation
+
+    from emojibench.fye import trainees
+    from emojibench.fye.stages import Stages, stage
 
     logs = [jsonl(out / "log.jsonl")]
     try:
@@ -209,7 +211,7 @@ def _data(
     fresh: bool = False,
 ) -> "TrainingSet":
     """Procedural identities, or `count` clips (all by default) of a dataset."""
-    from emojibench import training
+    from emojibench.fye import training_data as training
 
     side, warp = trainee.resolution, trainee.warp
     if not dataset:
@@ -225,7 +227,7 @@ def _numbers(
     flag: str, text: str, kind: "type[Number]", trainee: "Trainee"
 ) -> "tuple[Number, Number, Number, Number]":
     """Numbers for the preset's phases, none negative and not all 0; 0 for those of `recipe.PHASES` that it lacks."""
-    from reference_model.recipe import PHASES
+    from fye_faster.train.recipe import PHASES
 
     try:
         numbers = [kind(part) for part in text.split(",")]

@@ -28,7 +28,7 @@ from emojibench.dataset.subjects import name_subjects
 from emojibench.dataset.twins import without_shared_pictures, without_twins
 from emojibench.dataset.workplace import workplace
 from emojibench.errors import UserError, WriteError
-from emojibench.faces import detector_id
+from emojibench.face import detector_id
 from emojibench.media import PICTURES, VIDEOS, write_text
 
 REPORT_FILE = "build-report.json"

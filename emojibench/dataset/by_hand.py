@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from emojibench.dataset.clip import Image, Landmarks
 from emojibench.dataset.sources import LANDMARK_FILES, OVERLAY
 from emojibench.errors import UserError
-from emojibench.faces import topology
-from emojibench.faces.template import NAMED, NEEDED, fit
+from emojibench.face import points as topology
+from emojibench.face.template import NAMED, NEEDED, fit
 from emojibench.media import read_image, write_image, write_text
 from emojibench.registry import unknown
+from emojibench.types import Image, Landmarks
 
 EXAMPLE = "right-eye=120,140 left-eye=200,140 nose=160,190 mouth=160,230"
 _POINT = re.compile(r"\s*([A-Za-z-]+)\s*=\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)[\s;]*")

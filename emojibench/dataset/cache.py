@@ -7,7 +7,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from emojibench.faces import Detector, open_detector
+from emojibench.face import Detector, open_detector
 
 VARIABLE = "EMOJIBENCH_CACHE"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emojibench.dataset.clip import Image, Landmarks
 from emojibench.media import resize
+from emojibench.types import Image, Landmarks
 
 HEAD = 1.9
 ROOM = 1.2

@@ -4,29 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from emojibench.dataset import landmarks
-from emojibench.dataset.clip import Clip, Frames, Image
+from emojibench.dataset.clip import Clip
 from emojibench.dataset.manifest import SPLITS, ClipEntry, Manifest
+from emojibench.dataset.preparing import Files, prepare
 from emojibench.errors import DatasetError, UserError
 from emojibench.media import iterate_video, read_image, resize
 from emojibench.registry import unknown
-
-
-class Files(Protocol):
-    """Where a dataset's files come from: a folder, or made when asked for."""
-
-    def path(self, relative: str) -> Path:
-        """A verified local file. Raises `DatasetError` when it cannot be had."""
-        ...
-
-    def ready(self, relative: str) -> bool:
-        """Whether `path` would return without making anything."""
-        ...
+from emojibench.types import Frames, Image
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,8 +178,6 @@ class Dataset:
         Optional: clips make their own files when asked for. With `jobs` over 1, processes share the work
         (call it from a script guarded by `if __name__ == "__main__"`).
         """
-        from emojibench.dataset.preparing import prepare
-
         prepare(self.files, [self.entry(clip_id) for clip_id in clip_ids], jobs=jobs, quiet=quiet)
 
     def _portrait(self, entry: ClipEntry) -> Image:

@@ -16,7 +16,6 @@ import numpy as np
 from emojibench import media
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import cache_folder, shared_detector
-from emojibench.dataset.clip import Image
 from emojibench.dataset.dataset import Dataset
 from emojibench.dataset.manifest import (
     DATASET_FILE,
@@ -26,11 +25,12 @@ from emojibench.dataset.manifest import (
     write_manifest,
 )
 from emojibench.errors import UserError
-from emojibench.faces import detector_id
+from emojibench.face import detector_id
 from emojibench.synth import reference
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
 from emojibench.synth.sequences import Sequence
+from emojibench.types import Image
 
 VERSION = "1"
 """For people: raised when a release changes clips."""

@@ -20,18 +20,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench import media
 from emojibench.dataset import landmarks
-from emojibench.dataset.clip import Clip, DrivingSequence, Frames, Image, Landmarks
+from emojibench.dataset.clip import Clip
 from emojibench.dataset.dataset import Dataset
 from emojibench.dataset.fye_motion import write_fye_motion
 from emojibench.dataset.manifest import Digest, RelativePath
 from emojibench.dataset.preparing import spread
+from emojibench.dataset.targets import target_landmarks
 from emojibench.dataset.workplace import workplace
 from emojibench.errors import DatasetError, MediaError, UserError, WriteError
-from emojibench.faces import drawing
-from emojibench.faces.detector import Face
-from emojibench.reading import MissingFileError, open_file, read_model
+from emojibench.face import peer_maps as drawing
+from emojibench.face.detect import Face
+from emojibench.face.driving import DrivingSequence
+from emojibench.files.reading import MissingFileError, open_file, read_model
 from emojibench.registry import unknown
-from emojibench.targets import target_landmarks
+from emojibench.types import Frames, Image, Landmarks
 
 RECORD = "clip.json"
 _FORMAT = 1
@@ -107,7 +109,7 @@ def _motion(source: _Source, path: Path) -> None:
 
 
 def _expression_map(points: Landmarks) -> Image:
-    from reference_model.landmarks import draw
+    from emojibench.face.draw import draw
 
     picture: Image = draw(points[None], (drawing.CANVAS, drawing.CANVAS))[0]
     return picture

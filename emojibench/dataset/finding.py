@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from emojibench.dataset import crop
-from emojibench.dataset.clip import Image, Landmarks
-from emojibench.faces import Detector
+from emojibench.face import Detector
+from emojibench.types import Image, Landmarks
 
 REACH = 0.75
 """Face sides that a face may move between two looks at it; one that is farther away is another face."""

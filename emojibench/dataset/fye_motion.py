@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench.arrays import LIMIT, Layout, read_npz
-from emojibench.dataset.clip import DrivingSequence
 from emojibench.dataset.landmarks import checked_driving
 from emojibench.dataset.numpy_pickle import read_frames, write_frames
 from emojibench.errors import DatasetError, UserError
-from emojibench.faces.topology import POINTS
+from emojibench.face.driving import DrivingSequence
+from emojibench.face.points import POINTS
+from emojibench.files.arrays import LIMIT, Layout, read_npz
+from emojibench.files.reading import read_bytes
 from emojibench.media import write_bytes
-from emojibench.reading import read_bytes
 
 DETECTOR = "fye-motion-file"
 """Detector id of imported motions: MediaPipe's FaceLandmarker, in a version that the files do not state."""
@@ -81,7 +81,7 @@ def write_fye_motion(path: Path, driving: DrivingSequence) -> None:
         raise DatasetError(
             f"{missing} of {len(driving)} frames have no face; the format knows no such frames"
         )
-    from reference_model.face_geometry import canonical_faces
+    from emojibench.face.geometry import canonical_faces
 
     landmarks = driving.landmarks.astype(np.float64)
     try:

@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 from emojibench.dataset import crop
-from emojibench.dataset.clip import Image, Landmarks
 from emojibench.dataset.finding import find_faces, largest, nearest, size_of
 from emojibench.errors import UserError
-from emojibench.faces import Detector
-from emojibench.faces.detector import Face
-from emojibench.faces.person import person_mask
-from emojibench.faces.template import flaw_of
+from emojibench.face import Detector
+from emojibench.face.detect import Face
+from emojibench.face.person import person_mask
+from emojibench.face.template import flaw_of
+from emojibench.types import Image, Landmarks
 
 _BY_HAND = "place landmarks by hand with `emojibench data landmarks`"
 _HELP = f"crop closer to the head, or {_BY_HAND}"

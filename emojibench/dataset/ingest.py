@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from emojibench import media
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import shared_detector
-from emojibench.dataset.clip import Image
 from emojibench.dataset.heads import cut_head, cuts_hair
 from emojibench.dataset.motion import HARDLY, motion_of
 from emojibench.dataset.sources import Source, manual_landmarks, shown
 from emojibench.dataset.windows import Plan, cut_windows, survey
 from emojibench.errors import UserError, WriteError
-from emojibench.faces.detector import Face
+from emojibench.face.detect import Face
+from emojibench.types import Image
 
 Kind = Literal["portrait", "driving"]
 

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench.arrays import Layout, read_npz
-from emojibench.dataset.clip import DrivingSequence, Landmarks
 from emojibench.errors import DatasetError
-from emojibench.faces.detector import Face
-from emojibench.faces.topology import POINTS
+from emojibench.face.detect import Face
+from emojibench.face.driving import DrivingSequence
+from emojibench.face.points import POINTS
+from emojibench.files.arrays import Layout, read_npz
 from emojibench.media import write_bytes
+from emojibench.types import Landmarks
 
 MANUAL = "manual"
 """Detector id of landmarks that somebody placed by hand."""

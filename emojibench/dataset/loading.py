@@ -3,11 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from emojibench import locating
-from emojibench.dataset.dataset import Dataset, Files
+from emojibench.dataset import locating
+from emojibench.dataset.dataset import Dataset
 from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
+from emojibench.dataset.preparing import Files
 from emojibench.errors import DatasetError, UnavailableError, UserError
-from emojibench.reading import open_file
+from emojibench.files.reading import open_file
 
 
 def load(ref: str | Path, *, size: int | None = None, detector: str = "auto") -> Dataset:
@@ -100,7 +101,7 @@ def _folder(folder: Path, *, size: int | None, detector: str) -> Dataset:
 
 def _detector_for(manifest: Manifest, detector: str) -> str:
     """Id of the detector to use: under `auto` the dataset's own, if this machine has it."""
-    from emojibench.faces import detector_id
+    from emojibench.face import detector_id
 
     if detector == "auto":
         try:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from emojibench.errors import DatasetError, UserError
+from emojibench.files.reading import MissingFileError, parse_model, read_model, read_text
 from emojibench.media import write_text
-from emojibench.reading import MissingFileError, parse_model, read_model, read_text
 
 DATASET_FILE = "dataset.json"
 CLIPS_FILE = "clips.jsonl"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from emojibench.dataset.clip import DrivingSequence
-from emojibench.faces.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from emojibench.face.driving import DrivingSequence
+from emojibench.face.points import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 
 HARDLY = 0.015
 """Eye distances; a still picture with the noise of a camera reaches 0.011, a single blink 0.05."""

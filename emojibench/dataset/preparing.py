@@ -3,14 +3,26 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from emojibench import parallel
-from emojibench.dataset.dataset import Files
 from emojibench.dataset.manifest import ClipEntry
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+class Files(Protocol):
+    """Where a dataset's files come from: a folder, or made when asked for."""
+
+    def path(self, relative: str) -> Path:
+        """A verified local file. Raises `DatasetError` when it cannot be had."""
+        ...
+
+    def ready(self, relative: str) -> bool:
+        """Whether `path` would return without making anything."""
+        ...
 
 
 def prepare(files: Files, entries: Sequence[ClipEntry], *, jobs: int, quiet: bool) -> None:

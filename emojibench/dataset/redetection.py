@@ -9,12 +9,12 @@ from pathlib import Path
 
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import cache_folder, shared_detector
-from emojibench.dataset.dataset import Files
 from emojibench.dataset.finding import size_of
 from emojibench.dataset.manifest import ClipEntry, Manifest
+from emojibench.dataset.preparing import Files
 from emojibench.dataset.windows import follow
 from emojibench.errors import DatasetError
-from emojibench.faces.detector import sequence_of
+from emojibench.face.detect import sequence_of
 from emojibench.media import read_image, read_video
 
 

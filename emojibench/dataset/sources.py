@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from emojibench.arrays import Layout, read_npz
-from emojibench.dataset.clip import Landmarks
 from emojibench.dataset.landmarks import checked_landmarks
 from emojibench.dataset.manifest import as_label
 from emojibench.errors import DatasetError, UserError
-from emojibench.faces.template import flaw_of
-from emojibench.faces.topology import POINTS
+from emojibench.face.points import POINTS
+from emojibench.face.template import flaw_of
+from emojibench.files.arrays import Layout, read_npz
+from emojibench.files.reading import read_json
 from emojibench.media import PICTURES, is_picture_sequence
-from emojibench.reading import read_json
+from emojibench.types import Landmarks
 
 LANDMARK_FILES = (".npz", ".json")
 OVERLAY = ".landmarks.png"

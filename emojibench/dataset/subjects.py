@@ -11,7 +11,7 @@ from typing import NamedTuple
 from emojibench.dataset.manifest import checked_label
 from emojibench.dataset.sources import Source
 from emojibench.errors import UserError
-from emojibench.reading import read_text
+from emojibench.files.reading import read_text
 
 COLUMNS = ("file", "subject")
 _DELIMITERS = ",;\t"

@@ -14,7 +14,7 @@ from emojibench.dataset.loading import FolderFiles
 from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, ClipEntry, Manifest, read_manifest
 from emojibench.dataset.preparing import spread
 from emojibench.errors import DatasetError, UserError, plain
-from emojibench.faces.template import flaw_of
+from emojibench.face.template import flaw_of
 from emojibench.media import iterate_video, read_image
 
 Shown = Annotated[str, BeforeValidator(plain)]

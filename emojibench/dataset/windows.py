@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.dataset import crop
-from emojibench.dataset.clip import DrivingSequence, Image, Landmarks
 from emojibench.dataset.finding import Follower, largest, nearest, size_of
 from emojibench.dataset.heads import cuts_hair, enlarged
-from emojibench.faces import Detector
-from emojibench.faces.detector import Face, sequence_of
+from emojibench.face import Detector
+from emojibench.face.detect import Face, sequence_of
+from emojibench.face.driving import DrivingSequence
+from emojibench.types import Image, Landmarks
 
 
 @dataclass(frozen=True)

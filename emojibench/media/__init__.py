@@ -4,9 +4,9 @@ Everything is uint8 RGB. Files appear whole or not at all; what cannot be read o
 ends in a `UserError` that names the file.
 """
 
+from emojibench.files.writing import atomic, write_bytes, write_text
 from emojibench.media.colour import TRANSPARENT_ON
 from emojibench.media.decoding import VIDEOS
-from emojibench.media.files import atomic, write_bytes, write_text
 from emojibench.media.images import PICTURES, read_image, resize, write_image
 from emojibench.media.sequences import is_picture_sequence, numbered_pictures
 from emojibench.media.videos import VideoInfo, iterate_video, read_video, video_info

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from emojibench.dataset.clip import Image
+from emojibench.types import Image
 
 TRANSPARENT_ON = (255, 255, 255)
 """RGB that transparent pixels are composited on: white, as a browser shows them."""

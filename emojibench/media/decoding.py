@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import MediaError, UserError
-from emojibench.reading import MissingFileError, open_file
+from emojibench.files.reading import MissingFileError, open_file
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """FFmpeg's names for MP4, QuickTime, Matroska, WebM and AVI. None of them makes FFmpeg open another file."""

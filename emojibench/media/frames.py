@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from emojibench.dataset.clip import Image
 from emojibench.media import colour
+from emojibench.types import Image
 
 _SDR = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15})
 """Transfer functions, by H.273, whose code values are shown as if they were sRGB's."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
-from emojibench.dataset.clip import Frames, Image
 from emojibench.errors import MediaError, UserError
+from emojibench.files.reading import MissingFileError, open_file
+from emojibench.files.writing import write_bytes
 from emojibench.media import colour
-from emojibench.media.files import write_bytes
-from emojibench.reading import MissingFileError, open_file
+from emojibench.types import Frames, Image
 
 PICTURES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}

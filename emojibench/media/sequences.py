@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from emojibench.dataset.clip import Image
 from emojibench.errors import MediaError
 from emojibench.media.decoding import VIDEOS
 from emojibench.media.images import PICTURES, read_image
+from emojibench.types import Image
 
 
 def is_picture_sequence(folder: Path) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.errors import MediaError
+from emojibench.files.writing import atomic
 from emojibench.media.decoding import opened, reason
-from emojibench.media.files import atomic
 from emojibench.media.writing import MUXER
 
 RATE = 48000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench.dataset.clip import Image
+from emojibench.types import Image
 
 MOST_REPEATS = 10
 """Longest that a frame may stand, in frames of the rate, averaged over a video."""

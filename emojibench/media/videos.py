@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from emojibench.dataset.clip import Frames, Image
 from emojibench.errors import MediaError
 from emojibench.media.decoding import VideoStream, opened, promised, reason
 from emojibench.media.frames import FrameReader
 from emojibench.media.images import read_image
 from emojibench.media.sequences import iterate_pictures, numbered_pictures
 from emojibench.media.timing import Timing, at_constant_rate, timing
+from emojibench.types import Frames, Image
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from emojibench.dataset.clip import Image
-from emojibench.media.files import atomic
+from emojibench.files.writing import atomic
+from emojibench.types import Image
 
 WATERMARK = "AI-generated"
 """Drawn on every preview, never on frames that are scored."""

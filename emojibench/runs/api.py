@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from emojibench import locating, registry
 from emojibench import protocol as protocols
-from emojibench.dataset import load_dataset
+from emojibench import registry
+from emojibench.dataset import load_dataset, locating
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError, plain
-from emojibench.faces.detector import open_detector
+from emojibench.face.detect import open_detector
 from emojibench.methods import Method
 from emojibench.notebooks import html_table, share_lost
 from emojibench.protocol import Protocol

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from emojibench import media
-from emojibench.dataset.clip import Clip, Frames
+from emojibench.dataset.clip import Clip
 from emojibench.dataset.dataset import Dataset
+from emojibench.types import Frames
 
 
 @dataclass(frozen=True)

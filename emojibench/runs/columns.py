@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from emojibench_metrics.cost import is_cost
+from emojibench_metrics.interface import Traits
 from pydantic import BaseModel, ConfigDict
-
-from metrics.cost import is_cost
-from metrics.interface import Traits
 
 ABSENT = "no metric that is installed here has this column"
 KEPT = f"kept as it was measured: {ABSENT}"

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from emojibench_metrics.cost import FLOPS, LATENCY, PEAK_MEMORY, TRAITS, stage_latency
+from emojibench_metrics.interface import Traits
+
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.score_clip import Measured
-from metrics.cost import FLOPS, LATENCY, PEAK_MEMORY, TRAITS, stage_latency
-from metrics.interface import Traits
 
 WARM_UP = "warm-up"
 """Note on the latencies of a clip that was the first of its shape in its process."""

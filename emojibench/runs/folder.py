@@ -36,9 +36,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from emojibench import locating, reading, registry, tracebacks
-from emojibench.arrays import read_npz
+from emojibench import registry, tracebacks
+from emojibench.dataset import locating
 from emojibench.errors import UnavailableError, UserError
+from emojibench.files import reading
+from emojibench.files.arrays import read_npz
 from emojibench.runs import columns
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from emojibench import media
-from emojibench.dataset.clip import Clip, Frames
+from emojibench.dataset.clip import Clip
 from emojibench.errors import MediaError, UserError
 from emojibench.methods import Animation, Method, cost_by_shape, working_size
 from emojibench.runs.clips import Clips, resized
@@ -27,6 +27,7 @@ from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.spec import clip_seed
 from emojibench.runs.worker import StopError, Task, Tell
+from emojibench.types import Frames
 
 FPS = (0.1, 1000.0)
 """Frame rates that a video can be written with."""

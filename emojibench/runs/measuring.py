@@ -21,7 +21,9 @@ class Operations:
 
     def __init__(self, *, by_shape: bool) -> None:
         """Take whether the method says that its cost depends on a clip's shape alone."""
-        from metrics.flops import count_flops  # torch is loaded here, where no clip's latency sees it
+        from emojibench_metrics.flops import (
+            count_flops,  # torch is loaded here, where no clip's latency sees it
+        )
 
         self._count_flops = count_flops
         self._by_shape = by_shape

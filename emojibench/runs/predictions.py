@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from emojibench import media
-from emojibench.dataset.clip import Frames
 from emojibench.errors import MediaError, UserError
-from emojibench.reading import open_file
+from emojibench.files.reading import open_file
+from emojibench.types import Frames
 
 _EXAMPLE = ".mkv"
 _SUFFIXES = ", ".join(sorted(media.VIDEOS - {_EXAMPLE}))

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from emojibench import reading
 from emojibench.errors import UserError, plain
+from emojibench.files import reading
 from emojibench.parallel import available_cores
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import RunSpec

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
+from emojibench_metrics.interface import Traits
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from emojibench.errors import plain
-from metrics.interface import Traits
 
 Text = Annotated[str, BeforeValidator(lambda text: plain(text) if isinstance(text, str) else text)]
 """What a plug-in said."""

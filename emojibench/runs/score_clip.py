@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from emojibench_metrics.interface import ClipArrays, Figure, Traits
 from numpy.typing import NDArray
 
 from emojibench import media, registry, weights
-from emojibench.dataset.clip import Clip, Frames
+from emojibench.dataset.clip import Clip
+from emojibench.dataset.targets import target_landmarks
 from emojibench.errors import DatasetError, MediaError, UnavailableError, UserError, one_line
-from emojibench.faces.detector import Detector
+from emojibench.face.detect import Detector
 from emojibench.protocol import Protocol
 from emojibench.runs.clips import Clips
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord, Status
 from emojibench.runs.worker import Tell
-from emojibench.targets import target_landmarks
-from metrics.interface import ClipArrays, Figure, Traits
+from emojibench.types import Frames
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from emojibench_metrics.cost import LATENCY
+from emojibench_metrics.interface import Traits
 
 from emojibench import registry
 from emojibench.dataset.dataset import Dataset
@@ -24,8 +26,6 @@ from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
 from emojibench.runs.spec import RunSpec
 from emojibench.runs.worker import Task
-from metrics.cost import LATENCY
-from metrics.interface import Traits
 
 FINISHED = ("ok", "undefined")
 SET = ""

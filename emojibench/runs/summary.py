@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from emojibench_metrics.interface import Traits
+
+from emojibench.protocol.statistics import clustered_bootstrap
 from emojibench.runs import columns, cost
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.records import Row
 from emojibench.runs.scoring import SET
-from emojibench.statistics import clustered_bootstrap
-from metrics.interface import Traits
 
 SCHEMA_VERSION = 1
 

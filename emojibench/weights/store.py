@@ -18,7 +18,7 @@ import platformdirs
 from pydantic import TypeAdapter
 
 from emojibench.errors import UserError
-from emojibench.reading import open_file, read_json
+from emojibench.files.reading import open_file, read_json
 from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 
 FOLDERS = "EMOJIBENCH_WEIGHTS"

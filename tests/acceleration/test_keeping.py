@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from emojibench import media
-from emojibench.acceleration import fidelity, tracing
-from emojibench.acceleration.fidelity import Fidelity
-from emojibench.acceleration.trace import Step, Trace
-from emojibench.acceleration.tracing import Tracing
 from emojibench.errors import UnavailableError
+from emojibench.fye.acceleration import fidelity, tracing
+from emojibench.fye.acceleration.fidelity import Fidelity
+from emojibench.fye.acceleration.trace import Step, Trace
+from emojibench.fye.acceleration.tracing import Tracing
 from emojibench.runs.spec import clip_seed
 
 FRAMES = ((0, 2), (1,))

@@ -1,7 +1,7 @@
 import pytest
 from portraits_with_faces import Portrait
 
-from emojibench.faces import open_detector
+from emojibench.face import open_detector
 from emojibench.synth.sequences import portrait_state, render, sequences
 
 

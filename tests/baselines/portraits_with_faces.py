@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emojibench.dataset.clip import Clip, DrivingSequence, Image, Landmarks
+from emojibench.dataset.clip import Clip
+from emojibench.face.driving import DrivingSequence
+from emojibench.types import Image, Landmarks
 
 FPS = 25.0
 

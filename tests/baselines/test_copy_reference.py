@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from emojibench_baselines.copy_reference import CopyReference
 from portraits_with_faces import FPS, Portrait, make_clip
 
-from baselines.copy_reference import CopyReference
 from emojibench.errors import UserError
 from emojibench.methods import Method
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from emojibench_baselines.external import description
+from emojibench_baselines.external.description import FOLDER, Description, load, names, read_description
 from packaging.requirements import Requirement
 
-from baselines.external import description
-from baselines.external.description import FOLDER, Description, load, names, read_description
 from emojibench.errors import UserError
 
 CHECKOUTS = os.environ.get("EMOJIBENCH_CHECKOUTS")

@@ -2,14 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from emojibench_baselines.fye.faster import FyeFaster
+from fye_faster.accel.presets import CHOICES, DEFAULT
+from fye_faster.models.checkpoint import packaged
+from fye_faster.presets import MINI
 
-from baselines.fye_faster import FyeFaster
-from emojibench.dataset.clip import Clip, DrivingSequence
+from emojibench.dataset.clip import Clip
 from emojibench.errors import UserError
+from emojibench.face.driving import DrivingSequence
 from emojibench.methods import Method
-from reference_model.acceleration_presets import CHOICES, DEFAULT
-from reference_model.checkpoint import packaged
-from reference_model.presets import MINI
 
 needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from emojibench_baselines.fye.released import FyeReleased
 from typer.testing import CliRunner
 
-from baselines.fye_released import FyeReleased
 from emojibench import weights
-from emojibench.animators import RELEASED_FILES
 from emojibench.errors import UserError
+from emojibench.fye.animators import RELEASED_FILES
 from emojibench.weights import store
 from emojibench.weights.table import UNPUBLISHED
 

@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
+from emojibench_baselines.landmark_warp import LandmarkWarp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from portraits_with_faces import FPS, Portrait, make_clip
 
-from baselines.landmark_warp import LandmarkWarp
-from emojibench.dataset.clip import Image, Landmarks
 from emojibench.errors import UserError
-from emojibench.faces import open_detector
-from emojibench.faces.topology import INNER_LIPS, OVAL
+from emojibench.face import open_detector
+from emojibench.face.draw import hold_nearest
+from emojibench.face.points import INNER_LIPS, OVAL
+from emojibench.face.warp import Warp
 from emojibench.methods import Method
-from reference_model.landmarks import hold_nearest
-from reference_model.warp import Warp
+from emojibench.types import Image, Landmarks
 
 QUIET = {"seed": 0, "progress": lambda *_: None}
 

@@ -1,6 +1,6 @@
 import pytest
+from emojibench_baselines.fye.options import parse
 
-from baselines._options import parse
 from emojibench.errors import UserError
 
 

@@ -6,14 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import PyramidAttentionBroadcastConfig, UNet2DConditionModel, apply_pyramid_attention_broadcast
+from emojibench_baselines.fye.deepcache import FyeDeepCache
+from fye_faster.accel.accelerator import ClipInfo
+from fye_faster.accel.rivals.broadcast import Broadcast
+from fye_faster.accel.rivals.merging import TokenMerged
+from fye_faster.accel.tic import TaylorCache, TaylorCacheConfig, uniform
+from fye_faster.diffusion.schedule import ddim
 from torch import Tensor
-
-from baselines.accelerators.broadcast import Broadcast
-from baselines.accelerators.merging import TokenMerged
-from baselines.fye_deepcache import FyeDeepCache
-from reference_model.acceleration import ClipInfo
-from reference_model.schedule import ddim
-from reference_model.taylor_cache import TaylorCache, TaylorCacheConfig, uniform
 
 STEPS = 9
 

@@ -9,25 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from emojibench_baselines.fye.deepcache import FyeDeepCache, centered
+from emojibench_baselines.fye.faster import FyeFaster
+from emojibench_baselines.fye.pab import FyePab
+from emojibench_baselines.fye.prune import FyePrune
+from emojibench_baselines.fye.reference_model import ReferenceModel
+from emojibench_baselines.fye.reuse import FyeReuse
+from emojibench_baselines.fye.tic import FyeTic
+from emojibench_baselines.fye.tome import FyeToMe
+from fye_faster.accel.accelerator import ClipInfo
+from fye_faster.models.checkpoint import Model
+from fye_faster.nets.animator import motion_modules
+from fye_faster.pipelines.mini import Pipeline
 from test_fye_faster import clip
 from tiny_model import TINY
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines._reference_model import ReferenceModel
-from baselines.fye_deepcache import FyeDeepCache, centered
-from baselines.fye_faster import FyeFaster
-from baselines.fye_pab import FyePab
-from baselines.fye_prune import FyePrune
-from baselines.fye_reuse import FyeReuse
-from baselines.fye_tic import FyeTic
-from baselines.fye_tome import FyeToMe
 from emojibench.errors import UserError
 from emojibench.methods import Method
-from reference_model.acceleration import ClipInfo
-from reference_model.checkpoint import Model
-from reference_model.networks import motion_modules
-from reference_model.pipeline import Pipeline
 
 STEPS = "4"
 Options = dict[str, str]

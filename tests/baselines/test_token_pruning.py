@@ -3,9 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-
-from baselines.accelerators.pruning import TokenPruned
-from baselines.accelerators.tokens import take
+from fye_faster.accel.rivals.pruning import TokenPruned
+from fye_faster.accel.rivals.tokens import take
 
 SIDE = 4
 

@@ -6,24 +6,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import emojibench_metrics.flops  # noqa: F401  before the fakes can stand in for it
 import numpy as np
 import pytest
 import torch
+from emojibench_baselines.fye.faster import FyeFaster
+from fye_faster.models.checkpoint import packaged
+from fye_faster.presets import MINI
+from fye_faster.train import recipe
+from fye_faster.train.batches import Batches, Scenes
+from fye_faster.train.data import TrainingSet
 from safetensors.torch import load_file
 
-import metrics.flops  # noqa: F401  before the fakes can stand in for it
-from baselines.fye_faster import FyeFaster
-from emojibench import training
-from emojibench.ablation import matrix
-from emojibench.ablation.running import Training
 from emojibench.cli import main
 from emojibench.errors import UserError
-from emojibench.matrix import Measuring
-from reference_model import recipe
-from reference_model.batches import Batches, Scenes
-from reference_model.checkpoint import packaged
-from reference_model.presets import MINI
-from reference_model.training_data import TrainingSet
+from emojibench.fye import training_data as training
+from emojibench.fye.ablation import matrix
+from emojibench.fye.ablation.running import Training
+from emojibench.fye.matrix import Measuring
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
@@ -156,7 +156,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
         (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'?"),
         (["--main", "nowhere.safetensors"], "--main: nowhere.safetensors: no such weights file"),
         (["--clips", "5000"], "--clips: expected a number from 1 to 500"),
-        (["--frames", "1"], "--frames: expected at least 2, got 1"),
+        (["--frames", "1"], "--frames: expected 2 to 64, the length of the longest clip of synth, got 1"),
         (["--set", "stepz=3"], "Did you mean 'steps'"),
         (["--metrics", "ssimm"], "unknown metric 'ssimm'. Did you mean 'ssim'?"),
     ],

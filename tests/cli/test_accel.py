@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from fye_faster.models.checkpoint import packaged
+from fye_faster.presets import MINI
 from PIL import Image
 
-from emojibench.acceleration import matrix
 from emojibench.cli import main
 from emojibench.errors import UserError
+from emojibench.fye.acceleration import matrix
 from emojibench.runs.api import run
-from reference_model.checkpoint import packaged
-from reference_model.presets import MINI
 
 needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 

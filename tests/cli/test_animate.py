@@ -17,18 +17,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 
+from fye_faster.models.checkpoint import Model, packaged
+from fye_faster.pipelines.mini import Pipeline
+from fye_faster.presets import MINI
 from sounding import write_video_with_sound
 from tiny_model import SHARED, TINY
 
 from emojibench.cli import main
 from emojibench.dataset.landmarks import read_driving, write_driving
-from emojibench.faces import open_detector
+from emojibench.face import open_detector
 from emojibench.media import read_video, video_info, write_image, write_lossless
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, sequences
-from reference_model.checkpoint import Model, packaged
-from reference_model.pipeline import Pipeline
-from reference_model.presets import MINI
 
 needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 SIDE = 128

@@ -13,22 +13,22 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 
 import paper_start
+from fye_faster.models import checkpoint
+from fye_faster.models.paper import PaperModel
+from fye_faster.models.released import ReleasedModel
+from fye_faster.pipelines.mini import Pipeline
+from fye_faster.pipelines.paper import PaperPipeline
+from fye_faster.pipelines.released import ReleasedPipeline
 from released_golden import GOLDEN
 
-from emojibench import animators
 from emojibench.cli import main
 from emojibench.dataset.landmarks import write_driving
-from emojibench.faces import open_detector
+from emojibench.face import open_detector
+from emojibench.fye import animators
 from emojibench.media import video_info, write_image
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, sequences
 from emojibench.weights import store
-from reference_model import checkpoint
-from reference_model.paper import PaperModel
-from reference_model.paper_pipeline import PaperPipeline
-from reference_model.pipeline import Pipeline
-from reference_model.released import ReleasedModel
-from reference_model.released_pipeline import ReleasedPipeline
 
 Animate = Callable[..., int]
 PAPER = replace(paper_start.SMALL, overlap=0)

@@ -15,17 +15,19 @@ from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 
+from fye_faster import presets
+from fye_faster.models import paper
+from fye_faster.presets import Preset
+from fye_faster.train.data import TrainingSet
+from fye_faster.train.mini import MiniTrainer
+from fye_faster.train.recipe import Recipe
 from paper_start import SMALL, write
 from tiny_model import TINY
 
-from emojibench import trainees, training
 from emojibench.cli import app
 from emojibench.errors import UserError
-from reference_model import paper, presets
-from reference_model.mini_training import MiniTrainer
-from reference_model.presets import Preset
-from reference_model.recipe import Recipe
-from reference_model.training_data import TrainingSet
+from emojibench.fye import trainees
+from emojibench.fye import training_data as training
 
 
 def test_a_benchmark_sequence_gives_windows_and_keyframes() -> None:
@@ -175,7 +177,7 @@ def test_continuing_says_so_and_other_flags_are_refused(small: Preset, tmp_path:
 
 def test_the_perceptual_distance_is_computed_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CUDA machine the network was on the GPU, the pictures of a validation on the CPU."""
-    from metrics.lpips import LpipsNetwork
+    from emojibench_metrics.lpips import LpipsNetwork
 
     def build(self: LpipsNetwork, _backbone: str, *_weights: object) -> None:
         self._network = torch.nn.Linear(1, 1)
@@ -183,7 +185,7 @@ def test_the_perceptual_distance_is_computed_where_the_pictures_are(monkeypatch:
     monkeypatch.setattr(LpipsNetwork, "__init__", build)
     monkeypatch.setattr(LpipsNetwork, "between", lambda self, a, _b: self._network.weight.device == a.device)
     monkeypatch.setattr("emojibench.weights.find", Path)
-    monkeypatch.setattr("metrics.networks.load_tensors", lambda path: {})
+    monkeypatch.setattr("emojibench_metrics.networks.load_tensors", lambda path: {})
     distance = trainees.distance(Recipe(minutes=1, perceptual=1.0))
     assert distance is not None
     for device in ("cpu", "meta"):

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fye_faster import presets
 from tiny_model import TINY
 
-from emojibench import training
 from emojibench.cli import main
 from emojibench.errors import UserError
-from emojibench.faces import detector_id
+from emojibench.face import detector_id
+from emojibench.fye import training_data as training
 from emojibench.media import write_image, write_lossless
 from emojibench.synth import sequences
 from emojibench.synth.render import render
-from reference_model import presets
 
 FILES = ("done.json", "frames.npy", "landmarks.npy", "moved.npy")
 
@@ -70,7 +70,7 @@ def test_prepared_data_is_kept_unless_fresh_is_asked_for(
 
 
 def tiny_weights(folder: Path) -> Path:
-    from reference_model import checkpoint
+    from fye_faster.models import checkpoint
 
     path = folder / "main.safetensors"
     checkpoint.save(path, checkpoint.Model(TINY).state_dict(), TINY)

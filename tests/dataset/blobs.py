@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from emojibench.faces.detector import Face
-from emojibench.faces.template import template
+from emojibench.face.detect import Face
+from emojibench.face.template import template
 
 POINTS = template().astype(np.float32)
 POINTS[:, :2] -= POINTS[:, :2].min(axis=0)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from emojibench.dataset.building import build
-from emojibench.faces.template import template
+from emojibench.face.template import template
 from emojibench.media import write_image, write_lossless, write_preview
 from emojibench.synth.render import render
 from emojibench.synth.sequences import sequences

@@ -7,7 +7,7 @@ from emojibench.dataset.by_hand import clicking_page, place
 from emojibench.dataset.heads import cut_head
 from emojibench.dataset.sources import find_sources, manual_landmarks
 from emojibench.errors import UserError
-from emojibench.faces.template import NAMED
+from emojibench.face.template import NAMED
 from emojibench.media import PICTURES, read_image, write_image
 
 POINTS = "right-eye=120,140 left-eye=200,140; nose=160, 190\nMouth=160,230"

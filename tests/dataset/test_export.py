@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 
 from emojibench.cli import app
 from emojibench.dataset import load_dataset
-from emojibench.dataset.clip import DrivingSequence
 from emojibench.dataset.dataset import Dataset
 from emojibench.dataset.export import FORMS, export
 from emojibench.dataset.fye_motion import read_fye_motion, write_fye_motion
 from emojibench.dataset.landmarks import read_driving, read_portrait
+from emojibench.dataset.targets import target_landmarks
 from emojibench.errors import DatasetError, UserError, WriteError
-from emojibench.faces import drawing
+from emojibench.face import peer_maps as drawing
+from emojibench.face.driving import DrivingSequence
 from emojibench.media import numbered_pictures, read_image, read_video, video_info
 from emojibench.runs.api import score
-from emojibench.targets import target_landmarks
 
 FRAMES, SIZE = 6, 96
 
@@ -98,7 +98,7 @@ def test_record_says_what_each_file_is(exported):
 
 def with_poses(frames=5, seed=0):
     """A driving sequence as the `.task` detector gives it: a rigid head, seen by MediaPipe's camera."""
-    from reference_model.face_geometry import BASIS, CENTRE, WEIGHTS, project
+    from emojibench.face.geometry import BASIS, CENTRE, WEIGHTS, project
 
     rng = np.random.default_rng(seed)
     face = rng.normal(0, 4, (468, 3))

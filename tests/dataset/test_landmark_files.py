@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emojibench.dataset.clip import DrivingSequence
 from emojibench.dataset.landmarks import read_driving, read_portrait, write_driving, write_portrait
 from emojibench.errors import DatasetError
-from emojibench.faces.detector import Face
+from emojibench.face.detect import Face
+from emojibench.face.driving import DrivingSequence
 
 
 def driving(frames=5, missing=(2,), rich=True, seed=0):

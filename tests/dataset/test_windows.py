@@ -6,9 +6,9 @@ from blobs import BlobDetector, picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emojibench.dataset.clip import DrivingSequence
 from emojibench.dataset.motion import HARDLY, motion_of
 from emojibench.dataset.windows import Plan, cut_windows
+from emojibench.face.driving import DrivingSequence
 
 
 def windows(video, detector=None, *, size=64, **plan):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from emojibench.errors import UserError
-from emojibench.faces import detector_id, open_detector, topology
-from emojibench.faces.person import person_mask
+from emojibench.face import detector_id, open_detector
+from emojibench.face import points as topology
+from emojibench.face.person import person_mask
 from emojibench.synth.render import render
 from emojibench.synth.sequences import sequences
 
@@ -100,7 +101,7 @@ def test_unknown_detectors_are_refused_with_help():
 
 
 def test_a_wheel_without_models_is_explained(monkeypatch):
-    monkeypatch.setattr("emojibench.faces.detector._bundled_files", list)
+    monkeypatch.setattr("emojibench.face.detect._bundled_files", list)
     with pytest.raises(UserError, match=r"carries no face-mesh models; install mediapipe==0.10.21"):
         open_detector("bundled")
 
@@ -124,14 +125,14 @@ def test_the_task_file_gives_the_same_points_and_more(task, bundled, video):
 @needs_task
 def test_auto_takes_the_task_where_the_wheel_has_no_models(monkeypatch):
     monkeypatch.setenv("EMOJIBENCH_WEIGHTS", str(WEIGHTS.resolve()))
-    monkeypatch.setattr("emojibench.faces.detector._bundled_files", list)
+    monkeypatch.setattr("emojibench.face.detect._bundled_files", list)
     assert detector_id("auto").startswith("mediapipe-facelandmarker-")
 
 
 def test_mediapipe_stays_silent():
     script = (
         "import numpy as np\n"
-        "from emojibench.faces import open_detector\n"
+        "from emojibench.face import open_detector\n"
         "from emojibench.synth.render import render\n"
         "from emojibench.synth.sequences import sequences\n"
         "s = sequences('mini')[0]\n"

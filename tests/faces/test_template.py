@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from emojibench.faces import topology
-from emojibench.faces.template import NAMED, NEEDED, fit, flaw_of, template
+from emojibench.face import points as topology
+from emojibench.face.template import NAMED, NEEDED, fit, flaw_of, template
 
 SIZE = (640, 480)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from mediapipe.python.solutions import face_mesh_connections as official
 
-from emojibench.faces import topology
+from emojibench.face import points as topology
 
 
 @pytest.mark.parametrize(

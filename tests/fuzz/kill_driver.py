@@ -25,11 +25,12 @@ def _tiny_benchmark() -> None:
 
 def _tiny_model() -> None:
     import numpy as np
+    from fye_faster import presets
+    from fye_faster.train import recipe
+    from fye_faster.train.data import TrainingSet
     from tiny_model import TINY
 
-    from emojibench import training
-    from reference_model import presets, recipe
-    from reference_model.training_data import TrainingSet
+    from emojibench.fye import training_data as training
 
     def made_up(_folder: Path, count: int, size: int, *, warp: bool, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)

@@ -73,13 +73,13 @@ def _frames(count: int) -> list[dict[str, object]]:
 
 
 def _arrays(files: _Seeds) -> list[Parser]:
-    from emojibench.arrays import read_npz
     from emojibench.dataset import landmarks
-    from emojibench.dataset.clip import DrivingSequence
     from emojibench.dataset.fye_motion import read_fye_motion
     from emojibench.dataset.sources import read_manual_landmarks
-    from emojibench.faces.detector import Face
-    from emojibench.faces.template import template
+    from emojibench.face.detect import Face
+    from emojibench.face.driving import DrivingSequence
+    from emojibench.face.template import template
+    from emojibench.files.arrays import read_npz
 
     rng = np.random.default_rng(0)
     points = np.repeat(template()[None] * 0.15 + 0.5, 3, axis=0).astype(np.float32)
@@ -154,9 +154,6 @@ def _arrays(files: _Seeds) -> list[Parser]:
 
 
 def _text(files: _Seeds) -> list[Parser]:
-    from emojibench.ablation import matrix as ablation
-    from emojibench.ablation import running
-    from emojibench.acceleration import matrix as acceleration
     from emojibench.dataset.manifest import (
         ClipEntry,
         Manifest,
@@ -167,7 +164,10 @@ def _text(files: _Seeds) -> list[Parser]:
     from emojibench.dataset.sources import Source
     from emojibench.dataset.subjects import name_subjects
     from emojibench.dataset.verifying import verify
-    from emojibench.reading import parse_model, read_text
+    from emojibench.files.reading import parse_model, read_text
+    from emojibench.fye.ablation import matrix as ablation
+    from emojibench.fye.ablation import running
+    from emojibench.fye.acceleration import matrix as acceleration
     from emojibench.weights import store
 
     entries = tuple(
@@ -235,14 +235,14 @@ def _runs(files: _Seeds) -> list[Parser]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    from emojibench.acceleration import fidelity, tracing
-    from emojibench.gating import gate
+    from emojibench.files.reading import read_model
+    from emojibench.fye.acceleration import fidelity, tracing
     from emojibench.protocol import Protocol
-    from emojibench.reading import read_model
-    from emojibench.reporting.load import load_run
-    from emojibench.reporting.markdown import track_page
-    from emojibench.reporting.published import load_table
-    from emojibench.reporting.tables import build_track
+    from emojibench.reports.gating import gate
+    from emojibench.reports.load import load_run
+    from emojibench.reports.markdown import track_page
+    from emojibench.reports.published import load_table
+    from emojibench.reports.tables import build_track
     from emojibench.runs.folder import RunFolder
     from emojibench.runs.records import AnimationRecord, Row
     from emojibench.runs.spec import RunSpec
@@ -363,11 +363,10 @@ def _media(files: _Seeds) -> list[Parser]:
 
 def _weights(files: _Seeds) -> list[Parser]:
     import torch
+    from emojibench_metrics.networks import load_tensors
+    from fye_faster.models import checkpoint, released_weights
+    from fye_faster.presets import MINI
     from safetensors.torch import save_file
-
-    from metrics.networks import load_tensors
-    from reference_model import checkpoint, released_weights
-    from reference_model.presets import MINI
 
     state = {"proj.weight": torch.arange(64.0).reshape(8, 8), "proj.bias": torch.ones(8)}
     safe = files.file(

@@ -5,10 +5,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+import emojibench_metrics.cost
 import pytest
-
-import metrics.cost
-from metrics.interface import Traits
+from emojibench_metrics.interface import Traits
 
 ROOT = Path(__file__).parents[2]
 POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["emojibench.metrics"]
@@ -37,14 +36,14 @@ def test_traits_are_readable_without_weights(name):
 
 def test_columns_are_unique_over_all_metrics():
     columns = [traits.name for value in OURS.values() for traits in load(value).traits]
-    columns += [traits.name for traits in metrics.cost.TRAITS]
+    columns += [traits.name for traits in emojibench_metrics.cost.TRAITS]
     assert len(columns) == len(set(columns))
 
 
 def test_stage_latency_columns():
-    assert metrics.cost.stage_latency("denoise").name == "latency_denoise_s"
+    assert emojibench_metrics.cost.stage_latency("denoise").name == "latency_denoise_s"
     with pytest.raises(ValueError, match="stage name 'a b'"):
-        metrics.cost.stage_latency("a b")
+        emojibench_metrics.cost.stage_latency("a b")
 
 
 def test_reading_traits_loads_nothing_heavy():

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
+from emojibench_metrics.flops import count_flops
 from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
-
-from metrics.flops import count_flops
 
 CONV, LINEAR, ATTENTION = 37748736, 16777216, 33554432
 TOTAL = 88080384

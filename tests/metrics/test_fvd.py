@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from emojibench_metrics.fvd import Fvd, aggregate, frechet_distance, i3d_features, i3d_from_weights
+from emojibench_metrics.i3d import I3D, preprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_recipes import SHARED, fill, golden, shapes, video
-
-from metrics.fvd import Fvd, aggregate, frechet_distance, i3d_features, i3d_from_weights
-from metrics.i3d import I3D, preprocess
 
 
 def features(seed, count, d, shift=0.0, scale=1.0):
@@ -173,7 +172,7 @@ def test_the_public_file_lacks_batch_counters_and_loads_all_the_same(weights, tm
 
 
 def test_real_weights_reproduce_the_published_value():
-    from metrics.networks import load_tensors
+    from emojibench_metrics.networks import load_tensors
 
     file = next((f for f in SHARED.glob("weights/**/i3d_pretrained_400.pt")), None)
     if file is None:

@@ -6,10 +6,9 @@ import socket
 import numpy as np
 import pytest
 import torch
+from emojibench_metrics.hyperiqa import HyperIqa, HyperIqaNetwork, empty_network, hyperiqa
+from emojibench_metrics.interface import ClipArrays
 from metric_recipes import fill, picture, shapes
-
-from metrics.hyperiqa import HyperIqa, HyperIqaNetwork, empty_network, hyperiqa
-from metrics.interface import ClipArrays
 
 pytest.importorskip("pyiqa", reason="needs the extra 'quality'")
 

@@ -4,13 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from emojibench_metrics import identity
+from emojibench_metrics.identity import MOBILEFACENET, TEMPLATE, Identity, IdentityMobileFaceNet, alignment
+from emojibench_metrics.interface import ClipArrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_recipes import find_in, golden, picture_file
-
-from metrics import identity
-from metrics.identity import MOBILEFACENET, TEMPLATE, Identity, IdentityMobileFaceNet, alignment
-from metrics.interface import ClipArrays
 
 FILES = {
     "scrfd-500m": "weights/faces/det_500m.onnx",

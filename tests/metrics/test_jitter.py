@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.jitter import Jitter, jitter
 from metric_recipes import face_motion
-
-from metrics.interface import ClipArrays
-from metrics.jitter import Jitter, jitter
 
 EYES = (0, 1)
 REST = np.array([[10.0, 10], [30, 10], [20, 25]])  # eye distance 20

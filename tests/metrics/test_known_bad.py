@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.jitter import Jitter
+from emojibench_metrics.l1 import L1
+from emojibench_metrics.landmarks import LandmarkAccuracy
+from emojibench_metrics.psnr import Psnr
+from emojibench_metrics.ssim import Ssim
 from metric_recipes import face_motion
-
-from metrics.interface import ClipArrays
-from metrics.jitter import Jitter
-from metrics.l1 import L1
-from metrics.landmarks import LandmarkAccuracy
-from metrics.psnr import Psnr
-from metrics.ssim import Ssim
 
 SIDE = 96
 TARGET = face_motion(24)

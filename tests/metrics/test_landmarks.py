@@ -4,13 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from emojibench_metrics.face_points import EXPRESSION
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.landmarks import LandmarkAccuracy, landmark_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_recipes import face_motion, golden, landmark_case
-
-from metrics.face_points import EXPRESSION
-from metrics.interface import ClipArrays
-from metrics.landmarks import LandmarkAccuracy, landmark_scores
 
 EYES = (0, 1)
 

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from metric_recipes import fill, find_in, golden, noisy, picture, picture_file, shapes
-
-from metrics.interface import ClipArrays
-from metrics.lpips import (
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.lpips import (
     LpipsAlex,
     LpipsNetwork,
     LpipsSqueeze,
@@ -17,6 +15,7 @@ from metrics.lpips import (
     lpips,
     package_names,
 )
+from metric_recipes import fill, find_in, golden, noisy, picture, picture_file, shapes
 
 SHARED_SQUEEZE = {
     "squeezenet1_1-features": "weights/lpips/squeezenet1_1_features.pth",

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
+from emojibench_metrics.interface import ClipArrays
+from emojibench_metrics.l1 import L1, l1
+from emojibench_metrics.psnr import HIGHEST, Psnr, psnr
+from emojibench_metrics.ssim import Ssim, ssim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_recipes import golden, noisy, picture, picture_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
-from metrics.interface import ClipArrays
-from metrics.l1 import L1, l1
-from metrics.psnr import HIGHEST, Psnr, psnr
-from metrics.ssim import Ssim, ssim
 
 WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

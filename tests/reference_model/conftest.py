@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 from diffusers import UNet2DConditionModel, UNetMotionModel
+from fye_faster.presets import Preset
 from small_unets import build_image_unet, build_motion_unet
 from tiny_model import TINY, head
-
-from reference_model.presets import Preset
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import torch
+from fye_faster.models.paper import PaperModel, PaperPreset
+from fye_faster.models.released_weights import public_names
 from released_golden import GOLDEN, made_weight
-
-from reference_model.paper import PaperModel, PaperPreset
-from reference_model.released_weights import public_names
 
 SMALL = PaperPreset(**vars(GOLDEN), queries=3, qformer_layers=2)
 

@@ -5,10 +5,9 @@ from zlib import crc32
 
 import numpy as np
 import torch
+from fye_faster.models.released import ReleasedPreset
+from fye_faster.models.released_weights import public_names
 from torch import Tensor, nn
-
-from reference_model.released import ReleasedPreset
-from reference_model.released_weights import public_names
 
 GOLDEN = ReleasedPreset(
     name="golden",

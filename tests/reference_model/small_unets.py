@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
-from torch import Tensor, nn
-
-from reference_model.taylor_cache import (
+from fye_faster.accel.tic import (
     TaylorCache,
     TaylorCacheConfig,
     uniform,
 )
+from torch import Tensor, nn
 
 BOTH = ("unconditional", "conditional")
 

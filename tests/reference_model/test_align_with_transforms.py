@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import SHARED
 
-from reference_model import landmarks
-from reference_model.alignment import EYES, align_with_transforms
-from reference_model.face_geometry import BASIS, CENTRE, VERTICES, WEIGHTS, canonical_faces, project
+from emojibench.face import draw as landmarks
+from emojibench.face.align import EYES, align_with_transforms
+from emojibench.face.geometry import BASIS, CENTRE, VERTICES, WEIGHTS, canonical_faces, project
 
 SIZE = (320, 240)
 needs_samples = pytest.mark.skipif(

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import SHARED, head
 
-from reference_model.alignment import LEFT_IRIS, RIGHT_IRIS, STABLE, align, fit_pose, neutral_frame
+from emojibench.face.align import LEFT_IRIS, RIGHT_IRIS, STABLE, align, fit_pose, neutral_frame
 
 SIZE = (200, 240)
 UNIT = np.array([200, 240, 200])
@@ -84,7 +84,7 @@ def test_canvas_shapes_do_not_matter() -> None:
 
 
 def test_irises_keep_their_place_in_the_eyelid_box() -> None:
-    from reference_model.alignment import EYES
+    from emojibench.face.align import EYES
 
     driving = np.stack([head(), head()])
     driving[1, RIGHT_IRIS] += (3, 2, 0)

@@ -1,8 +1,7 @@
 import pytest
 import torch
-
-from reference_model.autoencoder import FLOW_UNIT, Autoencoder, shift
-from reference_model.presets import Preset
+from fye_faster.nets.autoencoder import FLOW_UNIT, Autoencoder, shift
+from fye_faster.presets import Preset
 
 
 def test_the_patch_start_reconstructs_pictures_it_was_fitted_to(tiny: Preset) -> None:

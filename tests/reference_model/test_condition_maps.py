@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny_model import SHARED, head
 
-from reference_model import landmarks
+from emojibench.face import draw as landmarks
 
 
 def normalised() -> np.ndarray:

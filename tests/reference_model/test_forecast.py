@@ -5,17 +5,16 @@ from weakref import ref
 
 import pytest
 import torch
+from fye_faster.accel.accelerator import ClipInfo, Composed, Recipe
+from fye_faster.accel.forecast import Forecast, Forecaster, GuidanceShare, Quantity, SharedGuidance
+from fye_faster.accel.presets import PRESETS, preset
+from fye_faster.accel.tic import Adaptive, TaylorCacheConfig, explicit, uniform
+from fye_faster.diffusion.sampler import Guided, progressive
+from fye_faster.diffusion.schedule import ddim
+from fye_faster.diffusion.solvers import SOLVERS, solver
+from fye_faster.nets.animator import Animator
+from fye_faster.presets import Preset
 from torch import Tensor
-
-from reference_model.acceleration import ClipInfo, Composed, Recipe
-from reference_model.acceleration_presets import PRESETS, preset
-from reference_model.forecast import Forecast, Forecaster, GuidanceShare, Quantity, SharedGuidance
-from reference_model.networks import Animator
-from reference_model.presets import Preset
-from reference_model.sampler import Guided, progressive
-from reference_model.schedule import ddim
-from reference_model.solvers import SOLVERS, solver
-from reference_model.taylor_cache import Adaptive, TaylorCacheConfig, explicit, uniform
 
 STEPS = 6
 SHAPE = (1, 2, 3, 4, 4)

@@ -3,12 +3,11 @@ import copy
 import pytest
 import torch
 from diffusers.models.attention_processor import Attention
-
-from reference_model import reference_attention
-from reference_model.autoencoder import Autoencoder
-from reference_model.networks import Animator, motion_modules, stills
-from reference_model.presets import MINI, Preset
-from reference_model.reference_attention import ImagePromptAttention, Memory, ReferenceSelfAttention
+from fye_faster.nets import reference_attention
+from fye_faster.nets.animator import Animator, motion_modules, stills
+from fye_faster.nets.autoencoder import Autoencoder
+from fye_faster.nets.reference_attention import ImagePromptAttention, Memory, ReferenceSelfAttention
+from fye_faster.presets import MINI, Preset
 
 
 @pytest.fixture(scope="module")

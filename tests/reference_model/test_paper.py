@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from fye_faster.models.paper import PAPER, PaperModel, start
+from fye_faster.models.released import RELEASED, ReleasedModel
 from paper_start import SMALL, meta, shapes, write
 from released_golden import made_input
 from tiny_model import SHARED
-
-from reference_model.paper import PAPER, PaperModel, start
-from reference_model.released import RELEASED, ReleasedModel
 
 MANIFESTS = SHARED / "facts/fye_state_dicts"
 

@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fye_faster.models import checkpoint
+from fye_faster.models.paper import PAPER, PaperModel, check_start, start
+from fye_faster.pipelines.paper import PaperPipeline
+from fye_faster.train.batches import Scenes
+from fye_faster.train.data import TrainingSet
+from fye_faster.train.paper import RECIPE, PaperTrainer, onlooker, rehearse
+from fye_faster.train.validation import Validation
 from paper_start import SMALL as CHECKED
 from paper_start import write
-
-from reference_model import checkpoint
-from reference_model.batches import Scenes
-from reference_model.paper import PAPER, PaperModel, check_start, start
-from reference_model.paper_pipeline import PaperPipeline
-from reference_model.paper_training import RECIPE, PaperTrainer, onlooker, rehearse
-from reference_model.training_data import TrainingSet
-from reference_model.validation import Validation
 
 Steps = tuple[int, int, int, int]
 SMALL = replace(CHECKED, resolution=64, overlap=0)

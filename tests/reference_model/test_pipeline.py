@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fye_faster import presets
+from fye_faster.accel.accelerator import TaylorCached
+from fye_faster.accel.tic import TaylorCacheConfig, uniform
+from fye_faster.models import checkpoint
+from fye_faster.models.checkpoint import Model
+from fye_faster.pipelines.mini import Pipeline
+from fye_faster.presets import Preset
 from safetensors.torch import save_file
-
-from reference_model import checkpoint, presets
-from reference_model.acceleration import TaylorCached
-from reference_model.checkpoint import Model
-from reference_model.pipeline import Pipeline
-from reference_model.presets import Preset
-from reference_model.taylor_cache import TaylorCacheConfig, uniform
 
 
 @pytest.fixture(scope="module")

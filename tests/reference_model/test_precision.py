@@ -4,12 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fye_faster.models import checkpoint
+from fye_faster.models.checkpoint import Model
+from fye_faster.pipelines.mini import Pipeline
+from fye_faster.presets import Preset
 from safetensors.torch import save_file
-
-from reference_model import checkpoint
-from reference_model.checkpoint import Model
-from reference_model.pipeline import Pipeline
-from reference_model.presets import Preset
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 

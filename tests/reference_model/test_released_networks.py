@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fye_faster.diffusion.schedule import ddim
+from fye_faster.models.released import RELEASED, ReleasedAnimator, ReleasedModel
+from fye_faster.models.released_weights import MODULES, fill, public_names
+from fye_faster.nets import reference_attention
 from released_golden import GOLDEN, made_input, public_state
 from tiny_model import SHARED
-
-from reference_model import reference_attention
-from reference_model.released import RELEASED, ReleasedAnimator, ReleasedModel
-from reference_model.released_weights import MODULES, fill, public_names
-from reference_model.schedule import ddim
 
 FACTS = SHARED / "facts"
 COUNTS = {  # tensors of the public file, parameters

@@ -3,10 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fye_faster.models.released import ReleasedModel
+from fye_faster.pipelines.released import Letterbox, ReleasedPipeline
 from released_golden import GOLDEN
-
-from reference_model.released import ReleasedModel
-from reference_model.released_pipeline import Letterbox, ReleasedPipeline
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from fye_faster.models.released import ReleasedModel
+from fye_faster.models.released_weights import MODULES, fill, load
 from released_golden import GOLDEN, public_state
 from safetensors.torch import save_file
 from torch import Tensor
-
-from reference_model.released import ReleasedModel
-from reference_model.released_weights import MODULES, fill, load
 
 State = dict[str, Tensor]
 

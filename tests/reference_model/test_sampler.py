@@ -2,10 +2,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-
-from reference_model.sampler import (
+from fye_faster.diffusion.sampler import (
     Condition,
     Guided,
     Predict,
@@ -16,7 +13,9 @@ from reference_model.sampler import (
     progressive,
     spans,
 )
-from reference_model.schedule import ddim
+from fye_faster.diffusion.schedule import ddim
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @given(st.integers(1, 300), st.integers(2, 32), st.data())

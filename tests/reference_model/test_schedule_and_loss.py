@@ -1,6 +1,6 @@
 import torch
-
-from reference_model import loss, schedule
+from fye_faster.diffusion import schedule
+from fye_faster.train import loss
 
 
 def test_ddim_table_is_the_released_one() -> None:

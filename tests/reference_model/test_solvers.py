@@ -6,11 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from diffusers import SchedulerMixin
+from fye_faster.diffusion.sampler import progressive
+from fye_faster.diffusion.schedule import ddim
+from fye_faster.diffusion.solvers import Solver, solver
 from torch import Tensor
-
-from reference_model.sampler import progressive
-from reference_model.schedule import ddim
-from reference_model.solvers import Solver, solver
 
 MEANS = torch.tensor([-1.5, 0.3, 1.2], dtype=torch.float64)
 DEVIATION = 0.4

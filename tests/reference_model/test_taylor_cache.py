@@ -13,14 +13,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from small_unets import BOTH, SCOPES, call, config, forwards, latents, run
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from reference_model.networks import motion_modules
-from reference_model.taylor_cache import (
+from fye_faster.accel.tic import (
     Adaptive,
     LandmarkMasks,
     TaylorCache,
@@ -28,7 +21,13 @@ from reference_model.taylor_cache import (
     explicit,
     uniform,
 )
-from reference_model.taylor_cache.predictors import PREDICTORS, History
+from fye_faster.accel.tic.predictors import PREDICTORS, History
+from fye_faster.nets.animator import motion_modules
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_unets import BOTH, SCOPES, call, config, forwards, latents, run
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @pytest.fixture(params=["motion", "image"])

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from fye_faster.accel.tic import LandmarkMasks, regions
 from tiny_model import head
 
-from reference_model.landmarks import draw
-from reference_model.taylor_cache import LandmarkMasks, regions
+from emojibench.face.draw import draw
 
 CPU = torch.device("cpu")
 

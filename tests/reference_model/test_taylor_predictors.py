@@ -2,11 +2,10 @@ import itertools
 
 import pytest
 import torch
+from fye_faster.accel.tic.predictors import PREDICTORS, History, Predictor, coefficients
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-
-from reference_model.taylor_cache.predictors import PREDICTORS, History, Predictor, coefficients
 
 
 def forecast(

@@ -5,17 +5,16 @@ from collections.abc import Iterator
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from small_unets import BOTH, COMMON, call, config, forwards, run
-from torch import nn
-
-from reference_model.networks import stills
-from reference_model.taylor_cache import (
+from fye_faster.accel.tic import (
     Adaptive,
     LandmarkMasks,
     TaylorCache,
     TaylorCacheConfig,
     explicit,
 )
+from fye_faster.nets.animator import stills
+from small_unets import BOTH, COMMON, call, config, forwards, run
+from torch import nn
 
 
 @pytest.fixture

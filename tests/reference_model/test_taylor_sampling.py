@@ -4,16 +4,15 @@ from collections import Counter
 
 import pytest
 import torch
+from fye_faster.accel.accelerator import ClipInfo, TaylorCached
+from fye_faster.accel.tic import TaylorCache
+from fye_faster.diffusion import sampler
+from fye_faster.diffusion.sampler import Guided, overlapping_windows, progressive, spans
+from fye_faster.diffusion.schedule import ddim
+from fye_faster.nets.animator import Animator, motion_modules
+from fye_faster.presets import Preset
 from small_unets import BOTH, SCOPES, config
 from torch import Tensor, nn
-
-from reference_model import sampler
-from reference_model.acceleration import ClipInfo, TaylorCached
-from reference_model.networks import Animator, motion_modules
-from reference_model.presets import Preset
-from reference_model.sampler import Guided, overlapping_windows, progressive, spans
-from reference_model.schedule import ddim
-from reference_model.taylor_cache import TaylorCache
 
 
 @pytest.fixture(scope="module")

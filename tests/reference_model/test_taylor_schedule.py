@@ -1,8 +1,7 @@
 import pytest
+from fye_faster.accel.tic import Adaptive, explicit, uniform, warm_up
 from hypothesis import given
 from hypothesis import strategies as st
-
-from reference_model.taylor_cache import Adaptive, explicit, uniform, warm_up
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from reference_model.batches import Scenes
-from reference_model.checkpoint import Model
-from reference_model.mini_training import MiniTrainer
-from reference_model.pipeline import Pipeline
-from reference_model.presets import Preset
-from reference_model.recipe import Recipe
-from reference_model.training_data import TrainingSet
-from reference_model.training_log import jsonl, tensorboard
-from reference_model.validation import Validation
+from fye_faster.models.checkpoint import Model
+from fye_faster.pipelines.mini import Pipeline
+from fye_faster.presets import Preset
+from fye_faster.train.batches import Scenes
+from fye_faster.train.data import TrainingSet
+from fye_faster.train.mini import MiniTrainer
+from fye_faster.train.recipe import Recipe
+from fye_faster.train.training_log import jsonl, tensorboard
+from fye_faster.train.validation import Validation
 
 
 @pytest.fixture(scope="module")

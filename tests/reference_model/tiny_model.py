@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-
-from reference_model.presets import Preset
+from fye_faster.presets import Preset
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 

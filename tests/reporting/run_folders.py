@@ -9,9 +9,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from emojibench.protocol import Protocol
+from emojibench.protocol.statistics import clustered_bootstrap
 from emojibench.runs.records import Row
 from emojibench.runs.spec import RunSpec
-from emojibench.statistics import clustered_bootstrap
 
 CLIPS = ("c0", "c1", "c2", "c3")
 Values = Mapping[str, Mapping[str, float | str] | float | str]

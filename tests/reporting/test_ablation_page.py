@@ -5,8 +5,8 @@ from pathlib import Path
 
 from run_folders import MakeRun
 
-from emojibench.reporting.ablation import AblationRow, ablation_data, write_ablation
-from emojibench.reporting.load import load_run
+from emojibench.fye.ablation.page import AblationRow, ablation_data, write_ablation
+from emojibench.reports.load import load_run
 
 
 def rows(make_run: MakeRun) -> list[AblationRow]:

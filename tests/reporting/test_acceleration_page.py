@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from run_folders import MakeRun
 
-from emojibench.acceleration.fidelity import Distances
-from emojibench.acceleration.tracing import ClipTrace
-from emojibench.reporting.acceleration import AccelerationRow, figures, worst, write_acceleration
-from emojibench.reporting.acceleration_figures import write_figures
-from emojibench.reporting.load import load_run
+from emojibench.fye.acceleration.fidelity import Distances
+from emojibench.fye.acceleration.figures import write_figures
+from emojibench.fye.acceleration.page import AccelerationRow, figures, worst, write_acceleration
+from emojibench.fye.acceleration.tracing import ClipTrace
+from emojibench.reports.load import load_run
 
 CLIPS = ("c0", "c1", "c2", "c3")
 

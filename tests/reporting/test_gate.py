@@ -10,9 +10,9 @@ from pyarrow import parquet
 
 import emojibench
 from emojibench.errors import UserError
-from emojibench.gating import Comparison, GateResult, gate
+from emojibench.reports.gating import Comparison, GateResult, gate
+from emojibench.reports.verdicts import Tolerance, Verdict
 from emojibench.runs.cost import WARM_UP
-from emojibench.verdicts import Tolerance, Verdict
 
 BASE = {"c0": 0.010, "c1": 0.020, "c2": 0.030, "c3": 0.040}
 

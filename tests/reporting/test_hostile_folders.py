@@ -11,8 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from emojibench.errors import UserError
-from emojibench.reporting import accept, build_pages, report
-from emojibench.reporting.load import load_run
+from emojibench.reports import accept, build_pages, report
+from emojibench.reports.load import load_run
 
 GOOD = {"c0": 0.010, "c1": 0.012, "c2": 0.011, "c3": 0.015}
 
@@ -146,7 +146,7 @@ def full_disk(*_: object) -> None:
 def test_a_full_disk_leaves_no_half_of_an_accepted_run(tmp_path: Path, make_run, monkeypatch) -> None:
     run, boards = make_run("r", {"l1": GOOD}), tmp_path / "boards"
     with monkeypatch.context() as broken:
-        broken.setattr("emojibench.reporting.accepting.copy_rows", full_disk)
+        broken.setattr("emojibench.reports.accepting.copy_rows", full_disk)
         with pytest.raises(UserError, match=r"cannot write .*copy-reference-self: No space left"):
             accept(run, boards)
     assert not [file for file in boards.rglob("*") if file.is_file()]

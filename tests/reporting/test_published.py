@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from emojibench.reporting.markdown import published_page
-from emojibench.reporting.published import TABLES, load_table
+from emojibench.reports.markdown import published_page
+from emojibench.reports.published import TABLES, load_table
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "leaderboards" / "published.md"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from emojibench.errors import UserError
-from emojibench.reporting import build_pages, report
-from emojibench.reporting.load import load_run
+from emojibench.reports import build_pages, report
+from emojibench.reports.load import load_run
 
 GOOD = {"c0": 0.010, "c1": 0.012, "c2": 0.011, "c3": 0.015}
 BAD = {"c0": 0.050, "c1": 0.052, "c2": 0.051, "c3": 0.055}
@@ -239,7 +239,7 @@ def test_values_of_an_older_version_of_a_metric_are_dashes(tmp_path: Path, make_
 
 def test_the_function_survives_the_import_of_its_module() -> None:
     import emojibench
-    import emojibench.reporting.load
+    import emojibench.reports.load
 
     with pytest.raises(UserError, match="no finished run"):
         emojibench.report("/nonexistent")

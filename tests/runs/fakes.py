@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from emojibench_metrics.interface import Figure, Traits
 
-from emojibench.dataset.clip import Clip, DrivingSequence
+from emojibench.dataset.clip import Clip
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UnavailableError, UserError
+from emojibench.face.driving import DrivingSequence
 from emojibench.methods import Animation
-from metrics.interface import Figure, Traits
 
 SIDE, FRAMES = 32, 5
 IDS = ("a", "b", "c", "d")
@@ -125,9 +126,9 @@ def _without_torch() -> None:
     def count_flops() -> Iterator[Any]:
         yield types.SimpleNamespace(total=0)
 
-    stub: Any = types.ModuleType("metrics.flops")
+    stub: Any = types.ModuleType("emojibench_metrics.flops")
     stub.count_flops = count_flops
-    sys.modules.setdefault("metrics.flops", stub)
+    sys.modules.setdefault("emojibench_metrics.flops", stub)
 
 
 class SmallMethod(FakeMethod):

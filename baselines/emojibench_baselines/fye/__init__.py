@@ -1,0 +1,1 @@
+"""The reference model as a method, plain and accelerated."""

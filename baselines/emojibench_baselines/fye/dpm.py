@@ -1,0 +1,22 @@
+"""`fye+dpm`: the reference model sampled by DPM-Solver++(2M)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from emojibench_baselines.fye.reference_model import ReferenceModel
+
+if TYPE_CHECKING:
+    from fye_faster.accel.accelerator import Accelerator
+
+
+class FyeDpm(ReferenceModel):
+    """FYE-Faster with 15 steps (`steps`) of DPM-Solver++(2M)."""
+
+    name = "fye+dpm"
+    steps = 15
+
+    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
+        """See `ReferenceModel`."""
+        from fye_faster.accel.accelerator import Composed, Recipe
+
+        return Composed(Recipe(steps, "dpm++"))

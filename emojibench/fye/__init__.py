@@ -1,0 +1,1 @@
+"""What commands do with the reference model: animate, train, ablation, acceleration."""

@@ -1,0 +1,45 @@
+"""The rows of `emojibench accel`, read from a YAML file; `matrix.yaml` beside this file holds ours and the paper's."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from emojibench.errors import UserError
+from emojibench.fye import matrix
+from emojibench.fye.matrix import MatrixRow
+
+PAPER = Path(__file__).with_name("matrix.yaml")
+
+Group = Literal["table3", "table5", "beyond", "rivals", "floor"]
+
+
+class Row(MatrixRow):
+    """One way to denoise."""
+
+    groups: tuple[Group, ...]
+    """The tables it belongs to."""
+
+
+def read(file: Path = PAPER) -> tuple[Row, ...]:
+    """The rows of a file in its order; the first is what all others are compared with.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key, a bad value, a row that is compared with another one.
+    """
+    rows = matrix.read(file, Row)
+    for row in rows:
+        if row.against != rows[0].name:
+            raise UserError(
+                f"{file}: row {row.name!r}: against: all rows are compared with the first, {rows[0].name}, "
+                f"got {row.against!r}; leave it out"
+            )
+    return rows
+
+
+def choose(rows: tuple[Row, ...], names: Iterable[str] | None) -> tuple[Row, ...]:
+    """The named rows and the first one; all rows for None.
+
+    Raises:
+        UserError: no such row.
+    """
+    return matrix.choose(rows, names, {row.name: (rows[0].name,) for row in rows})

@@ -1,0 +1,272 @@
+"""What `emojibench train` can train: for each preset its recipe, how training starts, and how it is rehearsed."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emojibench import registry
+from emojibench.errors import UserError
+
+if TYPE_CHECKING:
+    from fye_faster.presets import Preset
+    from fye_faster.train.data import TrainingSet
+    from fye_faster.train.mini import Perceptual
+    from fye_faster.train.recipe import Recipe
+    from fye_faster.train.trainer import Trainer
+    from fye_faster.train.training_log import Log
+    from fye_faster.train.validation import Animates
+    from torch import Tensor, nn
+
+PAPER = "paper"
+
+
+class Trainee(ABC):
+    """A preset that can be trained. Its methods raise ValueError for what the user can mend."""
+
+    warp: bool
+    """Whether it is shown warped portraits."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The preset's."""
+
+    @property
+    @abstractmethod
+    def resolution(self) -> int:
+        """Side of the frames, pixels."""
+
+    @property
+    @abstractmethod
+    def phases(self) -> tuple[str, ...]:
+        """Those of `recipe.PHASES` that it has."""
+
+    @abstractmethod
+    def recipe(self) -> "Recipe":
+        """How it is trained unless told otherwise."""
+
+    @abstractmethod
+    def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
+        """Ready to run, at the start."""
+
+    @abstractmethod
+    def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
+        """A pipeline that looks at averaged weights, and the part of it that takes them."""
+
+    def rehearse(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
+        """Two steps of each phase; what a step takes."""
+        import resource
+
+        import torch
+        from fye_faster.train.recipe import PHASES
+
+        ends = [time.monotonic()]
+
+        def log(record: dict[str, float | int | str]) -> None:
+            if "finished" in record:
+                ends.append(time.monotonic())
+                tell(f"{record['phase']}: two steps done")
+
+        first, second, third, fourth = (2 * (phase in self.phases) for phase in PHASES)
+        trainer = self.trainer(data, replace(recipe, steps=(first, second, third, fourth)), None, log)
+        ends[0] = time.monotonic()
+        trainer.run()
+        if recipe.device == "cuda":
+            memory = torch.cuda.max_memory_allocated()
+        else:
+            memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds = {phase: round((ends[i + 1] - ends[i]) / 2, 2) for i, phase in enumerate(self.phases)}
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        return {"parameters": parameters, "seconds_a_step": seconds, "peak_memory_mib": memory >> 20}
+
+
+@dataclass(frozen=True)
+class Mini(Trainee):
+    """From random weights, or from those of a file."""
+
+    preset: "Preset"
+    start: Path | None
+    warp = True
+
+    @property
+    def name(self) -> str:
+        """See `Trainee`."""
+        return self.preset.name
+
+    @property
+    def resolution(self) -> int:
+        """See `Trainee`."""
+        return self.preset.resolution
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """See `Trainee`."""
+        from fye_faster.train.recipe import PHASES
+
+        return PHASES
+
+    def recipe(self) -> "Recipe":
+        """See `Trainee`."""
+        from fye_faster.train.recipe import Recipe
+
+        return Recipe(minutes=60)
+
+    def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
+        """See `Trainee`."""
+        from fye_faster.models import checkpoint
+        from fye_faster.train.mini import MiniTrainer
+
+        model = checkpoint.Model(self.preset)
+        start = None
+        if self.start is not None:
+            checkpoint.load(model, self.start)
+            start = checkpoint.digest(self.start)
+        return MiniTrainer(model, data, recipe, out, log, distance(recipe), start)
+
+    def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
+        """See `Trainee`."""
+        from fye_faster.models.checkpoint import Model
+        from fye_faster.pipelines.mini import Pipeline
+
+        pipeline = Pipeline(Model(self.preset))
+        return pipeline, pipeline.model
+
+
+@dataclass(frozen=True)
+class Paper(Trainee):
+    """From the public checkpoints, and from the animator in a file where there is one."""
+
+    start: Path | None
+    files: Mapping[str, Path]
+    """See `fye_faster.models.paper.FILES`."""
+    warp = False
+
+    @property
+    def name(self) -> str:
+        """See `Trainee`."""
+        return PAPER
+
+    @property
+    def resolution(self) -> int:
+        """See `Trainee`."""
+        from fye_faster.models import paper
+
+        return paper.PAPER.resolution
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """See `Trainee`."""
+        from fye_faster.train.paper import PaperTrainer
+
+        return PaperTrainer.phases
+
+    def recipe(self) -> "Recipe":
+        """See `Trainee`."""
+        from fye_faster.train.paper import RECIPE
+
+        return RECIPE
+
+    def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
+        """See `Trainee`."""
+        from fye_faster.models import checkpoint, paper
+        from fye_faster.train.paper import PaperTrainer
+
+        model = paper.PaperModel(paper.PAPER)
+        paper.start(model, self.files)
+        if self.start is not None:
+            checkpoint.load(model.animator, self.start)
+        read = self.files if self.start is None else {**self.files, "start": self.start}
+        start = ", ".join(f"{name} {checkpoint.digest(path)}" for name, path in sorted(read.items()))
+        return PaperTrainer(model, data, recipe, out, log, start)
+
+    def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
+        """See `Trainee`."""
+        from fye_faster.train.paper import PaperTrainer, onlooker
+
+        assert isinstance(trainer, PaperTrainer)
+        pipeline = onlooker(trainer.model)
+        return pipeline, pipeline.model.animator
+
+    def rehearse(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
+        """On a GPU two steps of each phase; elsewhere the files, and all shapes on networks without memory."""
+        if recipe.device == "cuda":
+            return super().rehearse(data, recipe, tell)
+        import torch
+        from fye_faster.models import paper
+        from fye_faster.train.paper import rehearse
+
+        with torch.device("meta"):
+            paper.check_start(paper.PaperModel(paper.PAPER), self.files)
+        tell(f"{', '.join(self.files)}: every tensor is there")
+        return rehearse(paper.PAPER, data, recipe)
+
+
+def choose(name: str, start: Path | None, files: Sequence[str]) -> Trainee:
+    """The preset of this name.
+
+    Args:
+        name: `paper`, or one of `fye_faster.presets.PRESETS`.
+        start: weights of the preset to start from.
+        files: NAME=PATH of what the preset starts from.
+
+    Raises:
+        UserError: no such preset; files that it does not know or that are missing.
+    """
+    from fye_faster.presets import PRESETS
+
+    given = paths(files)
+    if name in PRESETS:
+        if given:
+            raise UserError(f"--from: preset {name} starts from random weights or from --start; leave it out")
+        return Mini(PRESETS[name], start)
+    if name != PAPER:
+        raise UserError(f"--preset: {registry.unknown('preset', name, [*PRESETS, PAPER])}")
+    from fye_faster.models.paper import FILES
+
+    for key, path in given.items():
+        if key not in FILES:
+            raise UserError(f"--from: {registry.unknown('checkpoint', key, FILES)}")
+        if not path.is_file():
+            raise UserError(f"--from {key}={path}: no such file; get it or correct the path")
+    if missing := [key for key in FILES if key not in given]:
+        raise UserError(
+            f"--from: preset {name} starts from {', '.join(FILES)}, of which {', '.join(missing)} are missing; "
+            f"add --from {missing[0]}=PATH"
+        )
+    return Paper(start, given)
+
+
+def paths(files: Sequence[str]) -> dict[str, Path]:
+    """NAME=PATH of --from, by name.
+
+    Raises:
+        UserError: anything else.
+    """
+    found = {}
+    for text in files:
+        name, separator, path = text.partition("=")
+        if not (name and separator and path):
+            raise UserError(f"--from: expected NAME=PATH, got {text!r}")
+        found[name] = Path(path)
+    return found
+
+
+def distance(recipe: "Recipe") -> "Perceptual | None":
+    """The perceptual distance, computed where the pictures are; None where the recipe gives it no weight."""
+    if recipe.perceptual == 0:
+        return None
+    from emojibench_metrics.lpips import WEIGHTS, LpipsNetwork
+    from emojibench_metrics.networks import load_tensors
+
+    from emojibench import weights
+
+    backbone, heads = (load_tensors(weights.find(name)) for name in WEIGHTS["squeeze"])
+    network = LpipsNetwork("squeeze", backbone, heads)
+
+    def between(a: "Tensor", b: "Tensor") -> "Tensor":
+        return network.to(a.device).between(a, b)
+
+    return between

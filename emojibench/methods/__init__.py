@@ -1,0 +1,73 @@
+"""What a method is: something that animates a clip.
+
+Third parties register a factory under the entry-point group `emojibench.methods`; see docs/add_a_method.md.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from emojibench.dataset.clip import Clip
+from emojibench.errors import UserError
+from emojibench.types import Frames
+
+Options = Mapping[str, str]
+"""`--set key=value` pairs, still text; a method parses and checks its own."""
+
+Progress = Callable[[int, int], None]
+"""Called as progress(done, total) while a clip is being animated."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """What a method returns for one clip."""
+
+    frames: Frames
+    """(T, H, W, 3) uint8 RGB; T is `clip.frames`, H and W are those of the clip's portrait."""
+    fps: float
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall-clock seconds per stage as the method names them (`denoise`, `decode`, ...)."""
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A method under test. Built once a process from `Options`, then called once a clip.
+
+    It may have two attributes more:
+
+    - `size: int`: the side in pixels of the square pictures that it works at. It then gets clips of that size and its
+      frames are brought to the protocol's, as finished videos of another size are. Without it, it takes any size.
+    - `cost_by_shape: bool`: whether the operations of a clip follow from its shape alone. They are then counted on
+      the first clip of each shape in a process. Without it every clip is counted, which also slows it a little.
+    """
+
+    name: str
+    revision: str
+    """Changes whenever the output could change: code version, weights digest, options."""
+
+    def animate(self, clip: Clip, *, seed: int, progress: Progress) -> Animation:
+        """Animate `clip.portrait` by `clip.driving`; same clip and seed, same frames."""
+        ...
+
+
+MethodFactory = Callable[[Options], Method]
+"""What an entry point names. Raises `UserError` for an option it does not know."""
+
+
+def working_size(method: Method) -> int | None:
+    """`method.size`, or None where it takes any size.
+
+    Raises:
+        UserError: not a number of pixels.
+    """
+    size = getattr(method, "size", None)
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 16 <= size <= 8192):
+        raise UserError(
+            f"method {method.name!r}: expected `size` to be a side in pixels from 16 to 8192, or None, got {size!r}"
+        )
+    return size
+
+
+def cost_by_shape(method: Method) -> bool:
+    """Whether the method says that a clip's operations follow from its shape alone."""
+    return getattr(method, "cost_by_shape", False) is True

@@ -1,0 +1,85 @@
+"""Leaderboard pages from finished run folders. Only this room writes pages."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emojibench.errors import UserError
+
+__all__ = ["Page", "accept", "build_pages", "report", "write_pages"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page, ready to be written or printed."""
+
+    path: Path
+    text: str
+    data: dict[str, Any]
+    """What `--json` prints; empty for published figures."""
+
+
+def report(
+    runs: Path | str = "runs", out: Path | str = "leaderboards", *, accepted: bool = False
+) -> list[Path]:
+    """Write one Markdown page for every track and return their paths.
+
+    Args:
+        runs: folder that holds run folders, at any depth.
+        out: root of the leaderboards. Pages of `runs` go to `out`/local, which git ignores.
+        accepted: render the accepted runs (`out`/accepted) to `out`/<track>.md instead, and the paper's
+            tables to `out`/published.md.
+
+    Raises:
+        UserError: there is no finished run, or one is damaged.
+    """
+    pages, _ = write_pages(Path(runs), Path(out), accepted=accepted)
+    return [page.path for page in pages]
+
+
+def accept(run: Path | str, out: Path | str = "leaderboards") -> Path:
+    """Copy a finished run into the accepted ones; returns the folder of the copy and renders no page.
+
+    Raises:
+        UserError: the run is not whole, or another one is accepted in its place.
+    """
+    from emojibench.reports.accepting import copy_accepted
+
+    return copy_accepted(Path(run), Path(out))
+
+
+def write_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[Page], list[Path]]:
+    """As `report`, but returns the pages themselves and the folders of runs that are not finished yet."""
+    from emojibench.files.writing import write_text
+
+    pages, unfinished = build_pages(runs, out, accepted=accepted)
+    for page in pages:
+        write_text(page.path, page.text)
+    return pages, unfinished
+
+
+def build_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[Page], list[Path]]:
+    """Pages without writing them, and the folders of runs that are not finished yet.
+
+    Raises:
+        UserError: there is no finished run, or one is damaged.
+    """
+    from emojibench.reports.load import by_track, find_runs
+    from emojibench.reports.markdown import published_page, track_page
+    from emojibench.reports.published import TABLES, load_table
+    from emojibench.reports.structure import track_data
+    from emojibench.reports.tables import build_track
+
+    source, target = (out / "accepted", out) if accepted else (runs, out / "local")
+    finished, unfinished = find_runs(source)
+    if not finished:
+        waiting = f" ({len(unfinished)} unfinished: start their commands again)" if unfinished else ""
+        raise UserError(
+            f"{source}: no finished run here{waiting}; make one with `emojibench run`, or say --runs DIR"
+        )
+    tracks = [build_track(name, group) for name, group in by_track(finished).items()]
+    table1 = load_table(1)
+    pages = [Page(target / f"{t.name}.md", track_page(t, table1), track_data(t)) for t in tracks]
+    if accepted:
+        pages.append(Page(target / "published.md", published_page(map(load_table, TABLES)), {}))
+    return pages, unfinished

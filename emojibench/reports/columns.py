@@ -1,0 +1,84 @@
+"""Which columns a page shows, and in which order."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from emojibench.reports.load import FinishedRun
+
+PAPER: dict[str, tuple[dict[str, str], ...]] = {
+    "self": (
+        {"l1": "L1"},
+        {"ssim": "SSIM"},
+        {"lpips_alex": "LPIPS (alex)", "lpips_vgg": "LPIPS (vgg)", "lpips_squeeze": "LPIPS (squeeze)"},
+        {"fvd": "FVD"},
+    ),
+    "cross": (
+        {"id_sim": "ID similarity", "id_sim_mobilefacenet": "ID similarity (MobileFaceNet)"},
+        {"hyperiqa": "Image quality"},
+        {"landmark_accuracy": "Landmark accuracy"},
+    ),
+}
+"""Table 1 of the paper without its user study: split to its columns, each as our names for it and their titles.
+The paper does not name its backbones, so some columns have several of ours; the usual one comes first."""
+
+COSTS = ("latency*", "flops*", "peak_memory*")
+"""Columns about what a method costs, not about what it makes."""
+
+ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measured column of a table."""
+
+    name: str
+    """As rows and summaries call it."""
+    title: str
+    split: str
+    unit: str = ""
+    better: str = "none"
+    """higher, lower or none."""
+
+    @property
+    def heading(self) -> str:
+        """Title with the arrow that says which way is better."""
+        return self.title + ARROWS[self.better]
+
+
+def is_cost(name: str) -> bool:
+    """Whether a column is about time, arithmetic or memory."""
+    return any(fnmatchcase(name, pattern) for pattern in COSTS)
+
+
+def paper_names(split: str, measured: Collection[str]) -> dict[str, str]:
+    """Our names and titles of Table 1's half for a split, in the paper's order.
+
+    Of several that stand for one of the paper's, those that are measured; where none is, the usual one, so that
+    the gap and its reason are seen.
+    """
+    shown: dict[str, str] = {}
+    for titles in PAPER[split]:
+        names = [name for name in titles if name in measured] or list(titles)[:1]
+        shown |= {name: titles[name] for name in names}
+    return shown
+
+
+def paper_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
+    """Table 1's half for a split; of several columns for one of the paper's, those that some run has a value for."""
+    measured = {name for run in runs for name, summary in run.summaries.items() if summary.mean is not None}
+    return [_column(name, title, split, runs) for name, title in paper_names(split, measured).items()]
+
+
+def other_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
+    """Everything measured that Table 1 does not show for this split: what was made first, costs last."""
+    names = {name for run in runs for name in run.summaries} - {c.name for c in paper_columns(split, runs)}
+    ordered = sorted(names, key=lambda name: (is_cost(name), name))
+    return [_column(name, name, split, runs) for name in ordered]
+
+
+def _column(name: str, title: str, split: str, runs: Sequence[FinishedRun]) -> Column:
+    for run in runs:
+        if (summary := run.summaries.get(name)) is not None:
+            return Column(name, title, split, summary.unit, summary.better)
+    return Column(name, title, split)

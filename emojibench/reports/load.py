@@ -1,0 +1,228 @@
+"""Finished run folders, as tables and gates read them.
+
+Folders come from anywhere: what is in them is checked here, once, so that pages meet no text where a number
+should be and nothing is printed with a billion digits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any, Literal, TypeVar
+
+from emojibench_metrics.cost import TRAITS
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked
+
+from emojibench import registry
+from emojibench.errors import UserError
+from emojibench.files import reading
+from emojibench.reports.rows import Values, read_rows
+from emojibench.runs.folder import RunFolder
+from emojibench.runs.records import Status
+from emojibench.runs.spec import RunSpec
+
+_ADVICE = "score the run again"
+_DETECTION = {
+    "id_sim": "id_sim_detection",
+    "id_sim_mobilefacenet": "id_sim_mobilefacenet_detection",
+    **dict.fromkeys(("nme", "akd_px", "jitter", "acceleration_error"), "landmark_detection"),
+}
+"""Means over frames with a face, and the column that says how many frames have one: summaries of older versions do
+not say themselves what was lost."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f|`]+$")]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Number = Annotated[float, Field(strict=True)]
+
+
+@checked(frozen=True, config=ConfigDict(extra="ignore"))
+class Summary:
+    """One column of one run: what summary.json says."""
+
+    mean: Number | None
+    low: Number | None
+    high: Number | None
+    n_clips: Count
+    expected: Count
+    status: Status
+    """ok, or why there is no mean: undefined, unavailable, failed."""
+    reason: str = ""
+    """Why the mean or the values of some clips are missing."""
+    note: str = ""
+    """What else a reader of the column must know."""
+    kind: Literal["clip", "set"] = "clip"
+    """clip: mean of clips. set: one value of all clips together, such as FVD."""
+    unit: str = ""
+    better: Literal["higher", "lower", "none"] = "none"
+    decimals: Annotated[Count, Field(le=15)] = 3
+    """Digits printed."""
+    lost: Annotated[Number, Field(ge=0, le=1)] | None = None
+    """Share of the frames in which no face was found, so that `mean` rests on the others; None: not known."""
+    version: Count | None = None
+    """Of the metric; None in summaries that do not say it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the mean is one of all frames of all clips."""
+        return not self.reason and not self.lost
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """One run folder with all its clips accounted for."""
+
+    path: Path
+    spec: RunSpec
+    provenance: dict[str, Any]
+    summaries: dict[str, Summary]
+    values: Values = field(repr=False)
+    """Column name to clip id to value; only rows that have one. Columns of a set are absent."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Clip id to reason, for clips that the method could not animate."""
+    warm_ups: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Column name to the clips whose values were left out because a worker was warming up."""
+
+    @cached_property
+    def track(self) -> str:
+        """Name that comparable runs share: dataset, its digest and the protocol id."""
+        return f"{self.spec.dataset}-{self.spec.dataset_digest[:6]}-{self.spec.protocol.id}"
+
+    def lost(self, column: str, clips: Iterable[str]) -> float | None:
+        """Share of frames that a column's values of some clips are not of; None where the rows do not say."""
+        values = {clip: self.values[column][clip] for clip in clips}
+        if totals := [value.total for value in values.values() if value.total]:
+            return max(0.0, 1 - sum(value.n for value in values.values() if value.total) / sum(totals))
+        detection = self.values.get(_DETECTION.get(column, ""), {})
+        shares = [detection[clip].value for clip in values if clip in detection]
+        return max(0.0, 1 - fmean(shares)) if shares else None
+
+    @property
+    def animated(self) -> dict[str, Any]:
+        """The newest start of the command that animated clips, else the newest: its device is that of the latencies."""
+        starts = [self.provenance, *reversed(self.provenance.get("earlier", []))]
+        return next((start for start in starts if start.get("stage") == "animate"), self.provenance)
+
+
+def load_run(path: Path) -> FinishedRun:
+    """Read a finished run.
+
+    Raises:
+        UserError: not a run folder, not finished, or damaged: the message names the file.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run folder; `emojibench run` makes one")
+    spec = RunFolder(path).spec()
+    provenance = _provenance(path / "provenance.json")
+    content = _read(path / "summary.json", _SummaryFile)
+    values, warm_ups = read_rows(path / "rows.parquet")
+    summaries = _complete(dict(sorted(content.metrics.items())), spec.protocol.metrics)
+    _refuse_impossible(path, summaries, values)
+    return FinishedRun(path, spec, provenance, summaries, values, content.clips.failed, warm_ups)
+
+
+def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:
+    """Finished runs below a folder, sorted by path, and the folders of runs that are not finished."""
+    finished, unfinished = [], []
+    for file in sorted(root.rglob("spec.json")):
+        if any(part.startswith(".") for part in file.relative_to(root).parts):  # somebody's work in progress
+            continue
+        if (file.parent / "summary.json").exists():
+            finished.append(load_run(file.parent))
+        else:
+            unfinished.append(file.parent)
+    return finished, unfinished
+
+
+def by_track(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    """Runs that may share a page, by track name. Another digest or protocol is another track."""
+    tracks: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        tracks.setdefault(run.track, []).append(run)
+    return dict(sorted(tracks.items()))
+
+
+class _Clips(BaseModel):
+    failed: dict[str, str]
+
+
+class _SummaryFile(BaseModel):
+    clips: _Clips
+    metrics: dict[Name, Summary]
+
+
+class _Code(BaseModel):
+    commit: str | None
+    dirty: bool | None
+
+
+class _Platform(BaseModel):
+    jobs: Annotated[Count, Field(ge=1)] = 1
+
+
+class _Start(BaseModel):
+    """What pages use of one start of the command."""
+
+    stage: str = ""
+    code: _Code
+    device: str
+    platform: _Platform = _Platform()
+
+
+class _Starts(_Start):
+    earlier: list[_Start] = []
+
+
+def _read(file: Path, model: type[_Model]) -> _Model:
+    try:
+        return reading.read_model(model, file, advice=_ADVICE)
+    except reading.MissingFileError:
+        raise UserError(
+            f"{file.parent} is not finished: it has no {file.name}; start its command again to finish it"
+        ) from None
+
+
+def _provenance(file: Path) -> dict[str, Any]:
+    """The whole of provenance.json, of which `_Starts` is known to be sound."""
+    _read(file, _Starts)
+    whole: dict[str, Any] = reading.read_json(file)
+    return whole
+
+
+def _complete(summaries: dict[str, Summary], versions: Mapping[str, int]) -> dict[str, Summary]:
+    """The summaries with what older versions wrote elsewhere: versions of columns, and what a mean has lost."""
+    completed = {}
+    for name, summary in summaries.items():
+        detection = summaries.get(_DETECTION.get(name, ""))
+        lost = summary.lost
+        if lost is None and detection is not None and detection.mean is not None:
+            lost = min(max(1 - detection.mean, 0.0), 1.0)
+        version = versions.get(name) if summary.version is None else summary.version
+        completed[name] = replace(summary, lost=lost, version=version)
+    return completed
+
+
+def _refuse_impossible(path: Path, summaries: Mapping[str, Summary], values: Values) -> None:
+    """Raise UserError for a mean of no rows, or a value that a column of this version cannot have.
+
+    Unknown columns may have any value.
+    """
+    for name, summary in summaries.items():
+        if summary.kind == "clip" and summary.mean is not None and name not in values:
+            raise UserError(
+                f"{path / 'rows.parquet'}: has no values of {name}, but summary.json a mean; {_ADVICE}"
+            )
+    known = {t.name: t for factory in registry.usable(registry.METRICS).values() for t in factory.traits}
+    known |= {traits.name: traits for traits in TRAITS}
+    for name, summary in summaries.items():
+        if (traits := known.get(name)) is None or summary.version not in (None, traits.version):
+            continue
+        if summary.mean is not None and (refusal := traits.refusal(summary.mean)):
+            raise UserError(f"{path / 'summary.json'}: {name}: {refusal}; {_ADVICE}")
+        for clip, value in values.get(name, {}).items():
+            if refusal := traits.refusal(value.value):
+                raise UserError(f"{path / 'rows.parquet'}: {name} of clip {clip}: {refusal}; {_ADVICE}")

@@ -1,0 +1,150 @@
+"""Measured runs as rows of one page: which run stands where, what each cell holds, and what is best."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from emojibench.protocol.statistics import paired_difference
+from emojibench.reports.columns import Column, is_cost, other_columns, paper_columns
+from emojibench.reports.load import FinishedRun, Summary
+
+SPLITS = ("self", "cross")
+NOT_RUN = Summary(None, None, None, 0, 0, "unavailable", "this run did not measure it")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: a method as it was run, over one split or both."""
+
+    label: str
+    runs: dict[str, FinishedRun]
+    """Split to run."""
+    partial: dict[str, str]
+    """Split to why its run covers less than the others do; such a run is never best and beats nobody."""
+
+    def summary(self, column: Column) -> Summary | None:
+        """What fills a cell; None where the entry has no run of that split."""
+        run = self.runs.get(column.split)
+        return None if run is None else run.summaries.get(column.name, NOT_RUN)
+
+
+@dataclass(frozen=True)
+class Track:
+    """Everything on one page."""
+
+    name: str
+    runs: tuple[FinishedRun, ...]
+    entries: tuple[Entry, ...]
+    table1: tuple[Column, ...]
+    """The paper's columns of the splits that were run."""
+    others: dict[str, tuple[Column, ...]]
+    """Split to all further columns."""
+    best: dict[tuple[str, str], str]
+    """(split, column) to the label of the entry that is better than every other beyond a tie."""
+
+
+def build_track(name: str, runs: Sequence[FinishedRun]) -> Track:
+    """Arrange runs of one track (same dataset digest and protocol id)."""
+    runs = _up_to_date(runs)
+    entries = _entries(runs)
+    split_runs = {split: [r for r in runs if r.spec.split == split] for split in SPLITS}
+    present = [split for split in SPLITS if split_runs[split]]
+    table1 = [column for split in present for column in paper_columns(split, split_runs[split])]
+    others = {split: tuple(other_columns(split, split_runs[split])) for split in present}
+    columns = [*table1, *itertools.chain.from_iterable(others.values())]
+    best = {(c.split, c.name): label for c in columns if (label := _best(c, entries)) is not None}
+    return Track(name, tuple(runs), tuple(entries), tuple(table1), others, best)
+
+
+def _up_to_date(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """The runs without values of older versions of a metric than another of them has."""
+    newest: dict[str, int] = {}
+    for run in runs:
+        for name, summary in run.summaries.items():
+            newest[name] = max(newest.get(name, 0), summary.version or 0)
+    kept = []
+    for run in runs:
+        old = {
+            name: replace(
+                NOT_RUN, reason=f"version {s.version} of the metric, others have {newest[name]}; score again"
+            )
+            for name, s in run.summaries.items()
+            if s.version is not None and s.version < newest[name]
+        }
+        values = {name: of_clips for name, of_clips in run.values.items() if name not in old}
+        kept.append(replace(run, summaries=run.summaries | old, values=values) if old else run)
+    return kept
+
+
+def _entries(runs: Sequence[FinishedRun]) -> list[Entry]:
+    """Join the self and cross runs of the same method, revision, options and seed; sorted by label."""
+    groups: dict[tuple[str, ...], dict[str, list[FinishedRun]]] = {}
+    for run in sorted(runs, key=lambda run: (run.spec.method, run.spec.name, str(run.path))):
+        spec = run.spec
+        key = (
+            spec.method,
+            spec.source,
+            spec.revision,
+            json.dumps(spec.options, sort_keys=True),
+            str(spec.seed),
+        )
+        groups.setdefault(key, {}).setdefault(spec.split, []).append(run)
+    pairs = [
+        {split: run for split, run in zip(SPLITS, row, strict=True) if run is not None}
+        for group in groups.values()
+        for row in itertools.zip_longest(*(group.get(split, []) for split in SPLITS))
+    ]
+    methods = [next(iter(pair.values())).spec.method for pair in pairs]
+    entries = []
+    for method, pair in zip(methods, pairs, strict=True):
+        names = " and ".join(dict.fromkeys(run.spec.name for run in pair.values()))
+        label = method if methods.count(method) == 1 else f"{method} ({names})"
+        partial = {split: why for split, run in pair.items() if (why := _partial(run, runs))}
+        entries.append(Entry(label, pair, partial))
+    return sorted(entries, key=lambda entry: entry.label)
+
+
+def _partial(run: FinishedRun, runs: Sequence[FinishedRun]) -> str:
+    """Why a run covers less than the others of its split, or nothing."""
+    widest = max((set(r.spec.clips) for r in runs if r.spec.split == run.spec.split), key=len)
+    if set(run.spec.clips) != widest:
+        return f"{len(run.spec.clips)} of {len(widest)} clips"
+    return f"{len(run.failed)} of {len(widest)} clips failed" if run.failed else ""
+
+
+def _best(column: Column, entries: Sequence[Entry]) -> str | None:
+    """Label of the entry that beats every other one beyond a tie, with a complete mean of every clip.
+
+    Nobody is best at costs, since rows may come from different machines.
+    """
+    rivals = [
+        (entry.label, entry.runs[column.split].values[column.name])
+        for entry in entries
+        if column.split in entry.runs
+        and column.split not in entry.partial
+        and column.name in entry.runs[column.split].values
+    ]
+    if len(rivals) < 2 or column.better == "none" or is_cost(column.name):
+        return None
+    gaps = {
+        e.label for e in entries if column.split in e.runs and (s := e.summary(column)) and not s.complete
+    }
+    sign = 1.0 if column.better == "higher" else -1.0
+    for label, ours in rivals:
+        if label in gaps:
+            continue
+        beaten = 0
+        for rival, theirs in rivals:
+            common = sorted(set(ours) & set(theirs))
+            if rival == label or not common:
+                continue
+            difference = paired_difference(
+                [sign * ours[clip].value for clip in common],
+                [sign * theirs[clip].value for clip in common],
+                [ours[clip].subject for clip in common],
+            )
+            beaten += difference.low > 0
+        if beaten == len(rivals) - 1:
+            return label
+    return None

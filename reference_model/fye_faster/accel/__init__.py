@@ -1,0 +1,1 @@
+"""Acceleration: the Taylor-interpolated cache, its kin, and published rivals."""

@@ -1,0 +1,53 @@
+"""The accelerators that `fye-faster` ships with, found on training clips by `benchmarks/search_cache.py`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from fye_faster.accel.accelerator import Accelerator, Composed, Recipe
+from fye_faster.accel.forecast import Forecast, GuidanceShare
+from fye_faster.accel.tic import explicit
+
+STEPS = 30
+"""T of the uncached sampling that all presets stand for."""
+
+PRESETS: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "lossless": Recipe(12, "dpm++", guidance=GuidanceShare((0, 2, 3, 4), 1, 0.0)),
+        "balanced": Recipe(
+            STEPS,
+            cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 18, 20, 25, 29)), 2, "newton", 0.0),
+            guidance=GuidanceShare((0, 8), 0, 0.0),
+        ),
+        "fast": Recipe(
+            STEPS,
+            cache=Forecast(explicit(STEPS, (0, 7, 12, 20, 25, 29)), 3, "newton", 0.0),
+            guidance=GuidanceShare((0, 7), 0, 0.0),
+        ),
+    }
+)
+"""Name to recipe, from the most faithful to the cheapest. Skipped steps run nothing of the network, so that the
+cost is that of the rows computed: 16, 11 and 8 of 45."""
+
+CHOICES = ("none", *PRESETS)
+DEFAULT = "balanced"
+
+
+def preset(name: str | None, steps: int) -> Accelerator:
+    """An accelerator for sampling with T steps.
+
+    Args:
+        name: one of `CHOICES`; None: `DEFAULT`, or `none` where it is made for another number of steps.
+        steps: T.
+
+    Raises:
+        ValueError: an unknown name, or one that is made for another number of steps.
+    """
+    if name is None:
+        name = DEFAULT if steps == STEPS else "none"
+    if name not in CHOICES:
+        raise ValueError(f"cache: expected one of {', '.join(CHOICES)}, got {name!r}")
+    if name == "none":
+        return Accelerator()
+    if steps != STEPS:
+        raise ValueError(f"cache: {name} is made for {STEPS} steps, got {steps}; expected none")
+    return Composed(PRESETS[name], STEPS)

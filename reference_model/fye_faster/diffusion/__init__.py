@@ -1,0 +1,1 @@
+"""Noise schedule, solvers, and sampling of clips longer than a window."""

@@ -1,0 +1,1 @@
+"""Presets: sizes, how each is put together, and weights on disk."""

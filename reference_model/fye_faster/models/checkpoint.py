@@ -1,0 +1,162 @@
+"""Weights on disk: safetensors with the preset's name inside, and the landmarks that they were trained on."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from emojibench.face.draw import GROUPS
+from fye_faster.nets.animator import Animator
+from fye_faster.nets.autoencoder import Autoencoder
+from fye_faster.presets import Preset
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Trained(Protocol):
+    """What the file says of a preset."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def landmark_groups(self) -> tuple[str, ...]:
+        """What the condition maps show; keys of `landmarks.GROUPS`."""
+        ...
+
+
+class Model(nn.Module):
+    """Everything a preset learns: `animator` and `autoencoder`."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.preset = preset
+        self.autoencoder = Autoencoder(preset)
+        self.animator = Animator(preset)
+
+
+def packaged(preset: Preset) -> Path:
+    """Where the weights that come with this package lie."""
+    return WEIGHTS / f"{preset.name}.safetensors"
+
+
+def save(
+    path: Path, state: Mapping[str, Tensor], preset: Trained, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write the state dict of what a preset learns; the file appears whole or not at all."""
+    partial = path.with_suffix(".partial")
+    tensors = {name: value.detach().to(dtype).contiguous() for name, value in state.items()}
+    about = {"preset": preset.name, "landmarks": ",".join(preset.landmark_groups)}
+    save_file(tensors, partial, metadata=about)
+    partial.replace(path)
+
+
+def as_trained(preset: Preset, path: Path) -> Preset:
+    """The preset with the landmarks that the weights in a file were trained on, where the file names them.
+
+    Raises:
+        ValueError: no such file, not safetensors, another preset's.
+    """
+    with _opened(path, preset) as file:
+        return replace(preset, landmark_groups=_landmarks(file, preset, path))
+
+
+def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
+    """Read weights into what a preset learns, a module that knows its `preset`; all keys and shapes checked.
+
+    Args:
+        model: keeps its parameters, whose values are replaced.
+        path: the file.
+        assign: replace the parameters themselves, which may then be on the meta device.
+
+    Raises:
+        ValueError: no such file, not safetensors, another preset's, trained on other landmarks; missing or extra
+            or misshapen tensors.
+    """
+    preset = model.preset
+    with _opened(path, preset) as file:
+        groups = _landmarks(file, preset, path)
+        if groups != preset.landmark_groups:
+            raise ValueError(
+                f"{path}: trained on landmarks {','.join(groups)}, expected {','.join(preset.landmark_groups)}"
+            )
+        state = {name: _tensor(file, name, path) for name in file.keys()}  # noqa: SIM118
+    _fill(model, state, path, preset, assign=assign)
+
+
+def load_autoencoder(model: Model, path: Path) -> None:
+    """Read the autoencoder alone from the weights of a whole `Model`.
+
+    Raises:
+        ValueError: as `load`, but any landmarks will do.
+    """
+    prefix = "autoencoder."
+    with _opened(path, model.preset) as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        state = {name.removeprefix(prefix): _tensor(file, name, path) for name in names}
+    _fill(model.autoencoder, state, path, model.preset)
+
+
+@contextmanager
+def _opened(path: Path, preset: Trained) -> Iterator[Any]:
+    """The file's reader, once it is known to be the preset's."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such weights file; train the preset or reinstall the package")
+    try:
+        with safe_open(path, "pt") as file:
+            made_for = (file.metadata() or {}).get("preset")
+            if made_for != preset.name:
+                raise ValueError(f"{path}: weights of preset {made_for!r}, expected {preset.name!r}")
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
+
+
+def _landmarks(file: Any, preset: Trained, path: Path) -> tuple[str, ...]:
+    """Groups of landmarks that the weights know; files without a note know the preset's."""
+    noted = (file.metadata() or {}).get("landmarks")
+    groups = tuple(noted.split(",")) if noted else preset.landmark_groups
+    if unknown := set(groups) - set(GROUPS):
+        raise ValueError(
+            f"{path}: trained on unknown landmarks {', '.join(sorted(unknown))[:200]}; fetch it again"
+        )
+    return groups
+
+
+def _tensor(file: Any, name: str, path: Path) -> Tensor:
+    """One tensor in single precision."""
+    kind = file.get_slice(name).get_dtype()
+    if kind not in ("F16", "BF16", "F32", "F64"):
+        raise ValueError(
+            f"{path}: {name}: expected half, single or double precision, got {kind}; fetch it again"
+        )
+    tensor: Tensor = file.get_tensor(name).float()
+    if not tensor.isfinite().all():
+        raise ValueError(f"{path}: {name}: holds NaN or infinity: damaged, or its training diverged")
+    return tensor
+
+
+def _fill(
+    module: nn.Module, state: Mapping[str, Tensor], path: Path, preset: Trained, *, assign: bool = False
+) -> None:
+    try:
+        module.load_state_dict(state, assign=assign)
+    except RuntimeError as error:
+        problems = " ".join(str(error).partition(":")[2].split())
+        more = " …" if len(problems) > 300 else ""
+        raise ValueError(f"{path}: does not fit preset {preset.name!r}: {problems[:300]}{more}") from error
+
+
+def digest(path: Path) -> str:
+    """First 12 hex digits of the file's sha256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""From a portrait and landmarks to frames."""

@@ -1,0 +1,187 @@
+"""Batches of single frames and of clips, drawn from a `TrainingSet`: tensors on the CPU, and nothing learnt.
+
+Shapes: B samples, F frames, C latent channels, (h, w) latent grid, (H, W) pixels.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emojibench.face.draw import expression_mask, face_mask
+from fye_faster.diffusion import schedule
+from fye_faster.pipelines.mini import to_tensor
+from fye_faster.train.data import Indices, TrainingSet
+from fye_faster.train.recipe import Recipe
+
+B = TypeVar("B")
+
+_MASKS = {"expression": expression_mask, "face": face_mask}
+
+
+class Sizes(Protocol):
+    """What batches need to know of a preset."""
+
+    @property
+    def latent_size(self) -> int:
+        """Height and width of the latent grid."""
+        ...
+
+    @property
+    def shared_noise(self) -> float:
+        """Share of the noise's variance that all frames of a clip have in common, 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes:
+    """What a denoiser is trained on."""
+
+    clean: Tensor
+    """(B, C, F, h, w) latents."""
+    noise: Tensor
+    """The same shape, unit variance."""
+    t: Tensor
+    """(B,) timesteps."""
+    maps: Tensor
+    """(B, F, 3, H, W) condition maps."""
+    seen: Tensor
+    """(P, C, h, w) latents of the portraits that reference net and image prompt see; P = 0: none is seen."""
+    hidden: int = 0
+    """Portraits before those P that nobody sees: their samples train the unconditional rows."""
+    anchors: Tensor | None = None
+    """(B, C + 1, F, h, w), see `Animator.place`."""
+    expression: Tensor | None = None
+    """M_e, (B F, 4 h, 4 w); None leaves it out of the FFG loss."""
+    face: Tensor | None = None
+    """M_f, the same shape."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """A whole `TrainingSet`, encoded; float16 on the CPU."""
+
+    frames: Tensor
+    """(S, F, C, h, w)."""
+    moved: Tensor | None
+    """(S, R, F, C, h, w), where there are moved portraits."""
+
+
+def to_device(batch: B, device: torch.device) -> B:
+    """The batch, a dataclass, with all its tensors on a device."""
+    moved: dict[str, Any] = {}
+    for field in fields(batch):  # type: ignore[arg-type]
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            moved[field.name] = value.to(device, non_blocking=True)
+    return replace(batch, **moved)  # type: ignore[type-var]
+
+
+class Batches(ABC):
+    """Draws batches; two generators make them repeatable."""
+
+    def __init__(self, data: TrainingSet, preset: Sizes, recipe: Recipe, seed: int) -> None:
+        self.data, self.preset, self.recipe = data, preset, recipe
+        self.rng = np.random.default_rng(seed)
+        self.torch_rng = torch.Generator().manual_seed(seed)
+        self.latents: Latents | None = None
+        """What phases of the denoiser need: from `keep_latents`, or of other batches of the same data."""
+
+    @abstractmethod
+    def maps(self, points: NDArray[np.floating]) -> Tensor:
+        """Condition maps of (N, 478, 3) landmarks as the preset draws them, (N, 3, H, W) in [0, 1]."""
+
+    def keep_latents(self, encode: Callable[[Tensor], Tensor]) -> None:
+        """Encode all frames and moved portraits once; kept as float16.
+
+        Args:
+            encode: (N, 3, H, W) in [-1, 1] to latents (N, C, h, w).
+        """
+
+        def encoded(pictures: NDArray[np.uint8]) -> Tensor:
+            """(..., H, W, 3) to (..., C, h, w)."""
+            flat = pictures.reshape(-1, *pictures.shape[-3:])
+            parts = np.array_split(flat, math.ceil(len(flat) / 12))
+            return torch.cat([encode(to_tensor(part)).half().cpu() for part in parts]).unflatten(
+                0, pictures.shape[:-3]
+            )
+
+        frames, moved = self.data.frames, self.data.moved
+        self.latents = Latents(
+            torch.stack([encoded(sequence) for sequence in frames]),
+            None if moved is None else torch.stack([encoded(sequence) for sequence in moved]),
+        )
+
+    def draw(self, phase: str, step: int) -> tuple[Any, ...]:
+        """The batch of a step of one of `recipe.PHASES`, as `Objectives` takes it."""
+        return (self.frames(),) if phase == "frames" else (self.clips(step),)
+
+    def frames(self) -> Scenes:
+        """Phase 1: several frames of each portrait's identity, each with its own timestep and noise."""
+        portraits, targets = self.recipe.portraits, self.recipe.targets
+        pairs = self.data.pairs(self.rng, portraits, targets)
+        return self._scenes(
+            pairs.sequences,
+            pairs.references,
+            pairs.frames[:, None],
+            seen=slice(0, None, targets),
+            hidden=1 if portraits > 1 else 0,
+        )
+
+    def clips(self, step: int) -> Scenes:
+        """Phase 2: windows with the noise of the sampler.
+
+        In turn keyframes, of which nothing is known (the paper has no such case), and consecutive frames with one of
+        the paper's two masks: the first and the last are known, or each with probability 1/2.
+        """
+        count, kind = self.recipe.clips, step % 3
+        pairs = self.data.pairs(self.rng, count)
+        choices = self.data.keyframes if kind == 0 else self.data.windows
+        chosen = np.array(choices[self.rng.integers(0, len(choices))])
+        hidden = count if step % 5 == 4 else 0
+        scenes = self._scenes(
+            pairs.sequences, pairs.references, np.tile(chosen, (count, 1)), seen=slice(None), hidden=hidden
+        )
+        clean = scenes.clean
+        known = torch.zeros(1, 1, len(chosen), 1, 1)
+        if kind == 1:
+            known[:, :, [0, -1]] = 1
+        elif kind == 2:
+            known[:, :, torch.rand(len(chosen), generator=self.torch_rng) < 0.5] = 1
+        # A little noise: at sampling time, anchors are the model's own work.
+        rough = clean + 0.1 * torch.randn(clean.shape, generator=self.torch_rng)
+        anchors = torch.cat([known * rough, known.expand(count, -1, -1, *clean.shape[3:])], 1)
+        return replace(scenes, anchors=anchors)
+
+    def _scenes(
+        self,
+        sequences: Indices,
+        references: Indices,
+        frames: Indices,
+        *,
+        seen: slice,
+        hidden: int,
+        least: int = 0,
+    ) -> Scenes:
+        """Frames (B, F) of sequences (B,) with portraits (B,); of these, those in `seen` are read, but `hidden`."""
+        assert self.latents is not None, "keep_latents comes first"
+        rows = np.repeat(sequences[:, None], frames.shape[1], 1)
+        points = self.data.landmarks[rows, frames].reshape(-1, 478, 3)
+        clean = self.latents.frames[rows, frames].float().transpose(1, 2)
+        scenes = Scenes(
+            clean=clean,
+            noise=schedule.clip_noise(tuple(clean.shape), self.preset.shared_noise, self.torch_rng),
+            t=torch.randint(least, 1000, (len(clean),), generator=self.torch_rng),
+            maps=self.maps(points).unflatten(0, frames.shape),
+            seen=self.latents.frames[sequences[seen][hidden:], references[seen][hidden:]].float(),
+            hidden=hidden,
+        )
+        size = (self.preset.latent_size * 4,) * 2
+        masks = {name: torch.from_numpy(_MASKS[name](points, size)) for name in self.recipe.ffg_masks}
+        return replace(scenes, **masks)

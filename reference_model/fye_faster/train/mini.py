@@ -1,0 +1,259 @@
+"""What is special about training `mini`: its autoencoder, and the moved portrait beside the landmarks.
+
+Before phases 1 and 2 the autoencoder is trained; after them its decoder learns to live with the latents that the
+denoiser really makes. Shapes: as in `batches`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emojibench.face.draw import expression_mask
+from fye_faster.models.checkpoint import Model
+from fye_faster.nets.animator import stills, temporal
+from fye_faster.pipelines.mini import condition_maps, to_tensor
+from fye_faster.presets import Preset
+from fye_faster.train import loss
+from fye_faster.train.batches import Batches, Scenes
+from fye_faster.train.data import Cut, Indices, Pairs, TrainingSet
+from fye_faster.train.objectives import Objectives
+from fye_faster.train.recipe import PHASES, Recipe
+from fye_faster.train.trainer import Trainer
+from fye_faster.train.training_log import Log
+
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+"""(N,) distances of pictures (N, 3, H, W) in [-1, 1], differentiable."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """N frames and what they can be composed from."""
+
+    target: Tensor
+    """(N, 3, H, W) in [-1, 1]."""
+    moved: Tensor
+    """(N, 3, H, W) in [-1, 1], the portrait moved to the frame."""
+    still: Tensor
+    """(N, 3, H, W) in [-1, 1], the portrait."""
+    maps: Tensor
+    """(N, 3, H, W) condition maps in [0, 1]."""
+    weights: Tensor
+    """(N, 1, H, W), larger where a small error shows."""
+    noise: Tensor | None = None
+    """(N, C, h, w) to add to the latents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniScenes(Scenes):
+    """With what only `mini` is shown."""
+
+    portrait: Tensor
+    """(B, C, h, w) latents."""
+    moved: Tensor
+    """(B, C, F, h, w) latents of the portrait moved to each frame."""
+    seen_maps: Tensor
+    """(P, 3, H, W) condition maps of the portraits that are seen."""
+
+
+class MiniBatches(Batches):
+    """Batches of all four phases."""
+
+    preset: Preset
+
+    def __init__(self, data: TrainingSet, preset: Preset, recipe: Recipe, seed: int) -> None:
+        """As `Batches`.
+
+        Raises:
+            ValueError: data without moved portraits.
+        """
+        if data.moved is None:
+            raise ValueError(f"moved: preset {preset.name} is trained on warped portraits, the data has none")
+        super().__init__(data, preset, recipe, seed)
+        self.moved = data.moved
+
+    def maps(self, points: NDArray[np.floating]) -> Tensor:
+        """See `Batches`."""
+        return condition_maps(points, self.preset)
+
+    def draw(self, phase: str, step: int) -> tuple[Any, ...]:
+        """See `Batches`."""
+        if phase == "autoencoder":
+            return (self.autoencoder(),)
+        return self.decoder() if phase == "decoder" else super().draw(phase, step)
+
+    def autoencoder(self) -> Pictures:
+        """Crops, with noise on the latents, so that the decoder weighs them against what it can copy."""
+        count, patch = self.recipe.crops, self.preset.downscale
+        side = min(self.recipe.crop, self.preset.resolution)
+        pairs = self.data.pairs(self.rng, count)
+        corners = self.rng.integers(0, (self.preset.resolution - side) // patch + 1, (count, 2)) * patch
+        cuts = [(slice(y, y + side), slice(x, x + side)) for y, x in corners]
+        level = 0.3 * torch.rand(count, 1, 1, 1, generator=self.torch_rng)
+        shape = (count, self.preset.latent_channels, side // patch, side // patch)
+        return replace(
+            self._pictures(pairs, cuts), noise=level * torch.randn(shape, generator=self.torch_rng)
+        )
+
+    def decoder(self) -> tuple[Pictures, Scenes]:
+        """Whole frames and the scenes behind them, with strong noise."""
+        pairs = self.data.pairs(self.rng, self.recipe.decoded)
+        whole = slice(0, self.preset.resolution)
+        pictures = self._pictures(pairs, [(whole, whole)] * self.recipe.decoded)
+        scenes = self._scenes(
+            pairs.sequences, pairs.references, pairs.frames[:, None], seen=slice(None), hidden=0, least=300
+        )
+        return pictures, scenes
+
+    def _scenes(self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any) -> MiniScenes:
+        scenes = super()._scenes(sequences, references, frames, **chosen)
+        assert self.latents is not None
+        assert self.latents.moved is not None
+        shown = slice(scenes.hidden, None)
+        looked = (sequences[chosen["seen"]][shown], references[chosen["seen"]][shown])
+        moved = self.latents.moved[sequences[:, None], references[:, None], frames]
+        return MiniScenes(
+            **vars(scenes),
+            portrait=self.latents.frames[sequences, references].float(),
+            moved=moved.float().transpose(1, 2),
+            seen_maps=self.maps(self.data.landmarks[looked]) if len(looked[0]) else torch.empty(0),
+        )
+
+    def _pictures(self, pairs: Pairs, cuts: list[Cut]) -> Pictures:
+        """Cut out of each pair: the frame, the portrait moved to it, the portrait, the condition map."""
+        rows = list(zip(pairs.sequences, pairs.references, pairs.frames, cuts, strict=True))
+        target = np.stack([self.data.frames[s, f][cut] for s, _, f, cut in rows])
+        moved = np.stack([self.moved[s, r, f][cut] for s, r, f, cut in rows])
+        still = np.stack([self.data.frames[s, r][cut] for s, r, _, cut in rows])
+        side = self.preset.resolution
+        points = self.data.landmarks[pairs.sequences, pairs.frames]
+        maps = condition_maps(points, self.preset)
+        drawn = torch.stack([each[:, *cut] for each, cut in zip(maps, cuts, strict=True)])
+        masks = expression_mask(points, (side, side))
+        important = np.stack([mask[cut] for mask, cut in zip(masks, cuts, strict=True)])
+        weights = 1 + 2 * torch.from_numpy(important).float()[:, None]
+        return Pictures(to_tensor(target), to_tensor(moved), to_tensor(still), drawn, weights)
+
+
+class MiniObjectives(Objectives):
+    """Losses of all four phases."""
+
+    def __init__(self, model: Model, recipe: Recipe, perceptual: Perceptual | None) -> None:
+        """Take a model, the weights of the terms, and a perceptual distance for the decoder."""
+        super().__init__(model, recipe.ffg)
+        self.perceptual, self.share = perceptual, recipe.perceptual
+
+    def _autoencoder(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+        """Loss and L1, both ()."""
+        raw = self.model.autoencoder.raw(pictures.target) + pictures.noise
+        return _compare(
+            self.model.autoencoder.picture(raw, pictures.moved, pictures.still, pictures.maps), pictures
+        )
+
+    def _decoder(self, pictures: Pictures, scenes: MiniScenes) -> tuple[Tensor, Tensor]:
+        """The decoder learns to live with the denoiser's one-step guesses; loss and L1, both ()."""
+        signal, sigma = self._signal_and_noise(scenes)
+        with torch.no_grad(), stills(self.model.animator.denoiser):
+            noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
+            guess = signal * noisy - sigma * self._denoise(scenes, noisy)
+        decoder = self.model.autoencoder.decode
+        predicted = decoder(guess[:, :, 0], pictures.moved, pictures.still, pictures.maps).float()
+        total, plain = _compare(predicted, pictures)
+        if self.perceptual is not None:
+            total = total + self.share * self.perceptual(predicted, pictures.target).mean()
+        return total, plain
+
+    def _denoise(self, scenes: MiniScenes, noisy: Tensor) -> Tensor:
+        """See `Objectives`."""
+        animator = self.model.animator
+        if len(scenes.seen):
+            animator.remember(animator.look(scenes.seen, scenes.seen_maps))
+            animator.hide(scenes.hidden)
+        else:
+            animator.forget()
+        places = animator.place(scenes.maps, scenes.portrait, scenes.moved, scenes.anchors)
+        return animator.denoise(noisy, scenes.t, places)
+
+
+def _compare(predicted: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:
+    """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
+    predicted = predicted.float()
+    return loss.picture_loss(predicted, pictures.target, pictures.weights), loss.l1(
+        predicted, pictures.target
+    )
+
+
+class MiniTrainer(Trainer):
+    """Runs all four phases."""
+
+    phases = PHASES
+    model: Model
+    batches: MiniBatches
+
+    def __init__(
+        self,
+        model: Model,
+        data: TrainingSet,
+        recipe: Recipe,
+        out: Path | None,
+        log: Log,
+        perceptual: Perceptual | None = None,
+        start: str | None = None,
+    ) -> None:
+        """Train `model` in place; as `Trainer`.
+
+        Without a perceptual distance the decoder learns from pixels alone, and draws softly what it is unsure of.
+        Weights that training starts from fix what latents mean, for the denoiser among them knows those alone: the
+        encoder stays, and the autoencoder's phase trains the decoder.
+
+        Raises:
+            ValueError: as `Trainer`; data without moved portraits.
+        """
+        self.perceptual, self.temporal = perceptual, temporal(model.animator)
+        batches = partial(MiniBatches, data, model.preset, recipe)
+        super().__init__(model, model, batches, recipe, out, log, start)
+
+    def _objectives(self) -> Objectives:
+        return MiniObjectives(self.model, self.recipe, self.perceptual)
+
+    def _trained_in(self, name: str, parameter: nn.Parameter) -> set[str]:
+        if name.startswith(("autoencoder.encoder", "autoencoder.project")):
+            return {"autoencoder"} if self.start is None else set()
+        if name.startswith("autoencoder"):
+            return {"autoencoder", "decoder"}
+        return {"clips"} if id(parameter) in self.temporal else {"frames"}
+
+    def _peak_rate(self, phase: str) -> float:
+        return super()._peak_rate(phase) * (2 if phase == "autoencoder" else 1)
+
+    def _encode(self, pictures: Tensor) -> Tensor:
+        """See `Trainer`."""
+        return self.model.autoencoder.encode(pictures)
+
+    def _begin(self, phase: str) -> None:
+        if phase != "autoencoder":
+            super()._begin(phase)
+        elif self.step == 0 and self.start is None:
+            some = self.batches.data.some_frames(self.batches.rng, 256)
+            self.model.autoencoder.start_from_patches(to_tensor(some).to(self.accelerator.device))
+            self._follow(0.0)
+
+    def _finish(self, phase: str) -> None:
+        if phase == "autoencoder" and self.start is None:
+            self._normalise_latents()
+        super()._finish(phase)
+
+    @torch.no_grad()
+    def _normalise_latents(self) -> None:
+        self.model.eval()
+        batches = np.array_split(self.batches.data.some_frames(self.batches.rng, 128), 8)
+        raw = [self.model.autoencoder.raw(to_tensor(b).to(self.accelerator.device)) for b in batches]
+        self.model.autoencoder.normalise(torch.cat(raw))
+        for name in ("autoencoder.mean", "autoencoder.scale"):
+            self.average[name].copy_(self.weights[name])

@@ -1,0 +1,58 @@
+"""What the phases of a denoiser minimise."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from fye_faster.diffusion import schedule
+from fye_faster.nets.animator import stills
+from fye_faster.train import loss
+from fye_faster.train.batches import Scenes
+
+
+class Objectives(nn.Module, ABC):
+    """Losses of a model as one module, so that data-parallel wrappers see every forward pass."""
+
+    def __init__(self, model: nn.Module, ffg: float) -> None:
+        """Take a model with an `animator`, and the weight of the FFG term."""
+        super().__init__()
+        self.model, self.ffg = model, ffg
+        self.register_buffer("alphas_cumprod", schedule.ddim().alphas_cumprod, persistent=False)
+
+    def forward(self, phase: str, *batch: Any) -> tuple[Tensor, Tensor]:
+        """Loss to minimise and a plain figure to report, both ().
+
+        Args:
+            phase: which of `recipe.PHASES`.
+            batch: what `Batches.draw` returned for it.
+        """
+        return getattr(self, f"_{phase}")(*batch)
+
+    @abstractmethod
+    def _denoise(self, scenes: Scenes, noisy: Tensor) -> Tensor:
+        """Show the model the portraits and predict v of z_t, both (B, C, F, h, w)."""
+
+    def _frames(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+        """As `_clips`, of single frames: F is 1."""
+        with stills(self.model.animator.denoiser):
+            return self._clips(scenes)
+
+    def _clips(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+        """L_LDM + FFG (Eq. 1 to 3) and L_LDM alone, both ()."""
+        signal, sigma = self._signal_and_noise(scenes)
+        noisy, v = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
+        predicted = self._denoise(scenes, noisy)
+        masks = [mask for mask in (scenes.expression, scenes.face) if mask is not None]
+        weights = loss.ffg_weights(masks, scenes.clean.shape[-2:]) if masks else None
+        return loss.diffusion_loss(
+            predicted.transpose(1, 2).flatten(0, 1),
+            v.transpose(1, 2).flatten(0, 1),
+            sigma[:, :, 0].repeat_interleave(scenes.clean.shape[2], 0),
+            weights,
+            self.ffg,
+        )
+
+    def _signal_and_noise(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+        """Shares of clean latents and of noise in z_t, both (B, 1, 1, 1, 1)."""
+        return schedule.signal_and_noise(self.alphas_cumprod, scenes.t, 5)
