@@ -67,14 +67,18 @@ def test_every_room_has_its_place():
 
 
 def test_no_circles_between_modules():
-    graph = {module: {t for t in imports(file) if t in MODULES and t != module} for module, file in MODULES.items()}
+    graph = {
+        module: {t for t in imports(file) if t in MODULES and t != module} for module, file in MODULES.items()
+    }
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("upper", HARNESS)
 def test_the_harness_imports_downwards(upper: str):
     above = {f"emojibench.{name}" for name in HARNESS[HARNESS.index(upper) + 1 :]}
-    assert not [arrow for arrow in ARROWS if room(arrow[0]) == f"emojibench.{upper}" and room(arrow[1]) in above]
+    assert not [
+        arrow for arrow in ARROWS if room(arrow[0]) == f"emojibench.{upper}" and room(arrow[1]) in above
+    ]
 
 
 @pytest.mark.parametrize("package", ["emojibench_metrics", "fye_faster"])
@@ -89,4 +93,8 @@ def test_few_know_the_model():
 
 
 def test_the_harness_does_not_import_what_it_measures():
-    assert not [arrow for arrow in ARROWS if arrow[0].startswith("emojibench.") and arrow[1].startswith("emojibench_b")]
+    assert not [
+        arrow
+        for arrow in ARROWS
+        if arrow[0].startswith("emojibench.") and arrow[1].startswith("emojibench_b")
+    ]

@@ -46,7 +46,12 @@ def test_the_wheel_works_beside_a_users_own_metrics_and_baselines(wheel: Path, t
         ["report", "--out", "pages"],
     ):
         done = subprocess.run(
-            [python, "-m", "emojibench", *arguments], cwd=work, env=clean, capture_output=True, text=True, check=False
+            [python, "-m", "emojibench", *arguments],
+            cwd=work,
+            env=clean,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
     assert list((work / "pages").rglob("*.md"))

@@ -12,6 +12,7 @@ the eyelid points.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Pose:
     def apply(self, points: Array) -> Array:
         """Transform (T, N, 3) or (N, 3) points; returns (T, N, 3)."""
         turned = points @ self.rotation.transpose(0, 2, 1)
-        return self.scale[:, None, None] * turned + self.translation[:, None]
+        return np.asarray(self.scale[:, None, None] * turned + self.translation[:, None])
 
     def undo(self, points: Array) -> Array:
         """Inverse transform of (T, N, 3) points."""
@@ -107,8 +108,8 @@ def neutral_frame(shapes: Array) -> int:
 
 
 def align(
-    portrait_landmarks: NDArray[np.floating],
-    driving_landmarks: NDArray[np.floating],
+    portrait_landmarks: NDArray[np.floating[Any]],
+    driving_landmarks: NDArray[np.floating[Any]],
     *,
     portrait_size: tuple[int, int],
     driving_size: tuple[int, int],
@@ -151,12 +152,12 @@ def align(
 
 
 def align_with_transforms(
-    portrait_landmarks: NDArray[np.floating],
-    driving_landmarks: NDArray[np.floating],
+    portrait_landmarks: NDArray[np.floating[Any]],
+    driving_landmarks: NDArray[np.floating[Any]],
     *,
-    portrait_transform: NDArray[np.floating],
-    driving_transforms: NDArray[np.floating],
-    driving_blendshapes: NDArray[np.floating],
+    portrait_transform: NDArray[np.floating[Any]],
+    driving_transforms: NDArray[np.floating[Any]],
+    driving_blendshapes: NDArray[np.floating[Any]],
     portrait_size: tuple[int, int],
     driving_size: tuple[int, int],
 ) -> NDArray[np.float32]:
@@ -217,8 +218,8 @@ def _canonical(pixels: Array, transforms: Array, size: tuple[int, int], name: st
 
 
 def _checked(
-    portrait_landmarks: NDArray[np.floating],
-    driving_landmarks: NDArray[np.floating],
+    portrait_landmarks: NDArray[np.floating[Any]],
+    driving_landmarks: NDArray[np.floating[Any]],
     *,
     portrait_size: tuple[int, int],
     driving_size: tuple[int, int],
@@ -236,7 +237,7 @@ def _checked(
     return portrait, driving, detected
 
 
-def _shaped(values: NDArray[np.floating], shape: tuple[int, ...], name: str) -> Array:
+def _shaped(values: NDArray[np.floating[Any]], shape: tuple[int, ...], name: str) -> Array:
     if values.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {values.shape}")
     return np.asarray(values, np.float64)

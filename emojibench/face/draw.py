@@ -6,7 +6,7 @@ of the nose, the outer lips and a visible contour are ours and optional. Which p
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -83,7 +83,7 @@ EXPRESSION_POINTS = tuple(
 
 
 def draw(
-    landmarks: NDArray[np.floating],
+    landmarks: NDArray[np.floating[Any]],
     size: tuple[int, int],
     *,
     groups: Iterable[str] = EXPRESSION_AWARE,
@@ -155,7 +155,7 @@ def _draw_pupil(canvas: Frames, centre: NDArray[np.float64], smooth: bool) -> No
     canvas[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = PUPIL_COLOUR
 
 
-def expression_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:
+def expression_mask(landmarks: NDArray[np.floating[Any]], size: tuple[int, int]) -> Frames:
     """M_e of Eq. 2: the dilated points of eyes, brows and mouth, pupils left out; (T, height, width) uint8, 0 or 1.
 
     The paper does not state the radius; ours is .03 of the width.
@@ -165,21 +165,21 @@ def expression_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> F
     masks = np.zeros((len(landmarks), height, width), np.uint8)
     for mask, points in zip(masks, _pixels(landmarks, size), strict=True):
         for x, y in points[list(EXPRESSION_POINTS)].tolist() if points is not None else ():
-            cv2.circle(mask, (x, y), radius, 1, -1)
+            cv2.circle(mask, (x, y), radius, (1,), -1)
     return masks
 
 
-def face_mask(landmarks: NDArray[np.floating], size: tuple[int, int]) -> Frames:
+def face_mask(landmarks: NDArray[np.floating[Any]], size: tuple[int, int]) -> Frames:
     """M_f of Eq. 2: the filled contour of the projected face, forehead left out; (T, height, width) uint8, 0 or 1."""
     width, height = size
     masks = np.zeros((len(landmarks), height, width), np.uint8)
     for mask, points in zip(masks, _pixels(landmarks, size), strict=True):
         if points is not None:
-            cv2.fillPoly(mask, [points[list(CONTOUR)]], 1)
+            cv2.fillPoly(mask, [points[list(CONTOUR)]], (1,))
     return masks
 
 
-def hold_nearest(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:
+def hold_nearest(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Replace frames without a face by the nearest frame that has one (the earlier one of two).
 
     Raises:
@@ -190,10 +190,10 @@ def hold_nearest(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:
     if len(detected) == 0:
         raise ValueError(f"landmarks: none of the {len(landmarks)} frames has a face (all NaN)")
     nearest = np.abs(np.arange(len(landmarks))[:, None] - detected).argmin(1)
-    return landmarks[detected[nearest]]
+    return np.asarray(landmarks[detected[nearest]])
 
 
-def _pixels(landmarks: NDArray[np.floating], size: tuple[int, int]) -> list[NDArray[np.int32] | None]:
+def _pixels(landmarks: NDArray[np.floating[Any]], size: tuple[int, int]) -> list[NDArray[np.int32] | None]:
     """Whole pixel positions (478, 2) of each frame; None where it has NaN."""
     _check(landmarks)
     return [
@@ -202,6 +202,6 @@ def _pixels(landmarks: NDArray[np.floating], size: tuple[int, int]) -> list[NDAr
     ]
 
 
-def _check(landmarks: NDArray[np.floating]) -> None:
+def _check(landmarks: NDArray[np.floating[Any]]) -> None:
     if landmarks.ndim != 3 or landmarks.shape[1:] != (478, 3) or len(landmarks) == 0:
         raise ValueError(f"landmarks: expected (T, 478, 3) with T >= 1, got {landmarks.shape}")

@@ -70,7 +70,8 @@ def canonical_faces(landmarks: Array, transforms: Array, size: tuple[int, int]) 
             f"transform {int(np.argmax(wrong))} does not belong to its landmarks; expected MediaPipe's (4, 4) "
             "facial transformation matrix, detected on the same frame"
         )
-    return (scale[:, None, None] * seen - translations[:, None]) @ np.linalg.inv(rotations).transpose(0, 2, 1)
+    turned = scale[:, None, None] * seen - translations[:, None]
+    return np.asarray(turned @ np.linalg.inv(rotations).transpose(0, 2, 1))
 
 
 def project(points: Array, size: tuple[int, int]) -> Array:

@@ -18,7 +18,7 @@ from emojibench.face.align import POINTS, STABLE, fit_pose
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
-Landmarks = NDArray[np.floating]
+Landmarks = NDArray[np.floating[Any]]
 
 FOREHEAD, CHIN = 10, 152
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
@@ -75,7 +75,7 @@ class Warp:
         vertices = self._mesh.place(goal)
         x, y = self._look_up(vertices, self._rasterise(vertices))
         frame = cv2.remap(self._portrait, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return self._mouth.paint(frame, goal)
+        return self._mouth.paint(np.asarray(frame, np.uint8), goal)
 
     def _pixels(self, landmarks: Landmarks) -> Array:
         """Pixel coordinates with whole numbers at pixel centres."""
@@ -169,7 +169,7 @@ class _Mouth:
         self._open = _opening(landmarks)
         ring = np.rint(landmarks[list(INNER_LIPS), :2]).astype(np.int32)
         mask = np.zeros(portrait.shape[:2], np.uint8)
-        cv2.polylines(mask, [ring], isClosed=True, color=1, thickness=2)
+        cv2.polylines(mask, [ring], isClosed=True, color=(1,), thickness=2)
         lips = portrait[mask > 0] if mask.any() else portrait.reshape(-1, 3)
         self._colour = 0.4 * np.percentile(lips, 20, axis=0)
 
@@ -180,9 +180,9 @@ class _Mouth:
             return frame
         ring = np.rint(landmarks[list(INNER_LIPS), :2] * (1 << _BITS)).astype(np.int32)
         mask = np.zeros(frame.shape[:2], np.float32)
-        cv2.fillPoly(mask, [ring], hidden, lineType=cv2.LINE_8, shift=_BITS)
-        mask = cv2.GaussianBlur(mask, (0, 0), max(0.006 * _height(landmarks), 0.5))[..., None]
-        return np.rint(frame * (1 - mask) + self._colour * mask).astype(np.uint8)
+        cv2.fillPoly(mask, [ring], (hidden,), lineType=cv2.LINE_8, shift=_BITS)
+        soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.006 * _height(landmarks), 0.5)))[..., None]
+        return np.asarray(np.rint(frame * (1 - soft) + self._colour * soft), np.uint8)
 
 
 def _from_the_front(landmarks: Array) -> Array:
@@ -194,7 +194,7 @@ def _from_the_front(landmarks: Array) -> Array:
     down -= (down @ across) * across
     down /= np.linalg.norm(down)
     middle = landmarks[list(OVAL)].mean(0)
-    return (landmarks - middle) @ np.stack([across, down, np.cross(across, down)]).T + middle
+    return np.asarray((landmarks - middle) @ np.stack([across, down, np.cross(across, down)]).T + middle)
 
 
 def _layout(front: Array) -> Array:
@@ -214,13 +214,13 @@ def _layout(front: Array) -> Array:
     below[list(_LOWER_LIP)], below[list(_UPPER_LIP)] = True, False
     spread[below, 1] += 0.3  # radians
     fit = (radius / np.linalg.norm(spread, axis=1))[outline].min()
-    return fit * spread + middle[:2]
+    return np.asarray(fit * spread + middle[:2])
 
 
 def _areas(corners: Array) -> Array:
     """(F,) doubled areas of triangles (F, 3, 2 or more), negative where they turn the other way round."""
     u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    return np.asarray(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
 
 
 def _height(landmarks: Array) -> float:
