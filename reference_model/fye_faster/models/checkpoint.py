@@ -17,7 +17,7 @@ from fye_faster.nets.animator import Animator
 from fye_faster.nets.autoencoder import Autoencoder
 from fye_faster.presets import Preset
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class Trained(Protocol):
