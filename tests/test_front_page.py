@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from fye_faster.models.checkpoint import packaged
-from fye_faster.presets import MINI
 
 import emojibench
 from emojibench import protocol
@@ -15,7 +13,6 @@ LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 ACCEPTED = sorted((LEADERBOARDS / "accepted").glob("*/*/spec.json"))
 
 
-@pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 def test_the_demo_in_two_frames(tmp_path: Path) -> None:
     result = emojibench.run(
         "fye-faster", split="cross", clips=1, frames=2, options={"steps": "2"}, metrics=["l1", "landmarks"],

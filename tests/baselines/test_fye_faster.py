@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 from emojibench_baselines.fye.faster import FyeFaster
 from fye_faster.accel.presets import CHOICES, DEFAULT
-from fye_faster.models.checkpoint import packaged
-from fye_faster.presets import MINI
 
 from emojibench.dataset.clip import Clip
 from emojibench.errors import UserError
 from emojibench.face.driving import DrivingSequence
 from emojibench.methods import Method
-
-needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 
 
 def clip(frames: int = 2, *, face: bool = True) -> Clip:
@@ -49,7 +45,6 @@ def test_bad_options_are_user_errors(options: dict[str, str], message: str) -> N
         FyeFaster(options)
 
 
-@needs_weights
 def test_options_out_of_range_are_user_errors() -> None:
     with pytest.raises(UserError, match="steps: expected 1 to 1000, got 0"):
         FyeFaster({"steps": "0"})
@@ -57,7 +52,6 @@ def test_options_out_of_range_are_user_errors() -> None:
         FyeFaster({"guidance": "0.1"})
 
 
-@needs_weights
 def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
     chosen = ({"steps": "2"}, {"steps": "3"}, {"steps": "2", "dtype": "bf16"})
     method, *others = map(FyeFaster, chosen)
@@ -66,7 +60,6 @@ def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
     assert FyeFaster({"steps": "2", "dtype": "fp32"}).revision == method.revision
 
 
-@needs_weights
 def test_the_cache_is_balanced_unless_told_otherwise_or_made_for_other_steps() -> None:
     plain, *presets = [FyeFaster({"cache": name}).revision for name in CHOICES]
     assert len({plain, *presets}) == len(CHOICES)
@@ -76,7 +69,6 @@ def test_the_cache_is_balanced_unless_told_otherwise_or_made_for_other_steps() -
         FyeFaster({"steps": "2", "cache": "fast"})
 
 
-@needs_weights
 def test_samplers_and_unaligned_landmarks_are_options() -> None:
     chosen = ({}, {"sampler": "overlap"}, {"sampler": "concatenate"}, {"alignment": "false"})
     methods = [FyeFaster({"steps": "1", **options}) for options in chosen]
@@ -88,7 +80,6 @@ def test_samplers_and_unaligned_landmarks_are_options() -> None:
         assert not np.array_equal(frames, progressive)
 
 
-@needs_weights
 def test_it_animates_a_clip_repeatably() -> None:
     method = FyeFaster({"steps": "1"})
     seen: list[tuple[int, int]] = []
@@ -102,7 +93,6 @@ def test_it_animates_a_clip_repeatably() -> None:
     assert np.array_equal(first.frames, second.frames)
 
 
-@needs_weights
 def test_a_clip_without_any_face_is_a_user_error() -> None:
     with pytest.raises(UserError, match=r"clip self-0000: .*none of the 2 frames has a face"):
         FyeFaster({"steps": "1"}).animate(clip(face=False), seed=0, progress=lambda done, total: None)

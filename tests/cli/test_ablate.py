@@ -58,7 +58,6 @@ class KilledError(BaseException):
     pass
 
 
-@pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 @pytest.mark.usefixtures("made_up")
 def test_a_killed_ablation_continues_and_ends_with_a_table(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -209,7 +208,6 @@ def test_chosen_rows_bring_what_they_refer_to() -> None:
     assert sum(row.trained for row in rows) == 7
 
 
-@pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 def test_rows_start_from_random_or_main_weights_and_never_know_their_landmarks(tmp_path: Path) -> None:
     main = {name: value.float() for name, value in load_file(packaged(MINI)).items()}
 

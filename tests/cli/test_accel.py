@@ -6,16 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fye_faster.models.checkpoint import packaged
-from fye_faster.presets import MINI
 from PIL import Image
 
 from emojibench.cli import main
 from emojibench.errors import UserError
 from emojibench.fye.acceleration import matrix
 from emojibench.runs.api import run
-
-needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 
 MATRIX = """
 base: {title: Uncached, groups: [table3, floor], options: {cache: none, steps: "4"}}
@@ -58,7 +54,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow  # starts two processes for each of four rows
-@needs_weights
 def test_rows_are_compared_with_the_first_and_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,7 +154,6 @@ def test_bad_rows_are_named(tmp_path: Path, text: str, message: str) -> None:
         (["--matrix", "other.yaml"], "error: row 'warp': method landmark-warp does not denoise"),
     ],
 )
-@needs_weights
 def test_what_could_not_run_is_refused_before_anything_runs(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "reference_model"))
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 
-from fye_faster.models.checkpoint import Model, packaged
+from fye_faster.models.checkpoint import Model
 from fye_faster.pipelines.mini import Pipeline
 from fye_faster.presets import MINI
 from sounding import write_video_with_sound
@@ -30,7 +30,6 @@ from emojibench.media import read_video, video_info, write_image, write_lossless
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, sequences
 
-needs_weights = pytest.mark.skipif(not packaged(MINI).is_file(), reason="no trained weights in this checkout")
 SIDE = 128
 FRAMES = 5
 
@@ -308,7 +307,6 @@ def test_a_real_motion_file_drives(animate: Animate) -> None:
     assert video_info("out.mp4").frames == 3
 
 
-@needs_weights
 @pytest.mark.slow
 def test_the_packaged_model_animates(files: Path, tmp_path: Path) -> None:
     arguments = ["--portrait", files / "portrait.png", "--driving", files / "driving.npz", "--steps", 2]

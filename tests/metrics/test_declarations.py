@@ -11,7 +11,7 @@ from emojibench_metrics.interface import Traits
 
 ROOT = Path(__file__).parents[2]
 POINTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["emojibench.metrics"]
-OURS = {name: value for name, value in POINTS.items() if value.startswith("metrics.")}
+OURS = {name: value for name, value in POINTS.items() if value.startswith("emojibench_metrics.")}
 
 
 def load(value):
