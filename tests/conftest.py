@@ -1,9 +1,13 @@
 """What every test may count on: no weights but those it names, no network, no cache of somebody's own, no deadline."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
+
+# A shell that starts the tests in the background makes them, and all that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("unhurried", deadline=None)  # the speed of a machine is no property of the code
 settings.load_profile("unhurried")
