@@ -8,6 +8,7 @@ import pytest
 import emojibench
 from emojibench import protocol
 from emojibench.reports import build_pages
+from emojibench.runs.summary import Summary
 
 LEADERBOARDS = Path(__file__).parents[1] / "leaderboards"
 ACCEPTED = sorted((LEADERBOARDS / "accepted").glob("*/*/spec.json"))
@@ -19,12 +20,12 @@ def test_the_demo_in_two_frames(tmp_path: Path) -> None:
         out=tmp_path, quiet=True,
     )  # fmt: skip
     assert result.exit_code == 0, result.failed
-    measured = result.summary["metrics"]
+    measured = result.summary.metrics
     assert (
-        0 < measured["l1"]["mean"] < 0.15
+        0 < measured["l1"].mean < 0.15
     )  # against the true frames that cross clips of `mini` have; noise is at .3
-    assert measured["landmark_accuracy"]["n_clips"] == 1
-    assert measured["latency_s"]["mean"] > 0
+    assert measured["landmark_accuracy"].n_clips == 1
+    assert measured["latency_s"].mean > 0
     (page,) = emojibench.report(tmp_path, tmp_path / "boards")
     assert "fye-faster" in page.read_text()
 
@@ -44,3 +45,10 @@ def test_the_committed_pages_are_those_of_the_accepted_runs() -> None:
     assert not unfinished
     for page in pages:
         assert page.path.read_text(encoding="utf-8") == page.text, page.path
+
+
+@pytest.mark.parametrize("file", ACCEPTED, ids=lambda file: file.parent.name)
+def test_accepted_summaries_are_written_as_they_were_read(file: Path) -> None:
+    text = file.with_name("summary.json").read_text()
+    whole = Summary.model_validate_json(text).model_dump(mode="json")
+    assert json.dumps(whole, indent=2, ensure_ascii=False) + "\n" == text

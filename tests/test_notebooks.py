@@ -12,6 +12,7 @@ from emojibench.face.driving import DrivingSequence
 from emojibench.reports.gating import Comparison, GateResult
 from emojibench.reports.verdicts import Verdict
 from emojibench.runs.api import RunResult
+from emojibench.runs.summary import Summary
 
 
 def clip() -> Clip:
@@ -21,16 +22,19 @@ def clip() -> Clip:
 
 
 def result() -> RunResult:
-    entry = {"mean": 0.5, "low": 0.25, "high": None, "decimals": 2, "n_clips": 2, "expected": 3, "unit": "px"}
+    entry = {
+        "mean": 0.5, "low": 0.25, "high": None, "decimals": 2, "n_clips": 2, "expected": 3, "unit": "px",
+        "status": "ok",
+    }  # fmt: skip
     metrics = (
         {"id_sim": entry | {"lost": 0.25}}
         | {f"metric{i}": entry for i in range(200)}
         | {"<i>": entry | {"mean": None}}
     )
-    summary = {
-        "method": "m", "split": "self", "dataset": {"name": "d"}, "protocol": "p",
-        "clips": {"animated": 2, "expected": 3}, "metrics": metrics,
-    }  # fmt: skip
+    summary = Summary(
+        name="r", method="m", revision="1", split="self", dataset={"name": "d", "version": "1", "digest": "d1"},
+        protocol="p", clips={"animated": 2, "expected": 3, "failed": {"c": "RuntimeError"}}, metrics=metrics,
+    )  # fmt: skip
     return RunResult(Path("runs/r"), summary, {"c": "RuntimeError"}, {"fvd": "no weights"})
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,8 +11,8 @@ from emojibench.cli import tables
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from emojibench.reports.load import Summary
     from emojibench.runs.api import RunResult
+    from emojibench.runs.summary import ColumnSummary, Summary
 
 
 def listed(values: Iterable[str] | None) -> list[str] | None:
@@ -57,7 +57,7 @@ def show(
         asked: names of metrics or columns, as a user gave them.
     """
     if as_json:
-        typer.echo(json.dumps(result.summary, indent=2))
+        typer.echo(json.dumps(result.summary.model_dump(mode="json"), indent=2))
     else:
         left_out = _table(result.summary, every, asked or ())
         if left_out:
@@ -67,22 +67,21 @@ def show(
     typer.echo(f"run folder: {result.folder}", err=True)
 
 
-def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
+def _table(summary: "Summary", every: bool, asked: Iterable[str]) -> int:
     """Print the table; returns how many columns it leaves out."""
     from rich.table import Table
     from rich.text import Text
 
     from emojibench.reports.columns import ARROWS
-    from emojibench.reports.load import Summary
     from emojibench.reports.markdown import DASH, lacks
 
-    clips = f"up to {summary['frames']} frames at {summary['size']}x{summary['size']}"
-    title = f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {clips} · {summary['protocol']}"
+    clips = f"up to {summary.frames} frames at {summary.size}x{summary.size}"
+    title = f"{summary.method} · {summary.split} · {summary.dataset.name} · {clips} · {summary.protocol}"
     table = Table(
         "metric", "mean", "95 % interval", "clips", "unit", box=None, header_style="bold", title=Text(title)
     )
-    entries = {name: Summary(**entry) for name, entry in summary["metrics"].items()}
-    shown = entries if every else _chosen(summary["split"], entries, asked)
+    entries = summary.metrics
+    shown = entries if every else _chosen(summary.split, entries, asked)
     notes: dict[str, int] = {}
     weights = _weights_note(name for name in shown if _lacks_weights(entries[name]))
     for name in shown:
@@ -104,7 +103,7 @@ def _table(summary: dict[str, Any], every: bool, asked: Iterable[str]) -> int:
     return len(entries) - len(shown)
 
 
-def _chosen(split: str, entries: "Mapping[str, Summary]", asked: Iterable[str]) -> list[str]:
+def _chosen(split: str, entries: "Mapping[str, ColumnSummary]", asked: Iterable[str]) -> list[str]:
     """The paper's columns and those asked for, in the order of the summary; all where that is none."""
     from emojibench import registry
     from emojibench.reports.columns import paper_names
@@ -122,7 +121,7 @@ def _chosen(split: str, entries: "Mapping[str, Summary]", asked: Iterable[str]) 
     return [name for name in entries if name in wanted] or list(entries)
 
 
-def _lacks_weights(entry: "Summary") -> bool:
+def _lacks_weights(entry: "ColumnSummary") -> bool:
     return entry.status == "unavailable" and "emojibench weights list" in entry.reason
 
 

@@ -5,23 +5,22 @@ should be and nothing is printed with a billion digits.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from emojibench_metrics.cost import TRAITS
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked
+from pydantic import BaseModel, Field
 
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.files import reading
 from emojibench.reports.rows import Values, read_rows
 from emojibench.runs.folder import RunFolder
-from emojibench.runs.records import Status
 from emojibench.runs.spec import RunSpec
+from emojibench.runs.summary import ColumnSummary, Count, Summary
 
 _ADVICE = "score the run again"
 _DETECTION = {
@@ -31,43 +30,6 @@ _DETECTION = {
 }
 """Means over frames with a face, and the column that says how many frames have one: summaries of older versions do
 not say themselves what was lost."""
-
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f|`]+$")]
-Count = Annotated[int, Field(ge=0, strict=True)]
-Number = Annotated[float, Field(strict=True)]
-
-
-@checked(frozen=True, config=ConfigDict(extra="ignore"))
-class Summary:
-    """One column of one run: what summary.json says."""
-
-    mean: Number | None
-    low: Number | None
-    high: Number | None
-    n_clips: Count
-    expected: Count
-    status: Status
-    """ok, or why there is no mean: undefined, unavailable, failed."""
-    reason: str = ""
-    """Why the mean or the values of some clips are missing."""
-    note: str = ""
-    """What else a reader of the column must know."""
-    kind: Literal["clip", "set"] = "clip"
-    """clip: mean of clips. set: one value of all clips together, such as FVD."""
-    unit: str = ""
-    better: Literal["higher", "lower", "none"] = "none"
-    decimals: Annotated[Count, Field(le=15)] = 3
-    """Digits printed."""
-    lost: Annotated[Number, Field(ge=0, le=1)] | None = None
-    """Share of the frames in which no face was found, so that `mean` rests on the others; None: not known."""
-    version: Count | None = None
-    """Of the metric; None in summaries that do not say it."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the mean is one of all frames of all clips."""
-        return not self.reason and not self.lost
-
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -79,13 +41,21 @@ class FinishedRun:
     path: Path
     spec: RunSpec
     provenance: dict[str, Any]
-    summaries: dict[str, Summary]
+    summary: Summary
     values: Values = field(repr=False)
     """Column name to clip id to value; only rows that have one. Columns of a set are absent."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Clip id to reason, for clips that the method could not animate."""
     warm_ups: dict[str, frozenset[str]] = field(default_factory=dict)
     """Column name to the clips whose values were left out because a worker was warming up."""
+
+    @property
+    def summaries(self) -> dict[str, ColumnSummary]:
+        """Column name to its summary."""
+        return self.summary.metrics
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Clip id to reason, for clips that the method could not animate."""
+        return self.summary.clips.failed
 
     @cached_property
     def track(self) -> str:
@@ -118,11 +88,10 @@ def load_run(path: Path) -> FinishedRun:
         raise UserError(f"{path}: no such run folder; `emojibench run` makes one")
     spec = RunFolder(path).spec()
     provenance = _provenance(path / "provenance.json")
-    content = _read(path / "summary.json", _SummaryFile)
+    summary = _complete(_read(path / "summary.json", Summary), spec.protocol.metrics)
     values, warm_ups = read_rows(path / "rows.parquet")
-    summaries = _complete(dict(sorted(content.metrics.items())), spec.protocol.metrics)
-    _refuse_impossible(path, summaries, values)
-    return FinishedRun(path, spec, provenance, summaries, values, content.clips.failed, warm_ups)
+    _refuse_impossible(path, summary.metrics, values)
+    return FinishedRun(path, spec, provenance, summary, values, warm_ups)
 
 
 def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:
@@ -144,15 +113,6 @@ def by_track(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
     for run in runs:
         tracks.setdefault(run.track, []).append(run)
     return dict(sorted(tracks.items()))
-
-
-class _Clips(BaseModel):
-    failed: dict[str, str]
-
-
-class _SummaryFile(BaseModel):
-    clips: _Clips
-    metrics: dict[Name, Summary]
 
 
 class _Code(BaseModel):
@@ -193,20 +153,20 @@ def _provenance(file: Path) -> dict[str, Any]:
     return whole
 
 
-def _complete(summaries: dict[str, Summary], versions: Mapping[str, int]) -> dict[str, Summary]:
-    """The summaries with what older versions wrote elsewhere: versions of columns, and what a mean has lost."""
-    completed = {}
-    for name, summary in summaries.items():
-        detection = summaries.get(_DETECTION.get(name, ""))
-        lost = summary.lost
+def _complete(summary: Summary, versions: Mapping[str, int]) -> Summary:
+    """The summary, columns sorted, with what older versions wrote elsewhere: versions of columns, and what was lost."""
+    columns = {}
+    for name, column in sorted(summary.metrics.items()):
+        detection = summary.metrics.get(_DETECTION.get(name, ""))
+        lost = column.lost
         if lost is None and detection is not None and detection.mean is not None:
             lost = min(max(1 - detection.mean, 0.0), 1.0)
-        version = versions.get(name) if summary.version is None else summary.version
-        completed[name] = replace(summary, lost=lost, version=version)
-    return completed
+        version = versions.get(name) if column.version is None else column.version
+        columns[name] = column.model_copy(update={"lost": lost, "version": version})
+    return summary.model_copy(update={"metrics": columns})
 
 
-def _refuse_impossible(path: Path, summaries: Mapping[str, Summary], values: Values) -> None:
+def _refuse_impossible(path: Path, summaries: Mapping[str, ColumnSummary], values: Values) -> None:
     """Raise UserError for a mean of no rows, or a value that a column of this version cannot have.
 
     Unknown columns may have any value.

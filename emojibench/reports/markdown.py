@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from emojibench.notebooks import share_lost
 from emojibench.protocol import AGGREGATION
 from emojibench.reports.columns import ARROWS, Column
-from emojibench.reports.load import FinishedRun, Summary
+from emojibench.reports.load import FinishedRun
 from emojibench.reports.published import PublishedTable
 from emojibench.reports.tables import SPLITS, Entry, Track
+from emojibench.runs.summary import ColumnSummary
 
 DASH = "–"
 GROUPS = {"self": "Self", "cross": "Cross"}
@@ -103,7 +104,7 @@ def _cell(track: Track, entry: Entry, column: Column, notes: Footnotes) -> str:
     return measured(summary, notes, best=track.best.get((column.split, column.name)) == entry.label)
 
 
-def measured(summary: Summary, notes: Footnotes, *, best: bool = False) -> str:
+def measured(summary: ColumnSummary, notes: Footnotes, *, best: bool = False) -> str:
     """One cell of any table: `mean [low, high]`, what the mean lacks, and why; a dash where there is none."""
     if summary.mean is None:
         return DASH + notes.mark(summary.reason or summary.status)
@@ -117,7 +118,7 @@ def measured(summary: Summary, notes: Footnotes, *, best: bool = False) -> str:
     return text + "".join(notes.mark(why) for why in (summary.reason, summary.note) if why)
 
 
-def lacks(summary: Summary) -> str:
+def lacks(summary: ColumnSummary) -> str:
     """Clips and frames that a mean is not of: `3 of 4, 5.0 % lost`; empty for a complete one."""
     parts = [f"{summary.n_clips} of {summary.expected}"] if summary.reason else []
     if summary.lost:

@@ -1,6 +1,5 @@
 """Pages as plain data, for `emojibench report --json`."""
 
-from dataclasses import asdict
 from typing import Any
 
 from emojibench.reports.tables import Track
@@ -27,7 +26,8 @@ def track_data(track: Track) -> dict[str, Any]:
                         "clips": len(run.spec.clips),
                         "code": run.provenance["code"],
                         "columns": {
-                            name: asdict(summary) | {"best": track.best.get((split, name)) == entry.label}
+                            name: summary.model_dump(mode="json")
+                            | {"best": track.best.get((split, name)) == entry.label}
                             for name, summary in run.summaries.items()
                         },
                     }

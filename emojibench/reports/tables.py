@@ -7,10 +7,19 @@ from dataclasses import dataclass, replace
 
 from emojibench.protocol.statistics import paired_difference
 from emojibench.reports.columns import Column, is_cost, other_columns, paper_columns
-from emojibench.reports.load import FinishedRun, Summary
+from emojibench.reports.load import FinishedRun
+from emojibench.runs.summary import ColumnSummary
 
 SPLITS = ("self", "cross")
-NOT_RUN = Summary(None, None, None, 0, 0, "unavailable", "this run did not measure it")
+NOT_RUN = ColumnSummary(
+    mean=None,
+    low=None,
+    high=None,
+    n_clips=0,
+    expected=0,
+    status="unavailable",
+    reason="this run did not measure it",
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Entry:
     partial: dict[str, str]
     """Split to why its run covers less than the others do; such a run is never best and beats nobody."""
 
-    def summary(self, column: Column) -> Summary | None:
+    def summary(self, column: Column) -> ColumnSummary | None:
         """What fills a cell; None where the entry has no run of that split."""
         run = self.runs.get(column.split)
         return None if run is None else run.summaries.get(column.name, NOT_RUN)
@@ -66,14 +75,16 @@ def _up_to_date(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
     kept = []
     for run in runs:
         old = {
-            name: replace(
-                NOT_RUN, reason=f"version {s.version} of the metric, others have {newest[name]}; score again"
+            name: NOT_RUN.model_copy(
+                update={
+                    "reason": f"version {s.version} of the metric, others have {newest[name]}; score again"
+                }
             )
             for name, s in run.summaries.items()
             if s.version is not None and s.version < newest[name]
         }
         values = {name: of_clips for name, of_clips in run.values.items() if name not in old}
-        kept.append(replace(run, summaries=run.summaries | old, values=values) if old else run)
+        kept.append(replace(run, summary=run.summary.updated(old), values=values) if old else run)
     return kept
 
 

@@ -24,7 +24,8 @@ from emojibench.runs.folder import RunFolder
 from emojibench.runs.predictions import Predictions
 from emojibench.runs.progress import Progress, say
 from emojibench.runs.spec import RunSpec, checked_name
-from emojibench.runs.summary import summarise
+from emojibench.runs.summarise import summarise
+from emojibench.runs.summary import Summary
 from emojibench.runs.worker import Setup
 
 TIMEOUT = 1800.0
@@ -40,8 +41,8 @@ class RunResult:
     """A finished run."""
 
     folder: Path
-    summary: dict[str, Any]
-    """Content of summary.json: `summary["metrics"][column]` has mean, low, high, coverage, status."""
+    summary: Summary
+    """Content of summary.json: `summary.metrics[column]` has mean, low, high, coverage, status."""
     failed: dict[str, str]
     """Clip id to reason, for clips of which some value failed; "" stands for the whole set."""
     unavailable: dict[str, str]
@@ -77,22 +78,20 @@ class RunResult:
 
     def _title(self) -> str:
         summary = self.summary
-        about = (
-            f"{summary['method']} · {summary['split']} · {summary['dataset']['name']} · {summary['protocol']}"
-        )
-        return f"{about}: {summary['clips']['animated']} of {summary['clips']['expected']} clips"
+        about = f"{summary.method} · {summary.split} · {summary.dataset.name} · {summary.protocol}"
+        return f"{about}: {summary.clips.animated} of {summary.clips.expected} clips"
 
     def _table(self) -> list[tuple[str, str, str, str, str]]:
         rows = []
-        for name, entry in self.summary["metrics"].items():
+        for name, entry in self.summary.metrics.items():
             mean, low, high = (
-                DASH if entry[key] is None else f"{entry[key]:.{entry['decimals']}f}"
-                for key in ("mean", "low", "high")
+                DASH if value is None else f"{value:.{entry.decimals}f}"
+                for value in (entry.mean, entry.low, entry.high)
             )
             interval = DASH if DASH in (low, high) else f"[{low}, {high}]"
-            if entry.get("lost") and mean != DASH:
-                mean += f" ({share_lost(entry['lost'])})"
-            rows.append((name, mean, interval, f"{entry['n_clips']} of {entry['expected']}", entry["unit"]))
+            if entry.lost and mean != DASH:
+                mean += f" ({share_lost(entry.lost)})"
+            rows.append((name, mean, interval, f"{entry.n_clips} of {entry.expected}", entry.unit))
         return rows
 
 
@@ -374,7 +373,7 @@ class _Bench:
         failed: dict[str, str] = {}
         unavailable: dict[str, str] = {}
         for row in left.rows.values():
-            if row.metric not in summary["metrics"]:  # of a metric that is no longer registered
+            if row.metric not in summary.metrics:  # of a metric that is no longer registered
                 continue
             if row.status == "failed":
                 failed.setdefault(row.clip_id, row.reason)

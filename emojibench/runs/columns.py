@@ -8,6 +8,8 @@ from emojibench_metrics.cost import is_cost
 from emojibench_metrics.interface import Traits
 from pydantic import BaseModel, ConfigDict
 
+from emojibench.runs.summary import ColumnSummary
+
 ABSENT = "no metric that is installed here has this column"
 KEPT = f"kept as it was measured: {ABSENT}"
 
@@ -52,12 +54,12 @@ def costs(traits: Iterable[Traits]) -> tuple[Column, ...]:
     return tuple(_column(one, "clip") for one in traits)
 
 
-def summarised(columns: Mapping[str, Any]) -> tuple[Column, ...]:
+def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[Column, ...]:
     """The columns of a summary by an older version, whose spec.json has none; costs left out."""
     return tuple(
         Column(
-            name=name, kind=about["kind"], better=about["better"], unit=about["unit"], decimals=about["decimals"],
-            version=about.get("version") or 1, lowest=None, highest=None,
+            name=name, kind=about.kind, better=about.better, unit=about.unit, decimals=about.decimals,
+            version=about.version or 1, lowest=None, highest=None,
         )
         for name, about in columns.items()
         if not is_cost(name)

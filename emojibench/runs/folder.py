@@ -44,6 +44,7 @@ from emojibench.files.arrays import read_npz
 from emojibench.runs import columns
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
+from emojibench.runs.summary import Summary
 
 RowKey = tuple[str, str]
 """(clip id, metric)."""
@@ -169,9 +170,8 @@ class RunFolder:
 
     def _summarised(self) -> tuple[columns.Column, ...]:
         try:
-            content = reading.read_json(self.path / "summary.json")
-            return columns.summarised(content["metrics"])
-        except (UserError, KeyError, TypeError, AttributeError, ValidationError):
+            return columns.summarised(reading.read_model(Summary, self.path / "summary.json").metrics)
+        except UserError:
             return ()  # not finished, or damaged: it is written anew in any case
 
     def reopen(self) -> None:

@@ -1,165 +1,99 @@
-"""The last stage of a run: rows.jsonl as rows.parquet and summary.json. Needs neither frames nor a GPU."""
+"""summary.json as one typed object: scoring writes it; results, tables, gates and pages read it."""
 
-import math
-import statistics
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from emojibench_metrics.interface import Traits
+from pydantic import BaseModel, ConfigDict, Field
 
-from emojibench.protocol.statistics import clustered_bootstrap
-from emojibench.runs import columns, cost
-from emojibench.runs.folder import RunFolder
-from emojibench.runs.records import Row
-from emojibench.runs.scoring import SET
+from emojibench.runs.records import Status
 
-SCHEMA_VERSION = 1
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f|`]+$")]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Number = Annotated[float, Field(strict=True)]
 
 
-def summarise(folder: RunFolder) -> dict[str, Any]:
-    """Write both views from what is on disk and return the summary.
+class ColumnSummary(BaseModel):
+    """One column of one run. Fields that have a default here may be missing in files of older versions."""
 
-    Every (clip, metric) counts once, by its last row. `mean`, `low` and `high` are over clips that have a
-    value (95 % bootstrap, clustered by portrait), or `mean` is the single value of a set; `coverage` is the
-    fraction of the expected clips that have one. `lost` is the share of their frames in which no face was
-    found, so that `mean` is of the others (None: rows of an older version do not say). Latencies of warm-up
-    clips are left out if there are others.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    Raises:
-        UserError: the run folder is damaged or cannot be written.
-    """
-    spec = folder.spec()
-    rows = folder.rows()
-    records = [record for clip in spec.clips if (record := folder.animation(clip))]
-    views = {}
-    per_clip: list[Row] = []
-    for column in (*columns.costs(cost.columns(records)), *spec.columns):
-        traits, kind = column.traits, column.kind
-        of_column = [
-            rows[clip, traits.name].judged(traits) for clip in spec.clips if (clip, traits.name) in rows
-        ]
-        if kind == "set":
-            total = rows.get((SET, traits.name))
-            total = total and total.judged(traits)
-            views[traits.name] = _of_set(traits, of_column, total, len(spec.clips))
-            of_column = [
-                row for row in of_column if row.status != "ok"
-            ]  # its value is the set's, not the clip's
-        else:
-            views[traits.name] = _of_clips(traits, of_column, len(spec.clips))
-        views[traits.name]["note"] = columns.KEPT if column.kept else ""
-        per_clip += of_column
-    failed = {record.clip_id: record.reason for record in records if record.status == "failed"}
-    summary = {
-        "schema_version": SCHEMA_VERSION,
-        "name": spec.name,
-        "method": spec.method,
-        "revision": spec.revision,
-        "split": spec.split,
-        "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
-        "protocol": spec.protocol.id,
-        "size": spec.protocol.size,
-        "frames": spec.protocol.frames,
-        "clips": {"expected": len(spec.clips), "animated": len(records) - len(failed), "failed": failed},
-        "metrics": views,
-    }
-    _write_parquet(folder, sorted(per_clip, key=lambda row: spec.clips.index(row.clip_id)))
-    folder.write_json("summary.json", summary)
-    return summary
+    mean: Number | None
+    """Over the clips that have a value, or the one value of a set."""
+    low: Number | None
+    high: Number | None
+    """95 % interval of the mean (bootstrap over portraits); None where it is not known."""
+    median: Number | None = None
+    n_clips: Count
+    """Clips behind `mean`."""
+    expected: Count
+    """Clips of the run."""
+    coverage: Annotated[Number, Field(ge=0, le=1)] | None = None
+    """Share of the expected clips that have a value."""
+    lost: Annotated[Number, Field(ge=0, le=1)] | None = None
+    """Share of the frames in which no face was found, so that `mean` rests on the others; None: not known."""
+    status: Status
+    """ok, or why there is no mean: undefined, unavailable, failed."""
+    reason: str = ""
+    """Why the mean or the values of some clips are missing."""
+    kind: Literal["clip", "set"] = "clip"
+    """clip: mean of clips. set: one value of all clips together, such as FVD."""
+    unit: str = ""
+    better: Literal["higher", "lower", "none"] = "none"
+    decimals: Annotated[Count, Field(le=15)] = 3
+    """Digits printed."""
+    version: Count | None = None
+    """Of the metric."""
+    note: str = ""
+    """What else a reader of the column must know."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the mean is one of all frames of all clips."""
+        return not self.reason and not self.lost
 
 
-def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> dict[str, Any]:
-    measured = [row for row in rows if row.status == "ok" and row.value is not None]
-    counted = [row for row in measured if row.note != cost.WARM_UP] or measured
-    values = [row.value for row in counted if row.value is not None]
-    mean = low = high = median = None
-    if values:
-        interval = clustered_bootstrap(values, [row.subject for row in counted])
-        # A mean cannot leave the metric's range; the bootstrap's Student stretch does not know that.
-        floor, ceiling = traits.valid_range
-        mean, low, high = (
-            interval.mean,
-            _finite(max(interval.low, floor)),
-            _finite(min(interval.high, ceiling)),
-        )
-        median = statistics.median(values)
-    status, reason = _verdict(rows, len(measured), expected)
-    return {
-        "mean": mean, "low": low, "high": high, "median": median,
-        "n_clips": len(values), "expected": expected, "coverage": len(measured) / expected, "lost": _lost(rows),
-        "status": status, "reason": reason, **_about(traits, "clip"),
-    }  # fmt: skip
+class DatasetName(BaseModel):
+    """Which dataset a run is of."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    version: str
+    digest: str
 
 
-def _of_set(traits: Traits, rows: Sequence[Row], total: Row | None, expected: int) -> dict[str, Any]:
-    members = sum(row.status == "ok" for row in rows)
-    if members and total is not None and total.status == "ok":
-        status, reason = _verdict(rows, members, expected)
-        value, n = total.value, total.n
-    elif members:
-        status, reason = (
-            (total.status, total.reason) if total else ("failed", "not aggregated yet; score again")
-        )
-        value, n = None, 0
-    else:
-        (status, reason), value, n = _verdict(rows, 0, expected), None, 0
-    return {
-        "mean": value, "low": None, "high": None, "median": None,
-        "n_clips": n, "expected": expected, "coverage": n / expected, "lost": 0.0,
-        "status": status, "reason": reason, **_about(traits, "set"),
-    }  # fmt: skip
+class ClipCounts(BaseModel):
+    """What became of a run's clips."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    expected: Count
+    animated: Count
+    failed: dict[str, str]
+    """Clip id to reason, for clips that the method could not animate."""
 
 
-def _lost(rows: Sequence[Row]) -> float | None:
-    """Share of frames that did not survive, over all clips whose rows say so."""
-    if any(row.status == "ok" and row.total is None for row in rows):
-        return None
-    counted = [(row.n, row.total) for row in rows if row.total is not None]
-    total = sum(total for _, total in counted)
-    return max(0.0, 1 - sum(n for n, _ in counted) / total) if total else 0.0
+class Summary(BaseModel):
+    """One run: summary.json."""
 
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-def _about(traits: Traits, kind: str) -> dict[str, Any]:
-    return {
-        "kind": kind, "unit": traits.unit, "better": traits.better, "decimals": traits.decimals,
-        "version": traits.version,
-    }  # fmt: skip
+    schema_version: Literal[1] = 1
+    name: str
+    method: str
+    revision: str
+    split: str
+    dataset: DatasetName
+    protocol: str
+    """Its id."""
+    size: Count | None = None
+    """Side of the frames in pixels; None in files of older versions."""
+    frames: Count | None = None
+    """Most frames of a clip; None in files of older versions."""
+    clips: ClipCounts
+    metrics: dict[Name, ColumnSummary]
+    """Column name to its summary."""
 
-
-def _verdict(rows: Iterable[Row], measured: int, expected: int) -> tuple[str, str]:
-    """Status of a column, and why values are missing: the most frequent reasons with their counts."""
-    missing = Counter((row.status, row.reason) for row in rows if row.status != "ok")
-    unseen = expected - measured - missing.total()
-    if unseen:
-        missing["failed", "not scored yet"] = unseen
-    if not missing:
-        return "ok", ""
-    several = len(missing) > 1 or measured
-    reasons = [
-        f"{count} of {expected}: {reason}" if several else reason
-        for (_, reason), count in missing.most_common(3)
-    ]
-    return ("ok" if measured else missing.most_common(1)[0][0][0]), "; ".join(reasons)
-
-
-def _finite(bound: float) -> float | None:
-    return bound if math.isfinite(bound) else None
-
-
-def _write_parquet(folder: RunFolder, rows: Sequence[Row]) -> None:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    text = pyarrow.string()
-    schema = pyarrow.schema(
-        {
-            "clip_id": text, "subject": text, "domain": text, "metric": text, "value": pyarrow.float64(),
-            "unit": text, "n": pyarrow.int64(), "total": pyarrow.int64(), "status": text, "reason": text,
-            "note": text, "inputs": text,
-        }
-    )  # fmt: skip
-    table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
-    # Opened here: the library takes no path whose bytes are not UTF-8.
-    with folder.replacing("rows.parquet") as temporary, temporary.open("wb") as file:
-        parquet.write_table(table, file, compression="zstd")
+    def updated(self, columns: Mapping[str, ColumnSummary]) -> "Summary":
+        """The same with other summaries of some columns."""
+        return self.model_copy(update={"metrics": {**self.metrics, **columns}})

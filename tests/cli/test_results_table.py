@@ -7,25 +7,27 @@ import pytest
 
 from emojibench.cli.results import show
 from emojibench.runs.api import RunResult
+from emojibench.runs.summary import ColumnSummary, Summary
 
 NO_WEIGHTS = (
     "x.pth: not in the cache, and {host} cannot be reached; `emojibench weights list` has its address"
 )
 
 
-def entry(mean: float | None, reason: str = "", **more: Any) -> dict[str, Any]:
+def entry(mean: float | None, reason: str = "", **more: Any) -> ColumnSummary:
     about = {"unit": "", "better": "higher", "decimals": 3, "kind": "clip", "version": 1, "lost": 0.0}
     status = "ok" if mean is not None else "unavailable"
     bounds = {"low": None, "high": None} if mean is None else {"low": mean - 0.01, "high": mean + 0.02}
     counts = {"n_clips": 0 if mean is None else 4, "expected": 4}
-    return (
-        {"mean": mean, "status": status, "reason": reason, "coverage": 1.0} | bounds | counts | about | more
+    return ColumnSummary(
+        **{"mean": mean, "status": status, "reason": reason, **bounds, **counts, **about, **more}
     )
 
 
-SUMMARY = {
-    "method": "[m]", "split": "cross", "dataset": {"name": "mini"}, "protocol": "0123456789", "size": 256, "frames": 64,
-    "metrics": {
+SUMMARY = Summary(
+    name="r", method="[m]", revision="1", split="cross", dataset={"name": "mini", "version": "1", "digest": "d1"},
+    protocol="0123456789", size=256, frames=64, clips={"expected": 4, "animated": 4, "failed": {}},
+    metrics={
         "latency_s": entry(1.0),
         "hyperiqa": entry(None, NO_WEIGHTS.format(host="a.org")),
         "id_sim": entry(None, NO_WEIGHTS.format(host="b.org")),
@@ -35,7 +37,7 @@ SUMMARY = {
         "homemade": entry(None, "install sharpness first"),
         "landmark_accuracy": entry(0.25, "1 of 4: no face", n_clips=3),
     },
-}  # fmt: skip
+)  # fmt: skip
 
 
 @pytest.fixture

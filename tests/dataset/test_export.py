@@ -254,8 +254,8 @@ def test_exported_frames_come_back_as_predictions(tmp_path, built):
     shutil.copy(video / "driving.mkv", predictions / f"{video.name}.mkv")
     shutil.copytree(pictures / "frames", predictions / pictures.name)
     result = score(predictions, dataset=built[0], clips=2, metrics=["l1"], out=tmp_path / "runs", quiet=True)
-    assert (result.exit_code, result.summary["metrics"]["l1"]["n_clips"]) == (0, 2)
-    assert result.summary["metrics"]["l1"]["mean"] == 0  # the driving frames are the truth
+    assert (result.exit_code, result.summary.metrics["l1"].n_clips) == (0, 2)
+    assert result.summary.metrics["l1"].mean == 0  # the driving frames are the truth
 
 
 @pytest.mark.parametrize(

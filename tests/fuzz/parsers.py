@@ -261,7 +261,12 @@ def _runs(files: _Seeds) -> list[Parser]:
         "mean": 0.5, "low": 0.25, "high": 0.75, "n_clips": 2, "expected": 2, "status": "ok", "reason": "",
         "kind": "clip", "unit": "[0, 1]", "better": "lower", "decimals": 3, "lost": 0.0, "version": 1,
     }  # fmt: skip
-    summary = {"clips": {"expected": 2, "animated": 2, "failed": {}}, "metrics": {"l1": about}}
+    summary = {
+        "schema_version": 1, "name": "run", "method": "copy-reference", "revision": "1", "split": "self",
+        "dataset": {"name": "mini", "version": "1", "digest": "d1" * 32}, "protocol": spec.protocol.id,
+        "size": spec.protocol.size, "frames": spec.protocol.frames,
+        "clips": {"expected": 2, "animated": 2, "failed": {}}, "metrics": {"l1": about},
+    }  # fmt: skip
     rows = [
         Row(
             clip_id=c,

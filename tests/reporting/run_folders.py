@@ -86,13 +86,14 @@ def make_run(tmp_path: Path) -> MakeRun:
         (path / "provenance.json").write_text(json.dumps(provenance))
         if finished:
             who = subjects or {clip: f"person {clip}" for clip in clips}
-            _write_results(path, values, clips, who, failed or {}, versions or {}, lost or {})
+            _write_results(spec, path, values, clips, who, failed or {}, versions or {}, lost or {})
         return path
 
     return make
 
 
 def _write_results(
+    spec: RunSpec,
     path: Path,
     values: Values,
     clips: tuple[str, ...],
@@ -132,8 +133,12 @@ def _write_results(
     table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=SCHEMA)
     parquet.write_table(table, path / "rows.parquet")
     animated = {"expected": len(clips), "animated": len(clips) - len(failed), "failed": dict(failed)}
-    summary = {"clips": animated, "metrics": views}
-    (path / "summary.json").write_text(json.dumps(summary))
+    about_run = {
+        "name": spec.name, "method": spec.method, "revision": spec.revision, "split": spec.split,
+        "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
+        "protocol": spec.protocol.id,
+    }  # fmt: skip
+    (path / "summary.json").write_text(json.dumps(about_run | {"clips": animated, "metrics": views}))
 
 
 def _row(

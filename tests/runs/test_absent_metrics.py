@@ -30,16 +30,16 @@ def uninstall(registered: Path) -> Callable[[], Callable[[], None]]:
 
 
 def test_columns_are_kept_with_a_note_until_their_metric_is_back(bench: Any, uninstall: Any) -> None:
-    before = bench.run("fake", clips=2).summary["metrics"]
+    before = bench.run("fake", clips=2).summary.metrics
     install = uninstall()
     after = bench.rescore(metrics=["fake_l1"])
     for name in GONE:
-        assert after.summary["metrics"][name] == before[name] | {"note": KEPT}
-    assert after.summary["metrics"]["fake_l1"] == before["fake_l1"]
+        assert after.summary.metrics[name] == before[name].model_copy(update={"note": KEPT})
+    assert after.summary.metrics["fake_l1"] == before["fake_l1"]
     assert set(after.rows().metric) >= {"fake_face", "fake_l1"}
     assert bench.run("fake", clips=2, metrics=["fake_l1"]).summary == after.summary
     install()
-    assert bench.rescore(metrics=["fake_l1"]).summary["metrics"] == before
+    assert bench.rescore(metrics=["fake_l1"]).summary.metrics == before
 
 
 def test_runs_of_older_versions_tell_by_their_summary(bench: Any, uninstall: Any) -> None:
@@ -49,9 +49,9 @@ def test_runs_of_older_versions_tell_by_their_summary(bench: Any, uninstall: Any
     del old["columns"]
     file.write_text(json.dumps(old))
     uninstall()
-    after = bench.rescore(metrics=["fake_l1"]).summary["metrics"]
-    assert {name: after[name]["mean"] for name in GONE} == {
-        name: result.summary["metrics"][name]["mean"] for name in GONE
+    after = bench.rescore(metrics=["fake_l1"]).summary.metrics
+    assert {name: after[name].mean for name in GONE} == {
+        name: result.summary.metrics[name].mean for name in GONE
     }
 
 
@@ -63,6 +63,6 @@ def test_a_clip_that_changed_since_has_no_value(bench: Any, uninstall: Any, tmp_
     bench.score(videos, **given)
     uninstall()
     media.write_lossless(videos / "a.mkv", np.full((fakes.FRAMES, 32, 32, 3), 91, np.uint8), 25.0)
-    after = bench.score(videos, **given, metrics=["fake_l1"]).summary["metrics"]
-    assert (after["fake_face"]["n_clips"], after["fake_face"]["reason"]) == (1, f"1 of 2: {ABSENT}")
-    assert (after["fake_set"]["mean"], after["fake_set"]["reason"]) == (None, ABSENT)
+    after = bench.score(videos, **given, metrics=["fake_l1"]).summary.metrics
+    assert (after["fake_face"].n_clips, after["fake_face"].reason) == (1, f"1 of 2: {ABSENT}")
+    assert (after["fake_set"].mean, after["fake_set"].reason) == (None, ABSENT)

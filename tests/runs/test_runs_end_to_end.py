@@ -12,7 +12,7 @@ from emojibench import media
 from emojibench.errors import UserError
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import clip_seed
-from emojibench.runs.summary import summarise
+from emojibench.runs.summarise import summarise
 
 
 def values(folder: RunFolder) -> dict[tuple[str, str], float | None]:
@@ -118,7 +118,7 @@ def test_more_clips_continue_a_run_and_fewer_do_not(bench: Any, tmp_path: Path) 
     whole = bench.run("fake", name="whole")
     assert values(RunFolder(result.folder)) == values(RunFolder(whole.folder))
     for column in ("fake_l1", "fake_face", "fake_set"):
-        assert result.summary["metrics"][column] == whole.summary["metrics"][column]
+        assert result.summary.metrics[column] == whole.summary.metrics[column]
     with pytest.raises(UserError, match="clips: 4 clips"):
         bench.run("fake", options={"log": str(log)}, clips=["b", "d"])
 
@@ -145,8 +145,8 @@ def test_flops_are_counted_once_and_hold_for_every_clip_of_the_shape(bench: Any)
     assert flops.note.tolist() == ["", "as counted on the first clip of this shape"]
     latency = rows[rows.metric == "latency_s"]
     assert latency.note.tolist() == ["warm-up", ""]
-    assert result.summary["metrics"]["latency_s"]["n_clips"] == 1
-    assert result.summary["metrics"]["latency_s"]["coverage"] == 1.0
+    assert result.summary.metrics["latency_s"].n_clips == 1
+    assert result.summary.metrics["latency_s"].coverage == 1.0
 
 
 def test_flops_of_a_method_that_does_not_say_so_are_counted_on_every_clip(bench: Any) -> None:
@@ -160,10 +160,10 @@ def test_flops_of_a_method_that_does_not_say_so_are_counted_on_every_clip(bench:
 
 def test_size_and_length_are_the_datasets_unless_asked_for_and_make_another_track(bench: Any) -> None:
     whole = bench.run("fake", metrics=["fake_l1"]).summary
-    assert (whole["size"], whole["frames"]) == (32, 5)
+    assert (whole.size, whole.frames) == (32, 5)
     part = bench.run("fake", metrics=["fake_l1"], name="part", size=48, frames=3)
-    assert (part.summary["size"], part.summary["frames"]) == (48, 3)
-    assert part.summary["protocol"] != whole["protocol"]
+    assert (part.summary.size, part.summary.frames) == (48, 3)
+    assert part.summary.protocol != whole.protocol
     record = RunFolder(part.folder).animation("a")
     assert record is not None
     assert (record.size, record.frames) == ((48, 48), 3)
@@ -189,17 +189,17 @@ def test_a_method_of_another_size_is_resized_as_finished_videos_are(bench: Any) 
 
 def test_the_share_of_lost_frames_is_recorded(bench: Any) -> None:
     result = bench.run("fake", metrics=["fake_survivors", "fake_l1", "fake_set"])
-    columns = result.summary["metrics"]
-    assert columns["fake_survivors"]["mean"] == 1.0
-    assert columns["fake_survivors"]["lost"] == pytest.approx(1 - 3 / 16)  # an empty clip counts
-    assert columns["fake_l1"]["lost"] == columns["fake_set"]["lost"] == columns["latency_s"]["lost"] == 0
+    columns = result.summary.metrics
+    assert columns["fake_survivors"].mean == 1.0
+    assert columns["fake_survivors"].lost == pytest.approx(1 - 3 / 16)  # an empty clip counts
+    assert columns["fake_l1"].lost == columns["fake_set"].lost == columns["latency_s"].lost == 0
     rows = result.rows()
     survivors = rows[rows.metric == "fake_survivors"]
     assert survivors.n.tolist() == [1, 1, 1, 0]
     assert survivors.total.tolist() == [4, 4, 4, 4]
     log = result.folder / "rows.jsonl"
     log.write_text(log.read_text().replace('"total":4,', ""))  # as older versions wrote it
-    assert summarise(RunFolder(result.folder))["metrics"]["fake_l1"]["lost"] is None
+    assert summarise(RunFolder(result.folder)).metrics["fake_l1"].lost is None
 
 
 def test_what_can_be_checked_is_checked_before_any_work(bench: Any) -> None:
@@ -229,8 +229,8 @@ def test_a_value_that_cannot_be_one_is_a_failed_row_and_measured_again(bench: An
     with (before.folder / "rows.jsonl").open("a") as file:
         file.write(row.model_copy(update={"value": -5.0}).model_dump_json() + "\n")
     with RunFolder(before.folder) as folder:
-        column = summarise(folder)["metrics"]["fake_l1"]
-    assert column["n_clips"] == 1
-    assert "outside the range" in column["reason"]
+        column = summarise(folder).metrics["fake_l1"]
+    assert column.n_clips == 1
+    assert "outside the range" in column.reason
     after = bench.run("fake", clips=2, metrics=["fake_l1"])
-    assert after.summary["metrics"]["fake_l1"] == before.summary["metrics"]["fake_l1"]
+    assert after.summary.metrics["fake_l1"] == before.summary.metrics["fake_l1"]

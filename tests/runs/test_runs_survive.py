@@ -71,7 +71,7 @@ def test_kill_9_and_start_again(bench: Any, registered: Path, tmp_path: Path) ->
     whole = bench.run("fake", **settings, name="uninterrupted")
     assert values(folder) == values(RunFolder(whole.folder))
     for column in ("fake_l1", "fake_face", "fake_set"):
-        assert resumed.summary["metrics"][column] == whole.summary["metrics"][column]
+        assert resumed.summary.metrics[column] == whole.summary.metrics[column]
 
 
 def test_rows_torn_by_a_kill_are_made_again_and_count_once(bench: Any) -> None:
@@ -82,7 +82,7 @@ def test_rows_torn_by_a_kill_are_made_again_and_count_once(bench: Any) -> None:
     (whole.folder / "summary.json").unlink()
     (whole.folder / ".scratch" / "c").mkdir(parents=True)  # what a killed worker leaves
     resumed = bench.run("fake")
-    assert resumed.summary["metrics"] == whole.summary["metrics"]
+    assert resumed.summary.metrics == whole.summary.metrics
     assert sorted(file.read_bytes().splitlines()) == sorted(complete.splitlines())
     assert not (whole.folder / ".scratch").exists()
 
@@ -99,26 +99,26 @@ def test_broken_clips_fail_alone_with_their_reason(bench: Any) -> None:
     assert "Traceback" in log
     assert "method talks to stdout" in log
     assert set(result.rows().status) == {"failed"}
-    assert result.summary["metrics"]["fake_l1"]["coverage"] == 0
+    assert result.summary.metrics["fake_l1"].coverage == 0
 
 
 def test_a_hanging_clip_is_killed_and_the_others_go_on(bench: Any) -> None:
     result = bench.run("fake", options={"b": "hang"}, timeout=5, clips=3)
     assert result.exit_code == 3
     assert result.failed == {"b": "no result within 5 s (--timeout)"}
-    l1 = result.summary["metrics"]["fake_l1"]
-    assert (l1["n_clips"], l1["expected"], l1["status"]) == (2, 3, "ok")
-    assert l1["reason"] == "1 of 3: no result within 5 s (--timeout)"
+    l1 = result.summary.metrics["fake_l1"]
+    assert (l1.n_clips, l1.expected, l1.status) == (2, 3, "ok")
+    assert l1.reason == "1 of 3: no result within 5 s (--timeout)"
 
 
 def test_broken_metrics_fail_alone(bench: Any) -> None:
     result = bench.run("fake", clips=1, metrics=["fake_broken", "fake_l1"])
     assert result.exit_code == 3
-    reasons = {name: entry["reason"] for name, entry in result.summary["metrics"].items()}
+    reasons = {name: entry.reason for name, entry in result.summary.metrics.items()}
     assert reasons["fake_range"] == "the metric returned a wrong value: 7 is outside the range [0, 1]"
     assert reasons["fake_forgotten"] == "the metric returned nothing for its column fake_forgotten"
     assert reasons["fake_nan"] == "the metric returned a wrong value: nan is no finite number"
-    assert result.summary["metrics"]["fake_l1"]["status"] == "ok"
+    assert result.summary.metrics["fake_l1"].status == "ok"
 
 
 def test_a_full_disk_stops_the_run_and_leaves_it_whole(bench: Any, registered: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_full_disk_stops_the_run_and_leaves_it_whole(bench: Any, registered: P
     assert folder.animation("a") is None  # not the method's fault: no clip failed
     result = bench.run("fake", **settings)
     assert result.exit_code == 0
-    assert result.summary["metrics"]["fake_l1"]["coverage"] == 1
+    assert result.summary.metrics["fake_l1"].coverage == 1
 
 
 def test_a_place_that_cannot_be_written_is_named(bench: Any) -> None:

@@ -48,7 +48,7 @@ def test_finished_videos_are_scored_and_what_is_wrong_with_them_is_said(bench: A
     rows = again.rows().set_index(["clip_id", "metric"])
     assert rows.loc[("c", "fake_l1"), "value"] == 0
     assert rows.loc[("a", "fake_l1"), "value"] > 10  # a changed video is read and scored again
-    assert again.summary["metrics"]["fake_set"]["n_clips"] == 3
+    assert again.summary.metrics["fake_set"].n_clips == 3
 
 
 def test_the_wrong_folder_is_noticed_at_once(bench: Any, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_a_run_can_be_scored_again_without_its_method(bench: Any, tmp_path: Path
     first = bench.run("fake", metrics=["fake_l1"], options={"log": str(log)}, clips=2)
     second = bench.rescore(metrics=["fake_l1", "fake_set", "fake_face"])
     assert len(log.read_text().splitlines()) == 2
-    assert second.summary["metrics"]["fake_l1"] == first.summary["metrics"]["fake_l1"]
-    assert second.summary["metrics"]["fake_set"]["n_clips"] == 2
+    assert second.summary.metrics["fake_l1"] == first.summary.metrics["fake_l1"]
+    assert second.summary.metrics["fake_set"].n_clips == 2
     swapped = second.folder / "animations"
     shutil.copy(swapped / "b" / "frames.mkv", swapped / "a" / "frames.mkv")
     third = bench.rescore(metrics=["fake_broken"])

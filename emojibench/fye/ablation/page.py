@@ -11,7 +11,7 @@ from emojibench.files.writing import write_text
 from emojibench.notebooks import share_lost
 from emojibench.protocol.statistics import Difference, paired_difference
 from emojibench.reports.columns import ARROWS, Column, is_cost, other_columns, paper_columns
-from emojibench.reports.load import FinishedRun, Summary
+from emojibench.reports.load import FinishedRun
 from emojibench.reports.markdown import (
     DASH,
     Footnotes,
@@ -22,6 +22,7 @@ from emojibench.reports.markdown import (
 )
 from emojibench.reports.published import load_table
 from emojibench.reports.tables import NOT_RUN
+from emojibench.runs.summary import ColumnSummary
 
 _LEGEND = (
     "Mean [95 % interval] (bootstrap over portraits); (5.0 % lost): share of frames without a face, the mean is over "
@@ -207,7 +208,7 @@ def _difference(row: AblationRow, runs: Mapping[str, FinishedRun], name: str) ->
     )
 
 
-def _signed(difference: Difference, ours: Summary, theirs: Summary) -> str:
+def _signed(difference: Difference, ours: ColumnSummary, theirs: ColumnSummary) -> str:
     """The difference, bold where it is real and of all frames of all clips, and what it lacks otherwise."""
     text = interval(difference.mean, difference.low, difference.high, f"+.{ours.decimals}f")
     lost = max(ours.lost or 0.0, theirs.lost or 0.0)
