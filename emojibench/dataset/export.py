@@ -10,142 +10,29 @@ A clip's folder appears complete or not at all, and is left alone as long as it 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench import media
-from emojibench.dataset import landmarks
-from emojibench.dataset.clip import Clip
+from emojibench.dataset.clip_files import FILES, LeftOutError, Source
 from emojibench.dataset.dataset import Dataset
-from emojibench.dataset.fye_motion import write_fye_motion
 from emojibench.dataset.manifest import Digest, RelativePath
 from emojibench.dataset.preparing import spread
-from emojibench.dataset.targets import target_landmarks
 from emojibench.dataset.workplace import workplace
 from emojibench.errors import DatasetError, MediaError, UserError, WriteError
-from emojibench.face import peer_maps as drawing
-from emojibench.face.detect import Face
-from emojibench.face.driving import DrivingSequence
 from emojibench.files.reading import MissingFileError, open_file, read_model
 from emojibench.registry import unknown
-from emojibench.types import Frames, Image, Landmarks
 
 RECORD = "clip.json"
 _FORMAT = 1
 """Raised when a file of the same name comes to hold something else; older exports are then made again."""
 
 
-class _Source:
-    """A clip and what is worked out from it, once."""
-
-    def __init__(self, clip: Clip) -> None:
-        self.clip = clip
-        self.fps = clip.driving.fps
-        height, width = clip.portrait.shape[:2]
-        self.size = (width, height)
-
-    @cached_property
-    def driving(self) -> Frames:
-        if self.clip.load_driving_frames is None:
-            raise _LeftOutError("the dataset has landmarks of this driving sequence, and no frames")
-        return self.clip.load_driving_frames()
-
-    @cached_property
-    def targets(self) -> Landmarks:
-        try:
-            return target_landmarks(self.clip)
-        except (DatasetError, ValueError) as error:  # no face on the portrait, or in any driving frame
-            raise _LeftOutError(str(error)) from error
-
-    def drawn(self, draw: Callable[[Landmarks], Image]) -> Iterable[Image]:
-        """One picture for each frame; fails now if there is nothing to draw."""
-        return map(draw, self.targets)
-
-
-class _LeftOutError(Exception):
-    """A file that this clip cannot have; the message says why."""
-
-
-class _File(NamedTuple):
-    what: str
-    write: Callable[[_Source, Path], None]
-
-
-def _video(path: Path, frames: Iterable[Image], fps: float) -> None:
-    media.write_lossless(path, frames, fps)
-
-
-def _pictures(folder: Path, frames: Iterable[Image]) -> None:
-    for number, frame in enumerate(frames):
-        media.write_image(folder / f"{number:06d}.png", frame)
-
-
-def _driving_landmarks(source: _Source, path: Path) -> None:
-    landmarks.write_driving(path, source.clip.driving)
-
-
-def _portrait_landmarks(source: _Source, path: Path) -> None:
-    clip = source.clip
-    points = clip.portrait_landmarks
-    face = None if points is None else Face(points, clip.portrait_transform)
-    landmarks.write_portrait(path, face, clip.driving.detector)
-
-
-def _target_landmarks(source: _Source, path: Path) -> None:
-    driving = source.clip.driving
-    landmarks.write_driving(path, DrivingSequence(source.targets, driving.fps, source.size, driving.detector))
-
-
-def _motion(source: _Source, path: Path) -> None:
-    try:
-        write_fye_motion(path, source.clip.driving)
-    except DatasetError as error:
-        raise _LeftOutError(str(error)) from error
-
-
-def _expression_map(points: Landmarks) -> Image:
-    from emojibench.face.draw import draw
-
-    picture: Image = draw(points[None], (drawing.CANVAS, drawing.CANVAS))[0]
-    return picture
-
-
-_DRAWN = f"{drawing.CANVAS}x{drawing.CANVAS}, drawn at the target landmarks; black without a face"
-FILES: dict[str, _File] = {
-    "portrait.png": _File("portrait, RGB", lambda s, path: media.write_image(path, s.clip.portrait)),
-    "driving.mkv": _File("driving frames, lossless RGB (FFV1)", lambda s, path: _video(path, s.driving, s.fps)),
-    "driving.mp4": _File(
-        "driving frames, lossy (H.264, yuv420p, CRF 18)",
-        lambda s, path: media.write_preview(path, s.driving, s.fps, watermark=False),
-    ),
-    "frames": _File("driving frames as PNG, from 000000.png on", lambda s, path: _pictures(path, s.driving)),
-    "landmarks.npz": _File("driving landmarks, fractions of the driving frames", _driving_landmarks),
-    "portrait_landmarks.npz": _File("landmarks of the portrait, fractions of it", _portrait_landmarks),
-    "target_landmarks.npz": _File(
-        "where the face should be, fractions of the portrait: self: the driving landmarks; cross: the driving "
-        "motion aligned to the portrait",
-        _target_landmarks,
-    ),
-    "motion.npy": _File("driving motion as Follow-Your-Emoji's official code reads it (a pickle)", _motion),
-    "maps.mkv": _File(
-        f"expression-aware landmark maps of Follow-Your-Emoji, lossless; {_DRAWN}",
-        lambda s, path: _video(path, s.drawn(_expression_map), s.fps),
-    ),
-    "mesh.mkv": _File(
-        f"face mesh contours as AniPortrait draws them, lossless; {_DRAWN}",
-        lambda s, path: _video(path, s.drawn(drawing.draw_mesh), s.fps),
-    ),
-    "openpose": _File(
-        f"OpenPose face maps as MagicDance reads them, PNG, from 000000.png on; {_DRAWN}",
-        lambda s, path: _pictures(path, s.drawn(drawing.draw_openpose)),
-    ),
-}  # fmt: skip
-"""Name to content; those without a suffix are folders."""
 FORMS: dict[str, tuple[str, ...]] = {
     "mp4": ("driving.mp4",),
     "frames": ("frames",),
@@ -304,13 +191,13 @@ def _exported(job: _Job, clip_id: str) -> ClipOutcome:
 def _made(job: _Job, clip_id: str, folder: Path, names: frozenset[str], inputs: str) -> ExportedClip:
     dataset = job.dataset
     clip = dataset.clip(clip_id).cut(job.frames)
-    source = _Source(clip)
+    source = Source(clip)
     files, left_out = {}, {}
     for name in (name for name in FILES if name in names):
         what, write = FILES[name]
         try:
             write(source, folder / name)
-        except _LeftOutError as error:
+        except LeftOutError as error:
             left_out[name] = str(error)
         else:
             files[name] = ExportedFile(what=what, sha256=_digest(folder / name))

@@ -2,7 +2,7 @@
 
 Workers are spawned, not forked (CUDA and threads do not survive a fork). They read tasks from a pipe and never
 write where others read (`emojibench.runs.worker`). All that they start bears their mark and ends with them
-(`emojibench.runs.reaper`).
+(`emojibench.reaper`).
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from typing import Any
 from emojibench import descriptors
 from emojibench.errors import UserError
 from emojibench.parallel import available_cores
-from emojibench.runs.reaper import MARK, Guardian, end_marked
+from emojibench.reaper import MARK, Guardian, end_marked
 from emojibench.runs.worker import Setup, Task, serve
 
 SETUP_TIMEOUT = 3600.0

@@ -21,7 +21,7 @@ from emojibench.runs.clips import Clips, resized
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
 from emojibench.runs.measuring import Memory, Operations
-from emojibench.runs.predictions import Predictions, resizing
+from emojibench.runs.predictions import Predictions
 from emojibench.runs.progress import Progress
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
@@ -83,7 +83,7 @@ class Animator:
         latency = time.perf_counter() - started
         peak, kind = memory.peak()
         check(animation, shape)
-        frames, note = fit(animation.frames, width, height)
+        frames, note = media.fit(animation.frames, (width, height))
         record = AnimationRecord(
             clip_id=clip.clip_id,
             status="ok",
@@ -248,16 +248,6 @@ def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> An
     return record.model_copy(
         update={"digest": digest, "fps": float(fps), "frames": count, "size": (width, height)}
     )
-
-
-def fit(frames: Frames, width: int, height: int) -> tuple[Frames, str]:
-    """Frames at the protocol's size, and a note that says how they were resized (empty: not at all).
-
-    Raises:
-        MediaError: the sides have another ratio, so that a resize would squash the face.
-    """
-    note = resizing((frames.shape[2], frames.shape[1]), (width, height))
-    return media.resize(frames, (width, height)), note
 
 
 def _seed_everything(seed: int) -> None:

@@ -72,14 +72,14 @@ class Predictions:
         return digest.hexdigest()
 
     def read(self, clip_id: str, *, expected: int, size: tuple[int, int]) -> Prediction:
-        """The clip's frames, resized to `size` (width, height) one by one as `resizing` allows.
+        """The clip's frames, resized to `size` (width, height) one by one as `media.resizing` allows.
 
         Raises:
             MediaError: missing, damaged, of a kind that is not read, of another shape, or not `expected` frames.
         """
         path = self.find(clip_id)
         info = media.video_info(path)
-        resized = resizing((info.width, info.height), size)
+        resized = media.resizing((info.width, info.height), size)
         frames = np.empty((expected, size[1], size[0], 3), np.uint8)
         count = 0
         for picture in media.iterate_video(path):
@@ -110,24 +110,6 @@ class Predictions:
             return sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
         except OSError as error:
             raise MediaError(f"{self.folder}: cannot be read: {error.strerror}") from error
-
-
-def resizing(given: tuple[int, int], size: tuple[int, int]) -> str:
-    """How frames of a size (width, height) come to another, for the notes; empty if they have it.
-
-    Raises:
-        MediaError: the sides have another ratio, so that a resize would squash the face.
-    """
-    if given == size:
-        return ""
-    (width, height), (wanted_width, wanted_height) = given, size
-    if abs(width * wanted_height - height * wanted_width) > 0.02 * height * wanted_width:
-        raise MediaError(
-            f"expected frames of {wanted_width}x{wanted_height} pixels or the same ratio of sides, got "
-            f"{width}x{height}; crop the videos as the dataset's portraits are"
-        )
-    filter_ = "area" if wanted_width * wanted_height < width * height else "bicubic"
-    return f"resized from {width}x{height} ({filter_})"
 
 
 def _belongs(path: Path, clip_id: str) -> bool:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from emojibench_baselines.external import description
 from emojibench_baselines.external.description import FOLDER, Description, load, names, read_description
 from packaging.requirements import Requirement
 
 from emojibench.errors import UserError
+from emojibench.methods.templates import placeholders
 
 CHECKOUTS = os.environ.get("EMOJIBENCH_CHECKOUTS")
 RUNNABLE = [name for name in names() if load(name).state.runnable]
@@ -36,9 +36,9 @@ def test_the_rows_of_the_papers_tables_are_there():
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_a_runnable_method_is_given_portrait_and_driving(name):
     described = load(name)
-    used = set().union(*map(description.placeholders, described.templates))
+    used = described.uses
     assert {"portrait", "driving"} <= used
-    assert {"out", "scratch"} & description.placeholders(described.output.pattern)
+    assert {"out", "scratch"} & placeholders(described.output.pattern)
     if described.checkpoints:
         assert "weights" in used or any(checkpoint.in_repository for checkpoint in described.checkpoints)
     for pin in described.environment.pins:
@@ -56,7 +56,7 @@ BAD = {
     "half a brace": (broken(steps=[["python", "{portrait"]]), "steps|brace|expected '}'"),
     "an index": (broken(steps=[["python", "{portrait[0]}"]]), "expected a name in the braces"),
     "a format": (broken(steps=[["python", "{seed:d}"]]), "expected a name in the braces"),
-    "no command": (broken(steps=[], parsers=[]), "a runnable method lacks steps, parsers"),
+    "no command": (broken(steps=[], parsers=[]), "command: missing"),
     "an empty command": (broken(steps=[[]]), "steps.0: "),
     "no licence": (broken(licence=None), "a runnable method lacks licence"),
     "a short commit": (
