@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+DASH = "–"
+"""Stands for a value that is missing."""
+
 
 def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An HTML table with a caption; all text is escaped."""

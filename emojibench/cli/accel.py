@@ -64,8 +64,9 @@ def accel(
     typer.echo("loading methods and metrics …", err=True)
     from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.fye.acceleration import matrix as matrices
+    from emojibench.fye.acceleration.comparing import AccelerationRow
     from emojibench.fye.acceleration.figures import write_figures
-    from emojibench.fye.acceleration.page import AccelerationRow, write_acceleration
+    from emojibench.fye.acceleration.page import write_acceleration
     from emojibench.fye.acceleration.running import Acceleration, Finished
     from emojibench.fye.matrix import Measuring
 

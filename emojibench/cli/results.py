@@ -72,8 +72,8 @@ def _table(summary: "Summary", every: bool, asked: Iterable[str]) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from emojibench.reports.columns import ARROWS
-    from emojibench.reports.markdown import DASH, lacks
+    from emojibench.notebooks import DASH
+    from emojibench.reports.blocks import ARROWS
 
     clips = f"up to {summary.frames} frames at {summary.size}x{summary.size}"
     title = f"{summary.method} · {summary.split} · {summary.dataset.name} · {clips} · {summary.protocol}"
@@ -86,15 +86,11 @@ def _table(summary: "Summary", every: bool, asked: Iterable[str]) -> int:
     weights = _weights_note(name for name in shown if _lacks_weights(entries[name]))
     for name in shown:
         entry = entries[name]
-        cell = DASH if entry.mean is None else f"{entry.mean:.{entry.decimals}f}"
-        if entry.mean is not None and (lacking := lacks(entry)):
-            cell += f" ({lacking})"
+        cell = entry.shown
         for reason in (weights if _lacks_weights(entry) else entry.reason, entry.note):
             cell += f" [{notes.setdefault(reason, len(notes) + 1)}]" if reason else ""
-        bounds = ""
-        if entry.low is not None and entry.high is not None:
-            bounds = f"[{entry.low:.{entry.decimals}f}, {entry.high:.{entry.decimals}f}]"
         clips = f"{entry.n_clips}/{entry.expected}"
+        bounds = "" if entry.interval == DASH else entry.interval
         table.add_row(*map(Text, (name + ARROWS[entry.better], cell, bounds, clips, entry.unit)))
     console = tables.console(soft_wrap=True)
     console.print(table)

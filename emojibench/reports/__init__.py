@@ -1,10 +1,14 @@
 """Leaderboard pages from finished run folders. Only this room writes pages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emojibench.errors import UserError
+
+if TYPE_CHECKING:
+    from emojibench.reports.blocks import Block
 
 __all__ = ["Page", "accept", "build_pages", "report", "write_pages"]
 
@@ -14,9 +18,16 @@ class Page:
     """One page, ready to be written or printed."""
 
     path: Path
-    text: str
+    blocks: Sequence["Block"]
     data: dict[str, Any]
     """What `--json` prints; empty for published figures."""
+
+    @property
+    def text(self) -> str:
+        """As Markdown."""
+        from emojibench.reports.markdown import render
+
+        return render(self.blocks)
 
 
 def report(
@@ -65,7 +76,7 @@ def build_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[
         UserError: there is no finished run, or one is damaged.
     """
     from emojibench.reports.load import by_track, find_runs
-    from emojibench.reports.markdown import published_page, track_page
+    from emojibench.reports.pages import published_page, track_page
     from emojibench.reports.published import TABLES, load_table
     from emojibench.reports.structure import track_data
     from emojibench.reports.tables import build_track

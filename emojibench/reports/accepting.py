@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
-from emojibench.files import reading
 from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.rows import copy_rows
 
@@ -70,12 +69,12 @@ def _write(run: FinishedRun, folder: Path) -> None:
     folder.mkdir()
     for name, content in (
         ("spec.json", run.spec.model_dump(mode="json") | {"dataset_ref": run.spec.dataset}),
-        ("provenance.json", _without_commands(run.provenance)),
-        ("summary.json", reading.read_json(run.path / "summary.json")),
+        ("provenance.json", run.provenance.without_commands()),
+        ("summary.json", run.summary.model_dump(mode="json")),
     ):
-        text = json.dumps(_without_folders(content), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(without_folders(content), indent=2, ensure_ascii=False, allow_nan=False)
         (folder / name).write_text(text + "\n", encoding="utf-8")
-    copy_rows(run.path / "rows.parquet", folder / "rows.parquet", _without_folders)
+    copy_rows(run.path / "rows.parquet", folder / "rows.parquet", without_folders)
 
 
 def _refuse_gaps(run: FinishedRun) -> None:
@@ -86,16 +85,10 @@ def _refuse_gaps(run: FinishedRun) -> None:
         raise UserError(f"{run.path}: only whole runs can be accepted; {len(gaps)} failed, first {gaps[0]}")
 
 
-def _without_commands(provenance: dict[str, Any]) -> dict[str, Any]:
-    starts = [provenance, *provenance.get("earlier", [])]
-    last, *earlier = ({key: value for key, value in start.items() if key != "command"} for start in starts)
-    return last | {"earlier": earlier}
-
-
-def _without_folders(content: Any) -> Any:
+def without_folders(content: Any) -> Any:
     """The same JSON with every absolute path cut to its last part."""
     if isinstance(content, dict):
-        return {key: _without_folders(value) for key, value in content.items()}
+        return {key: without_folders(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [_without_folders(value) for value in content]
+        return [without_folders(value) for value in content]
     return _PATH.sub("", content) if isinstance(content, str) else content

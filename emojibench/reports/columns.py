@@ -1,9 +1,9 @@
 """Which columns a page shows, and in which order."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from emojibench.reports.blocks import Column
 from emojibench.reports.load import FinishedRun
 
 PAPER: dict[str, tuple[dict[str, str], ...]] = {
@@ -24,26 +24,6 @@ The paper does not name its backbones, so some columns have several of ours; the
 
 COSTS = ("latency*", "flops*", "peak_memory*")
 """Columns about what a method costs, not about what it makes."""
-
-ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One measured column of a table."""
-
-    name: str
-    """As rows and summaries call it."""
-    title: str
-    split: str
-    unit: str = ""
-    better: str = "none"
-    """higher, lower or none."""
-
-    @property
-    def heading(self) -> str:
-        """Title with the arrow that says which way is better."""
-        return self.title + ARROWS[self.better]
 
 
 def is_cost(name: str) -> bool:
@@ -80,5 +60,5 @@ def other_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
 def _column(name: str, title: str, split: str, runs: Sequence[FinishedRun]) -> Column:
     for run in runs:
         if (summary := run.summaries.get(name)) is not None:
-            return Column(name, title, split, summary.unit, summary.better)
-    return Column(name, title, split)
+            return Column(title, name, split, summary.unit, summary.better)
+    return Column(title, name, split)

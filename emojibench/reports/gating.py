@@ -16,12 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
-from emojibench.notebooks import html_table, share_lost
+from emojibench.notebooks import DASH, html_table, share_lost
 from emojibench.protocol.statistics import paired_difference
 from emojibench.registry import unknown
-from emojibench.reports.columns import ARROWS, is_cost
+from emojibench.reports.blocks import (
+    ARROWS,
+    Block,
+    Cell,
+    Column,
+    Direction,
+    Footnotes,
+    Heading,
+    Table,
+    number,
+)  # fmt: skip
+from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun, load_run
-from emojibench.reports.markdown import DASH, Footnotes, table
+from emojibench.reports.markdown import render
 from emojibench.reports.verdicts import EXIT_CODES, Rule, Verdict, read_tolerances
 
 LOST = 0.01
@@ -33,8 +44,7 @@ class Comparison:
     """One column of both runs."""
 
     column: str
-    better: str
-    """higher, lower or none."""
+    better: Direction
     verdict: Verdict
     reason: str = ""
     """Why it could not be measured, is not gated, or how it was compared."""
@@ -55,17 +65,12 @@ class Comparison:
     decimals: int = 3
 
 
-HEADER = (
-    "Column",
-    "Baseline",
-    "Run",
-    "Change",
-    "95 % interval",
-    "Detectable",
-    "Tolerance",
-    "Clips",
-    "Verdict",
-)
+COLUMNS = tuple(
+    Column(title)
+    for title in (
+        "Column", "Baseline", "Run", "Change", "95 % interval", "Detectable", "Tolerance", "Clips", "Verdict",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,21 +103,23 @@ class GateResult:
         """0 same, 1 regressed, 3 could not measure or undecided, 4 improved."""
         return EXIT_CODES[self.verdict]
 
-    def markdown(self) -> str:
+    def blocks(self) -> list[Block]:
         """The table for a terminal or a pull request."""
-        notes = Footnotes()
-        rows = [_row(comparison, notes) for comparison in self.comparisons]
-        title = (
-            f"## Gate: {self.verdict}\n\nRun `{self.run}` against baseline `{self.baseline}`{self.chosen}."
-        )
-        legend = (
+        return [
+            Heading(f"Gate: {self.verdict}"),
+            f"Run `{self.run}` against baseline `{self.baseline}`{self.chosen}.",
+            Table(COLUMNS, tuple(map(_row, self.comparisons))),
             "Change is run minus baseline on the same clips. A column regressed or improved only if the "
             "interval excludes zero and the change exceeds the tolerance; it is the same only if the whole interval "
             "is within the tolerance, else undecided. Detectable: the smallest true change that a comparison of this "
             "size finds four times out of five. (5.0 % lost): share of frames without a face; the mean is over the "
-            "others."
-        )
-        return "\n".join([title, "", table(HEADER, rows), "", legend, "", *notes.lines()]).rstrip() + "\n"
+            "others.",
+            Footnotes(),
+        ]
+
+    def markdown(self) -> str:
+        """`blocks` as text."""
+        return render(self.blocks())
 
     def __repr__(self) -> str:
         lines = [f"Gate: {self.verdict}", f"run {self.run} against baseline {self.baseline}{self.chosen}"]
@@ -124,11 +131,15 @@ class GateResult:
 
     def _repr_html_(self) -> str:
         rows = [
-            [*_row(c, Footnotes())[:-1], ": ".join(filter(None, (c.verdict, c.reason)))]
+            [
+                f"{cell.text}{ARROWS[cell.better]}" + (f" ({cell.lacks})" if cell.lacks else "")
+                for cell in _row(c)[:-1]
+            ]
+            + [": ".join(filter(None, (c.verdict, c.reason)))]
             for c in self.comparisons
         ]
         title = f"Gate: {self.verdict}. Run {self.run} against baseline {self.baseline}{self.chosen}"
-        return html_table(title, HEADER, rows)
+        return html_table(title, [column.title for column in COLUMNS], rows)
 
     def data(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -332,23 +343,26 @@ def _missing(
     return "; ".join(parts)
 
 
-def _row(c: Comparison, notes: Footnotes) -> list[str]:
-    def shown(value: float | None, sign: str = "") -> str:
-        return DASH if value is None else f"{value:{sign}.{c.decimals + 1}f}"
+def _row(c: Comparison) -> tuple[Cell, ...]:
+    def shown(value: float | None, sign: str = "", lost: float | None = None) -> Cell:
+        if value is None:
+            return Cell(DASH)
+        return number(value, form=f"{sign}.{c.decimals + 1}f", lacks=share_lost(lost) if lost else "")
 
-    def mean(value: float | None, lost: float | None) -> str:
-        return f"{shown(value)} ({share_lost(lost)})" if lost else shown(value)
-
-    interval = DASH if c.low is None else f"[{shown(c.low, '+')}, {shown(c.high, '+')}]"
-    verdict = f"**{c.verdict}**" if c.verdict in (Verdict.REGRESSED, Verdict.IMPROVED) else str(c.verdict)
-    return [
-        c.column + ARROWS[c.better],
-        mean(c.baseline, c.baseline_lost),
-        mean(c.run, c.run_lost),
+    known = c.low is not None and c.high is not None
+    interval = f"[{shown(c.low, '+').text}, {shown(c.high, '+').text}]" if known else DASH
+    return (
+        Cell(c.column, better=c.better),
+        shown(c.baseline, lost=c.baseline_lost),
+        shown(c.run, lost=c.run_lost),
         shown(c.effect, "+"),
-        interval,
+        Cell(interval, low=c.low, high=c.high),
         shown(c.minimum_detectable_effect),
         shown(c.tolerance),
-        str(c.clips) if c.clips else DASH,
-        f"{verdict} {notes.mark(c.reason)}" if c.reason else verdict,
-    ]
+        Cell(str(c.clips) if c.clips else DASH),
+        Cell(
+            c.verdict,
+            "strong" if c.verdict in (Verdict.REGRESSED, Verdict.IMPROVED) else "",
+            notes=(c.reason,) if c.reason else (),
+        ),
+    )

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, TypeVar
+from typing import TypeVar
 
 from emojibench_metrics.cost import TRAITS
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.files import reading
 from emojibench.reports.rows import Values, read_rows
 from emojibench.runs.folder import RunFolder
+from emojibench.runs.provenance import Provenance, Start
 from emojibench.runs.spec import RunSpec
-from emojibench.runs.summary import ColumnSummary, Count, Summary
+from emojibench.runs.summary import ColumnSummary, Summary
 
 _ADVICE = "score the run again"
 _DETECTION = {
@@ -40,7 +41,7 @@ class FinishedRun:
 
     path: Path
     spec: RunSpec
-    provenance: dict[str, Any]
+    provenance: Provenance
     summary: Summary
     values: Values = field(repr=False)
     """Column name to clip id to value; only rows that have one. Columns of a set are absent."""
@@ -72,10 +73,9 @@ class FinishedRun:
         return max(0.0, 1 - fmean(shares)) if shares else None
 
     @property
-    def animated(self) -> dict[str, Any]:
-        """The newest start of the command that animated clips, else the newest: its device is that of the latencies."""
-        starts = [self.provenance, *reversed(self.provenance.get("earlier", []))]
-        return next((start for start in starts if start.get("stage") == "animate"), self.provenance)
+    def animated(self) -> Start:
+        """The start of the command that animated clips: its device is that of the latencies."""
+        return self.provenance.animated
 
 
 def load_run(path: Path) -> FinishedRun:
@@ -87,7 +87,7 @@ def load_run(path: Path) -> FinishedRun:
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; `emojibench run` makes one")
     spec = RunFolder(path).spec()
-    provenance = _provenance(path / "provenance.json")
+    provenance = _read(path / "provenance.json", Provenance)
     summary = _complete(_read(path / "summary.json", Summary), spec.protocol.metrics)
     values, warm_ups = read_rows(path / "rows.parquet")
     _refuse_impossible(path, summary.metrics, values)
@@ -115,28 +115,6 @@ def by_track(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
     return dict(sorted(tracks.items()))
 
 
-class _Code(BaseModel):
-    commit: str | None
-    dirty: bool | None
-
-
-class _Platform(BaseModel):
-    jobs: Annotated[Count, Field(ge=1)] = 1
-
-
-class _Start(BaseModel):
-    """What pages use of one start of the command."""
-
-    stage: str = ""
-    code: _Code
-    device: str
-    platform: _Platform = _Platform()
-
-
-class _Starts(_Start):
-    earlier: list[_Start] = []
-
-
 def _read(file: Path, model: type[_Model]) -> _Model:
     try:
         return reading.read_model(model, file, advice=_ADVICE)
@@ -144,13 +122,6 @@ def _read(file: Path, model: type[_Model]) -> _Model:
         raise UserError(
             f"{file.parent} is not finished: it has no {file.name}; start its command again to finish it"
         ) from None
-
-
-def _provenance(file: Path) -> dict[str, Any]:
-    """The whole of provenance.json, of which `_Starts` is known to be sound."""
-    _read(file, _Starts)
-    whole: dict[str, Any] = reading.read_json(file)
-    return whole
 
 
 def _complete(summary: Summary, versions: Mapping[str, int]) -> Summary:

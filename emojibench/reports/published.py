@@ -7,21 +7,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from emojibench.reports.blocks import Column
+
 TABLES = range(1, 9)
-
-
-@dataclass(frozen=True)
-class PublishedColumn:
-    """A column as printed."""
-
-    key: str
-    title: str
-    better: str
-    """`higher`, `lower` or `none`."""
-    unit: str
-    """Unit, range and what the paper leaves open."""
-    group: str = ""
-    """What is printed above several columns, such as `Self`; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +21,7 @@ class PublishedRow:
     printed: str
     """In the paper's, with its citation."""
     cells: Mapping[str, str]
-    """Column key to the cell, digit by digit; every column is there."""
+    """Column name to the cell, digit by digit; every column is there."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +33,8 @@ class PublishedTable:
     citation: str
     section: str
     setting: str
-    columns: tuple[PublishedColumn, ...]
+    columns: tuple[Column, ...]
+    """Their units say as well what the paper leaves open."""
     rows: tuple[PublishedRow, ...]
     notes: tuple[str, ...]
     """Oddities that a reader of the numbers should know."""
@@ -64,7 +53,7 @@ def load_table(number: int) -> PublishedTable:
     file = _leaderboards() / "published" / f"table{number}.yaml"
     # The base loader leaves scalars alone: 0.710 keeps its last digit.
     data = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)
-    columns = tuple(PublishedColumn(**column) for column in data["columns"])
+    columns = tuple(Column(name=column.pop("key"), **column) for column in data["columns"])
     return PublishedTable(
         number=int(data["table"]),
         title=data["title"],
@@ -83,8 +72,8 @@ def _leaderboards() -> Traversable:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "leaderboards"
 
 
-def _row(row: dict[str, Any], columns: tuple[PublishedColumn, ...]) -> PublishedRow:
+def _row(row: dict[str, Any], columns: tuple[Column, ...]) -> PublishedRow:
     if len(row["cells"]) != len(columns):
         raise ValueError(f"{row['printed']}: expected {len(columns)} cells, got {len(row['cells'])}")
-    keys = [column.key for column in columns]
+    keys = [column.name for column in columns]
     return PublishedRow(row["method"], row["printed"], dict(zip(keys, row["cells"], strict=True)))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from emojibench.protocol.statistics import paired_difference
-from emojibench.reports.columns import Column, is_cost, other_columns, paper_columns
+from emojibench.reports.blocks import Column
+from emojibench.reports.columns import is_cost, other_columns, paper_columns
 from emojibench.reports.load import FinishedRun
 from emojibench.runs.summary import ColumnSummary
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from importlib.resources import files
 
 from emojibench.errors import UserError
+from emojibench.reports.blocks import Direction
 
 
 class Verdict(StrEnum):
@@ -62,8 +63,7 @@ class Rule:
     """How one column is judged."""
 
     column: str
-    better: str
-    """higher, lower or none."""
+    better: Direction
     tolerance: Tolerance
     ungated: str
     """Why it is shown but not judged; empty when it is."""

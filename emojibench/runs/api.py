@@ -15,7 +15,7 @@ from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError, plain
 from emojibench.face.detect import open_detector
 from emojibench.methods import Method
-from emojibench.notebooks import html_table, share_lost
+from emojibench.notebooks import DASH, html_table
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
 from emojibench.runs.clips import Clips
@@ -30,10 +30,6 @@ from emojibench.runs.worker import Setup
 
 TIMEOUT = 1800.0
 """Seconds after which one clip counts as hung."""
-
-
-DASH = "–"
-"""Stands for a value that is missing."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,17 +78,10 @@ class RunResult:
         return f"{about}: {summary.clips.animated} of {summary.clips.expected} clips"
 
     def _table(self) -> list[tuple[str, str, str, str, str]]:
-        rows = []
-        for name, entry in self.summary.metrics.items():
-            mean, low, high = (
-                DASH if value is None else f"{value:.{entry.decimals}f}"
-                for value in (entry.mean, entry.low, entry.high)
-            )
-            interval = DASH if DASH in (low, high) else f"[{low}, {high}]"
-            if entry.lost and mean != DASH:
-                mean += f" ({share_lost(entry.lost)})"
-            rows.append((name, mean, interval, f"{entry.n_clips} of {entry.expected}", entry.unit))
-        return rows
+        return [
+            (name, entry.shown, entry.interval, f"{entry.n_clips} of {entry.expected}", entry.unit)
+            for name, entry in self.summary.metrics.items()
+        ]
 
 
 def run(

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench.errors import UserError, plain
 from emojibench.files import reading
@@ -25,6 +27,56 @@ _PACKAGES = (
     "onnxruntime", "opencv-contrib-python", "pandas", "pyiqa", "safetensors", "scikit-image", "scipy",
     "torch", "torchvision", "transformers",
 )  # fmt: skip
+
+
+class _Part(BaseModel):
+    """What is read of a file; the rest is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Code(_Part):
+    """Version of the code; None where it was installed without git."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+class Platform(_Part):
+    """The machine."""
+
+    jobs: Annotated[int, Field(ge=1, strict=True)] = 1
+    """Worker processes."""
+
+
+class Start(_Part):
+    """One start of the command."""
+
+    stage: str = ""
+    """What it did: `animate` or `score`."""
+    code: Code
+    device: str
+    platform: Platform = Platform()
+
+
+class Provenance(Start):
+    """The whole of provenance.json."""
+
+    earlier: tuple[Start, ...] = ()
+    """Oldest first."""
+
+    @property
+    def animated(self) -> Start:
+        """The newest start that animated clips, else the newest."""
+        starts = (self, *reversed(self.earlier))
+        return next((start for start in starts if start.stage == "animate"), self)
+
+    def without_commands(self) -> dict[str, Any]:
+        """Content of the file without command lines, which say how a machine is laid out."""
+        content = self.model_dump(mode="json", exclude_unset=True)
+        for start in (content, *content.get("earlier", ())):
+            start.pop("command", None)
+        return content
 
 
 def write(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from emojibench.notebooks import DASH, share_lost
 from emojibench.runs.records import Status
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f|`]+$")]
@@ -50,6 +51,28 @@ class ColumnSummary(BaseModel):
     def complete(self) -> bool:
         """Whether the mean is one of all frames of all clips."""
         return not self.reason and not self.lost
+
+    @property
+    def lacks(self) -> str:
+        """Clips and frames that the mean is not of: `3 of 4, 5.0 % lost`; empty for a complete one."""
+        parts = [f"{self.n_clips} of {self.expected}"] if self.reason else []
+        if self.lost:
+            parts.append(share_lost(self.lost))
+        return ", ".join(parts)
+
+    @property
+    def shown(self) -> str:
+        """The mean as it is printed, with what it lacks; a dash where there is none."""
+        if self.mean is None:
+            return DASH
+        return f"{self.mean:.{self.decimals}f}" + (f" ({self.lacks})" if self.lacks else "")
+
+    @property
+    def interval(self) -> str:
+        """`[low, high]` as it is printed; a dash where it is not known."""
+        if self.low is None or self.high is None:
+            return DASH
+        return f"[{self.low:.{self.decimals}f}, {self.high:.{self.decimals}f}]"
 
 
 class DatasetName(BaseModel):

@@ -240,7 +240,8 @@ def _runs(files: _Seeds) -> list[Parser]:
     from emojibench.protocol import Protocol
     from emojibench.reports.gating import gate
     from emojibench.reports.load import load_run
-    from emojibench.reports.markdown import track_page
+    from emojibench.reports.markdown import render
+    from emojibench.reports.pages import track_page
     from emojibench.reports.published import load_table
     from emojibench.reports.tables import build_track
     from emojibench.runs.folder import RunFolder
@@ -303,7 +304,7 @@ def _runs(files: _Seeds) -> list[Parser]:
 
     def page(path: Path) -> None:
         found = load_run(path.parent)
-        track_page(build_track(found.track, [found]), load_table(1)).encode()
+        render(track_page(build_track(found.track, [found]), load_table(1))).encode()
         with contextlib.suppress(UserError):  # not comparable
             gate(sound.path, found.path)
 

@@ -37,7 +37,7 @@ def test_page_shows_means_differences_and_what_is_missing(make_run: MakeRun, tmp
     assert "1200 + 400 steps, 22.5 + 7.5 min" in page
     # -10, -11, -9 on the three clips that both rows have
     assert "**-10.0 [" in page
-    assert "** n = 3" in page
+    assert "** (n = 3)" in page
     assert "50.0" in page  # mean of 40, 49, 61
     assert "- [2] not an option yet" in page
     assert page.count("Trained rows start from random weights.") == 1

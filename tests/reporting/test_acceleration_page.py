@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 from run_folders import MakeRun
 
+from emojibench.fye.acceleration.comparing import AccelerationRow, figures, worst
 from emojibench.fye.acceleration.fidelity import Distances
 from emojibench.fye.acceleration.figures import write_figures
-from emojibench.fye.acceleration.page import AccelerationRow, figures, worst, write_acceleration
+from emojibench.fye.acceleration.page import write_acceleration
 from emojibench.fye.acceleration.tracing import ClipTrace
 from emojibench.reports.load import load_run
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from emojibench.reports.markdown import published_page
+from emojibench.reports.markdown import render
+from emojibench.reports.pages import published_page
 from emojibench.reports.published import TABLES, load_table
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ def test_tables_are_complete(number: int) -> None:
     assert (len(cells(number)), len(table.columns)) == SHAPES[number]
     for column in table.columns:
         assert column.unit
-        assert (column.better == "none") == (column.key in TEXT - STARS)
+        assert (column.better == "none") == (column.name in TEXT - STARS)
         assert column.better in ("higher", "lower", "none")
     for row in table.rows:
         assert row.printed
@@ -88,4 +89,4 @@ def test_no_such_table() -> None:
 
 
 def test_the_committed_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == published_page(map(load_table, TABLES))
+    assert PAGE.read_text(encoding="utf-8") == render(published_page(map(load_table, TABLES)))

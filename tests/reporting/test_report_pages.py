@@ -221,8 +221,8 @@ def test_a_damaged_table_names_the_file(tmp_path: Path, make_run) -> None:
 
 def test_the_machine_is_the_one_that_animated(tmp_path: Path, make_run) -> None:
     run = load_run(make_run("r", {"l1": GOOD}, scored_on="cuda: another one"))
-    assert run.animated["device"] == "cpu: test"
-    assert run.animated["platform"]["jobs"] == 1
+    assert run.animated.device == "cpu: test"
+    assert run.animated.platform.jobs == 1
 
 
 def test_values_of_an_older_version_of_a_metric_are_dashes(tmp_path: Path, make_run) -> None:

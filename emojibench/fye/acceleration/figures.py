@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from emojibench.files.writing import atomic, write_text
-from emojibench.fye.acceleration.page import AccelerationRow, Figures, counted, figures
+from emojibench.fye.acceleration.comparing import AccelerationRow, Figures, counted, figures
 
 
 def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:

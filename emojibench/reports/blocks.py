@@ -1,0 +1,128 @@
+"""What pages are made of, as values: a renderer (`markdown.render` is one) prints them, whatever the format.
+
+A page is a sequence of blocks: `Heading`, `Table`, `Bullets`, `Footnotes`, and text, one string a paragraph. Paragraphs
+and bullets may hold `code` and **strong** words. Cells hold what is shown as plain text, their numbers unrounded beside
+it, and the reasons for which something is missing; renderers number these reasons and list them in `Footnotes`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from emojibench.notebooks import DASH
+from emojibench.runs.summary import ColumnSummary
+
+Direction: TypeAlias = Literal["higher", "lower", "none"]
+ARROWS: dict[Direction, str] = {"higher": " ↑", "lower": " ↓", "none": ""}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    name: str = ""
+    """As rows and summaries call it; empty where it is no measured one."""
+    split: str = ""
+    unit: str = ""
+    better: Direction = "none"
+    group: str = ""
+    """What stands above several columns, such as `Self`."""
+
+    @property
+    def heading(self) -> str:
+        """Title with its group, and the arrow that says which way is better."""
+        title = f"{self.group}: {self.title}" if self.group else self.title
+        return title + ARROWS[self.better]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table."""
+
+    text: str
+    """As it is read, without markup."""
+    style: Literal["", "strong", "code"] = ""
+    better: Direction = "none"
+    """Of the column that a cell names, in tables whose rows are columns of runs."""
+    lacks: str = ""
+    """What stands in brackets behind it: what a mean is not of."""
+    notes: tuple[str, ...] = ()
+    """Footnotes."""
+    value: float | None = None
+    """The number that `text` shows, unrounded and unscaled; None for words and where it is missing."""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Title of a page (level 1) or of a part of it."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns across, rows down; every row has a cell for each column."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{len(self.columns)} columns, but a row of {len(row)} cells")
+
+
+@dataclass(frozen=True)
+class Footnotes:
+    """The notes of all cells above, below a title of their own; nothing where there are none."""
+
+    title: str = ""
+
+
+Block: TypeAlias = str | Heading | Bullets | Table | Footnotes
+
+
+def missing(reason: str) -> Cell:
+    """A dash and why."""
+    return Cell(DASH, notes=(reason,))
+
+
+def number(
+    mean: float,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    form: str,
+    scale: float = 1,
+    strong: bool = False,
+    lacks: str = "",
+    notes: tuple[str, ...] = (),
+) -> Cell:
+    """`mean [low, high]`, or the mean alone where the bounds are not known; `form` as in `format`."""
+    text = format(mean * scale, form)
+    if low is None or high is None or not math.isfinite(low + high):
+        low = high = None
+    else:
+        text += f" [{low * scale:{form}}, {high * scale:{form}}]"
+    return Cell(text, "strong" if strong else "", "none", lacks, notes, mean, low, high)
+
+
+def measured(summary: ColumnSummary, *, best: bool = False) -> Cell:
+    """The cell of one column of one run: what the mean lacks and why, or a dash where there is none."""
+    if summary.mean is None:
+        return missing(summary.reason or summary.status)
+    lacks = f"N = {summary.n_clips}" if summary.kind == "set" else summary.lacks
+    notes = tuple(why for why in (summary.reason, summary.note) if why)
+    form = f".{summary.decimals}f"
+    return number(summary.mean, summary.low, summary.high, form=form, strong=best, lacks=lacks, notes=notes)
