@@ -20,6 +20,17 @@ from collections import defaultdict
 import cv2
 import numpy as np
 
+from emojibench.face.points import (
+    EARS,
+    INNER_LIP_MIDDLES,
+    LEFT_EYE_CORNERS,
+    LEFT_EYELIDS,
+    LEFT_PUPIL,
+    OUTER_EYE_CORNERS,
+    RIGHT_EYE_CORNERS,
+    RIGHT_EYELIDS,
+    RIGHT_PUPIL,
+)  # fmt: skip
 from emojibench.synth.eyes import lid_gap
 from emojibench.synth.identity import DOMAINS, Identity
 from emojibench.synth.motion import State
@@ -29,7 +40,7 @@ from emojibench.synth.sequences import Sequence, sequences, training_sequences
 
 READINGS = ("mouth", "blink", "gaze", "yaw")
 # Outer corner, inner corner, upper lid, lower lid, iris: the subject's right eye, then the left.
-EYES = ((33, 133, 159, 145, 468), (263, 362, 386, 374, 473))
+EYES = ((*RIGHT_EYE_CORNERS, *RIGHT_EYELIDS, RIGHT_PUPIL), (*LEFT_EYE_CORNERS, *LEFT_EYELIDS, LEFT_PUPIL))
 
 
 def read(points: np.ndarray) -> tuple[float, float, float, float]:
@@ -45,8 +56,9 @@ def read(points: np.ndarray) -> tuple[float, float, float, float]:
             / float(np.linalg.norm(points[outer] - points[inner]))
         )
         irises.append(float((points[iris, :2] - (left + right) / 2) @ axis) / width)
-    cheeks = points[454] - points[234]
-    mouth = float(np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263]))
+    cheeks = points[EARS[1]] - points[EARS[0]]
+    opening, eyes = (points[a] - points[b] for a, b in (INNER_LIP_MIDDLES, OUTER_EYE_CORNERS))
+    mouth = float(np.linalg.norm(opening) / np.linalg.norm(eyes))
     return (
         mouth,
         -float(np.mean(lids)),

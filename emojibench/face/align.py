@@ -17,39 +17,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench.face.geometry import VERTICES, canonical_faces, project
+from emojibench.face.geometry import canonical_faces, project
+from emojibench.face.points import (
+    EXPRESSIVE,
+    EYE_CORNERS,
+    INNER_LIP_MIDDLES,
+    LEFT_EYE,
+    LEFT_EYELIDS,
+    LEFT_IRIS,
+    OUTER_EYE_CORNERS,
+    POINTS,
+    RIGHT_EYE,
+    RIGHT_EYELIDS,
+    RIGHT_IRIS,
+    STABLE,
+    VERTICES,
+)  # fmt: skip
 
 Array = NDArray[np.float64]
 
-POINTS = 478
-
-STABLE = np.array([
-    10, 151, 67, 109, 338, 297, 54, 284, 103, 332,  # forehead
-    168, 6, 197, 195, 122, 351, 193, 417,  # bridge of the nose
-    21, 251, 162, 389, 127, 356, 34, 264, 139, 368,  # temples
-    33, 133, 362, 263,  # corners of the eyes
-])  # fmt: skip
-"""Points that a facial expression hardly moves."""
-
-PIVOT = np.array([33, 133, 362, 263])
+_STABLE = np.array(STABLE)
+PIVOT = np.array(EYE_CORNERS)
 """Corners of the eyes: their mean is the point whose movement counts as the head's translation.
 
 The released convention is the origin of MediaPipe's face geometry, inside the head. Plain landmarks tell a point
 at that depth poorly: against rendered truth it came out 3.0 px off, this one 1.2 px.
 """
 
-RIGHT_EYELIDS = np.array([33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173])
-LEFT_EYELIDS = np.array([263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398])
-RIGHT_IRIS = np.arange(468, 473)
-LEFT_IRIS = np.arange(473, 478)
-EYES = ((RIGHT_EYELIDS, RIGHT_IRIS), (LEFT_EYELIDS, LEFT_IRIS))
-
-EXPRESSIVE = np.array([
-    61, 291, 0, 17, 13, 14, 37, 267, 84, 314, 40, 270, 91, 321,  # mouth
-    70, 63, 105, 66, 107, 300, 293, 334, 296, 336,  # brows
-    159, 145, 386, 374, 152,  # eyelids and chin
-])  # fmt: skip
-"""Points that tell one expression from another."""
+EYES = tuple(
+    (np.array(lids), np.array(iris)) for lids, iris in ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
+)
 
 
 @dataclass(frozen=True)
@@ -95,16 +92,18 @@ def neutral_frame(shapes: Array) -> int:
     Mouth closed, eyes open, and otherwise near the sequence's usual shape. The released code takes the
     smallest sum of blendshapes instead, which plain landmarks do not offer.
     """
-    size = np.linalg.norm(shapes[:, 33] - shapes[:, 263], axis=1).mean()
+    size = _distance(shapes, OUTER_EYE_CORNERS).mean()
     usual = np.median(shapes[:, EXPRESSIVE], axis=0)
     unusual = np.linalg.norm(shapes[:, EXPRESSIVE] - usual, axis=2).mean(1)
-    lips = np.linalg.norm(shapes[:, 13] - shapes[:, 14], axis=1)
-    lids = (
-        np.linalg.norm(shapes[:, 159] - shapes[:, 145], axis=1)
-        + np.linalg.norm(shapes[:, 386] - shapes[:, 374], axis=1)
-    ) / 2
+    lips = _distance(shapes, INNER_LIP_MIDDLES)
+    lids = (_distance(shapes, RIGHT_EYELIDS) + _distance(shapes, LEFT_EYELIDS)) / 2
     closing = np.maximum(np.median(lids) - lids, 0)
     return int(np.argmin((unusual + lips + closing) / size))
+
+
+def _distance(shapes: Array, pair: tuple[int, int]) -> Array:
+    """Of two points, in each of (T, N, 3) shapes."""
+    return np.asarray(np.linalg.norm(shapes[:, pair[0]] - shapes[:, pair[1]], axis=1))
 
 
 def align(
@@ -134,10 +133,10 @@ def align(
     frames = driving[detected]
 
     # Expression: what is left of each frame in the head frame of the first one, relative to the neutral.
-    pose = fit_pose(frames[0, STABLE], frames[:, STABLE])
+    pose = fit_pose(frames[0, _STABLE], frames[:, _STABLE])
     shapes = pose.undo(frames)
     neutral = shapes[neutral_frame(shapes)]
-    to_driving = fit_pose(portrait[STABLE], neutral[None, STABLE])
+    to_driving = fit_pose(portrait[_STABLE], neutral[None, _STABLE])
     size, turn = to_driving.scale[0], to_driving.rotation[0]
     offsets = (shapes - neutral) @ turn / size
 

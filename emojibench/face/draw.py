@@ -12,6 +12,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emojibench.face.points import (
+    CONTOUR,
+    LEFT_BROW_EDGES,
+    LEFT_LOWER_LID,
+    LEFT_PUPIL,
+    LEFT_UPPER_LID,
+    LOWER_LIP_INNER,
+    LOWER_LIP_OUTER,
+    NOSE_BRIDGE,
+    NOSTRILS,
+    POINTS,
+    RIGHT_BROW_EDGES,
+    RIGHT_LOWER_LID,
+    RIGHT_PUPIL,
+    RIGHT_UPPER_LID,
+    UPPER_LIP_INNER,
+    UPPER_LIP_OUTER,
+)  # fmt: skip
+
 Frames = NDArray[np.uint8]
 
 
@@ -23,39 +42,33 @@ class Stroke(NamedTuple):
     """RGB."""
 
 
-CONTOUR = (21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
-           288, 361, 323, 454, 356, 389, 251)  # fmt: skip
-"""Outline of the face without the forehead."""
-
 # Order matters where strokes meet: later ones lie on top.
 GROUPS: dict[str, tuple[Stroke, ...]] = {
     # Drawn in black by the released code, which hides it; a colour of our own for the variants that show it.
     "contour": (Stroke(CONTOUR, (255, 255, 255)),),
     "eyes": (
-        Stroke((263, 249, 390, 373, 374, 380, 381, 382, 362), (180, 200, 10)),
-        Stroke((263, 466, 388, 387, 386, 385, 384, 398, 362), (180, 200, 10)),
-        Stroke((33, 7, 163, 144, 145, 153, 154, 155, 133), (10, 200, 180)),
-        Stroke((33, 246, 161, 160, 159, 158, 157, 173, 133), (10, 200, 180)),
+        Stroke(LEFT_LOWER_LID, (180, 200, 10)),
+        Stroke(LEFT_UPPER_LID, (180, 200, 10)),
+        Stroke(RIGHT_LOWER_LID, (10, 200, 180)),
+        Stroke(RIGHT_UPPER_LID, (10, 200, 180)),
     ),
     "brows": (
-        Stroke((276, 283, 282, 295, 285), (180, 220, 10)),
-        Stroke((300, 293, 334, 296, 336), (180, 220, 10)),
-        Stroke((46, 53, 52, 65, 55), (10, 220, 180)),
-        Stroke((70, 63, 105, 66, 107), (10, 220, 180)),
+        *(Stroke(edge, (180, 220, 10)) for edge in LEFT_BROW_EDGES),
+        *(Stroke(edge, (10, 220, 180)) for edge in RIGHT_BROW_EDGES),
     ),
     "nose": (
-        Stroke((168, 6, 197, 195, 5, 4, 1, 2), (200, 60, 200)),
-        Stroke((98, 97, 2, 326, 327), (200, 60, 200)),
+        Stroke((*NOSE_BRIDGE, NOSTRILS[2]), (200, 60, 200)),
+        Stroke(NOSTRILS, (200, 60, 200)),
     ),
     "lips": (
-        Stroke((78, 95, 88, 178, 87, 14), (100, 100, 30)),
-        Stroke((14, 317, 402, 318, 324, 308), (100, 150, 50)),
-        Stroke((78, 191, 80, 81, 82, 13), (120, 100, 200)),
-        Stroke((13, 312, 311, 310, 415, 308), (150, 120, 100)),
+        Stroke(LOWER_LIP_INNER[:6], (100, 100, 30)),
+        Stroke(LOWER_LIP_INNER[5:], (100, 150, 50)),
+        Stroke(UPPER_LIP_INNER[:6], (120, 100, 200)),
+        Stroke(UPPER_LIP_INNER[5:], (150, 120, 100)),
     ),
     "outer-lips": (
-        Stroke((61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291), (30, 100, 220)),
-        Stroke((61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291), (220, 100, 30)),
+        Stroke(LOWER_LIP_OUTER, (30, 100, 220)),
+        Stroke(UPPER_LIP_OUTER, (220, 100, 30)),
     ),
     "pupils": (),  # squares, drawn last
 }
@@ -74,7 +87,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 points as detected, the others from points aligned to the portrait.
 """
 
-PUPILS = (473, 468)
+PUPILS = (LEFT_PUPIL, RIGHT_PUPIL)
 PUPIL_COLOUR = (255, 0, 0)
 
 EXPRESSION_POINTS = tuple(
@@ -203,5 +216,5 @@ def _pixels(landmarks: NDArray[np.floating[Any]], size: tuple[int, int]) -> list
 
 
 def _check(landmarks: NDArray[np.floating[Any]]) -> None:
-    if landmarks.ndim != 3 or landmarks.shape[1:] != (478, 3) or len(landmarks) == 0:
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (POINTS, 3) or len(landmarks) == 0:
         raise ValueError(f"landmarks: expected (T, 478, 3) with T >= 1, got {landmarks.shape}")

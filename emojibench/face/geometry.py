@@ -11,10 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from emojibench.face.points import VERTICES
 
-VERTICES = 468
-"""The first 468 landmarks are the face, the last 10 its irises, which the geometry leaves out."""
+Array = NDArray[np.float64]
 
 HALF_HEIGHT = math.tan(math.radians(63 / 2))
 """Of the camera's picture at depth 1."""

@@ -8,6 +8,20 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from emojibench.face.points import (
+    CONTOUR,
+    LEFT_BROW_EDGES,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP_INNER,
+    LOWER_LIP_OUTER,
+    OPENPOSE,
+    RIGHT_BROW_EDGES,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP_INNER,
+    UPPER_LIP_OUTER,
+)  # fmt: skip
 from emojibench.types import Image, Landmarks
 
 CANVAS = 512
@@ -15,39 +29,25 @@ CANVAS = 512
 
 # AniPortrait's groups of edges as chains of points, in its drawing order. Its colours are written into a BGR
 # picture; these are the same in RGB, as they come out in its pose videos.
-_OVAL = (21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
-         288, 361, 323, 454, 356, 389, 251)  # fmt: skip
 _MESH: tuple[tuple[tuple[int, ...], tuple[int, int, int]], ...] = (
-    (_OVAL, (10, 200, 10)),
-    ((263, 249, 390, 373, 374, 380, 381, 382, 362), (10, 200, 180)),
-    ((263, 466, 388, 387, 386, 385, 384, 398, 362), (10, 200, 180)),
-    ((276, 283, 282, 295, 285), (10, 220, 180)),
-    ((300, 293, 334, 296, 336), (10, 220, 180)),
-    ((33, 7, 163, 144, 145, 153, 154, 155, 133), (180, 200, 10)),
-    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (180, 200, 10)),
-    ((46, 53, 52, 65, 55), (180, 220, 10)),
-    ((70, 63, 105, 66, 107), (180, 220, 10)),
-    ((61, 146, 91, 181, 84, 17), (20, 180, 10)),
-    ((17, 314, 405, 321, 375, 291), (180, 10, 20)),
-    ((78, 95, 88, 178, 87, 14), (30, 100, 100)),
-    ((14, 317, 402, 318, 324, 308), (50, 150, 100)),
-    ((61, 185, 40, 39, 37, 0), (100, 80, 20)),
-    ((0, 267, 269, 270, 409, 291), (20, 100, 80)),
-    ((78, 191, 80, 81, 82, 13), (200, 100, 120)),
-    ((13, 312, 311, 310, 415, 308), (100, 120, 150)),
+    (CONTOUR, (10, 200, 10)),
+    (LEFT_LOWER_LID, (10, 200, 180)),
+    (LEFT_UPPER_LID, (10, 200, 180)),
+    *((edge, (10, 220, 180)) for edge in LEFT_BROW_EDGES),
+    (RIGHT_LOWER_LID, (180, 200, 10)),
+    (RIGHT_UPPER_LID, (180, 200, 10)),
+    *((edge, (180, 220, 10)) for edge in RIGHT_BROW_EDGES),
+    (LOWER_LIP_OUTER[:6], (20, 180, 10)),
+    (LOWER_LIP_OUTER[5:], (180, 10, 20)),
+    (LOWER_LIP_INNER[:6], (30, 100, 100)),
+    (LOWER_LIP_INNER[5:], (50, 150, 100)),
+    (UPPER_LIP_OUTER[:6], (100, 80, 20)),
+    (UPPER_LIP_OUTER[5:], (20, 100, 80)),
+    (UPPER_LIP_INNER[:6], (200, 100, 120)),
+    (UPPER_LIP_INNER[5:], (100, 120, 150)),
 )
 _MESH_WIDTH = 2
 
-OPENPOSE = (
-    127, 234, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 454, 356,  # jaw, from the right ear
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,  # brows
-    168, 197, 5, 4, 98, 97, 2, 326, 327,  # nose
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,  # eyes
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,  # outer lips
-    78, 82, 13, 312, 308, 317, 14, 87,  # inner lips
-    468, 473,  # pupils
-)  # fmt: skip
-"""The MediaPipe point nearest to each of OpenPose's 70 face points, in OpenPose's order (68 of iBUG, two pupils)."""
 _DOT = 3
 _BORDER = 0.01
 """Dots nearer to the left or upper border, in pixels, stand for points that were not found."""

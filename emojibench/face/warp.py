@@ -14,20 +14,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench.face.align import POINTS, STABLE, fit_pose
+from emojibench.face.align import fit_pose
+from emojibench.face.points import (
+    CHIN,
+    FOREHEAD,
+    INNER_LIP_MIDDLES,
+    INNER_LIPS,
+    IRIS_RIMS,
+    LOWER_LIP_INNER,
+    MIRRORED,
+    OVAL,
+    POINTS,
+    STABLE,
+    UPPER_LIP_INNER,
+)  # fmt: skip
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Landmarks = NDArray[np.floating[Any]]
-
-FOREHEAD, CHIN = 10, 152
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-        152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
-"""Outline of the face, a closed ring."""
-INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
-"""A closed ring: lower lip from the right corner to the left, back along the upper one."""
-INNER_LIP_MIDDLES = (13, 14)
-"""(upper, lower)."""
 
 _CELLS = 12
 """Lattice cells along the longer side of the portrait."""
@@ -38,13 +42,9 @@ _REACH = 0.25
 
 Chosen on training sequences by benchmarks/warp_reach.py: L1 is flat from 0.1 to 0.25 and grows beyond.
 """
-_IRIS_RIMS = (470, 472, 475, 477)
-"""Upper and lower rims of the irises: the lids cover them, so that they would fold the mesh of the eye."""
-_USED = np.setdiff1d(np.arange(POINTS), _IRIS_RIMS)
-_MIRRORED = ((33, 263), (133, 362), (61, 291), (127, 356), (234, 454))
-"""Pairs of points on the right and left of the face."""
-_LOWER_LIP = INNER_LIPS[1:10]
-_UPPER_LIP = INNER_LIPS[11:][::-1]
+_USED = np.setdiff1d(np.arange(POINTS), IRIS_RIMS)
+"""The rims of the irises would fold the mesh of the eye."""
+_LOWER_LIP, _UPPER_LIP = LOWER_LIP_INNER[1:-1], UPPER_LIP_INNER[1:-1]
 _DRAWN = 1e-3
 """Doubled area, square pixels, from which a triangle is drawn."""
 _BITS = 4
@@ -152,7 +152,7 @@ class _Mesh:
         Around the face a head looks much the same from every side: the lattice takes part in its shift, size
         and roll, but is not foreshortened when it turns.
         """
-        head = fit_pose(self._front[STABLE], landmarks[None, STABLE])
+        head = fit_pose(self._front[list(STABLE)], landmarks[None, list(STABLE)])
         (a, b), (c, d) = head.rotation[0, :2, :2]
         roll = np.arctan2(c - b, a + d)
         turn = head.scale[0] * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
@@ -187,7 +187,7 @@ class _Mouth:
 
 def _from_the_front(landmarks: Array) -> Array:
     """The face turned so that it looks at the viewer, about its middle."""
-    right, left = landmarks[[pair[0] for pair in _MIRRORED]], landmarks[[pair[1] for pair in _MIRRORED]]
+    right, left = landmarks[[pair[0] for pair in MIRRORED]], landmarks[[pair[1] for pair in MIRRORED]]
     across = (left - right).sum(0)
     down = landmarks[CHIN] - landmarks[FOREHEAD]
     across /= np.linalg.norm(across)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench_metrics.face_points import EXPRESSION, OUTER_EYE_CORNERS
+from emojibench.face.points import EXPRESSION, OUTER_EYE_CORNERS
 from emojibench_metrics.interface import ClipArrays, Figure, FindWeights, Need, Traits
 from emojibench_metrics.landmarks import clip_points, eye_distance
 

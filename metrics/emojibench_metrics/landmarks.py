@@ -33,7 +33,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emojibench_metrics.face_points import ALL, EXPRESSION, OUTER_EYE_CORNERS
+from emojibench.face.points import EXPRESSION, OUTER_EYE_CORNERS, POINTS
 from emojibench_metrics.interface import ClipArrays, Figure, FindWeights, Need, Traits
 
 ALPHA = 0.08
@@ -190,8 +190,8 @@ def clip_points(clip: ClipArrays) -> tuple[NDArray[np.float64], NDArray[np.float
         return None
     frames, height, width = clip.generated.shape[:3]
     for name, points in (("target", clip.target_landmarks), ("generated", clip.generated_landmarks)):
-        if points.shape != (frames, 478, 3):
-            raise ValueError(f"{name} landmarks: expected shape {(frames, 478, 3)}, got {points.shape}")
+        if points.shape != (frames, POINTS, 3):
+            raise ValueError(f"{name} landmarks: expected shape {(frames, POINTS, 3)}, got {points.shape}")
     size = (width, height)
     return pixel_points(clip.target_landmarks, size), pixel_points(clip.generated_landmarks, size)
 
@@ -215,7 +215,7 @@ class LandmarkAccuracy:
         if pair is None:
             return self._undefined("no target or generated landmarks")
         scores = landmark_scores(*pair, points=EXPRESSION)
-        everywhere = landmark_scores(*pair, points=ALL)
+        everywhere = landmark_scores(*pair, points=tuple(range(POINTS)))
         if scores is None or everywhere is None:
             return self._undefined("no frame has target landmarks")
         every, seen = scores.frames, scores.detected

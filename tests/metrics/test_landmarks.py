@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from emojibench_metrics.face_points import EXPRESSION
 from emojibench_metrics.interface import ClipArrays
 from emojibench_metrics.landmarks import LandmarkAccuracy, landmark_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_recipes import face_motion, golden, landmark_case
+
+from emojibench.face.points import EXPRESSION
 
 EYES = (0, 1)
 

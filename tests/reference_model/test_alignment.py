@@ -4,10 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import SHARED, head
 
-from emojibench.face.align import LEFT_IRIS, RIGHT_IRIS, STABLE, align, fit_pose, neutral_frame
+from emojibench.face import points as table
+from emojibench.face.align import align, fit_pose, neutral_frame
+from emojibench.face.points import LEFT_IRIS, RIGHT_IRIS
 
 SIZE = (200, 240)
 UNIT = np.array([200, 240, 200])
+STABLE = np.array(table.STABLE)
 RIGID = np.setdiff1d(np.arange(478), np.concatenate([LEFT_IRIS, RIGHT_IRIS]))
 
 

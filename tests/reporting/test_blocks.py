@@ -23,7 +23,10 @@ def test_cells_carry_style_gaps_and_footnotes_that_are_numbered_over_the_page() 
     first = Table(
         columns,
         (
-            (Cell("a|b"), number(0.1234, 0.1, 0.2, form=".2f", strong=True, lacks="3 of 4", notes=("no face",))),
+            (
+                Cell("a|b"),
+                number(0.1234, 0.1, 0.2, form=".2f", strong=True, lacks="3 of 4", notes=("no face",)),
+            ),
             (Cell("l1", "code", "lower"), missing("not run")),
             (Cell("c"), number(2.0, math.nan, 3.0, form=".1f", scale=10)),
         ),
