@@ -48,7 +48,7 @@ class Guardian:
 def end_marked(mark: str) -> None:
     """Kill every process whose mark begins with `mark`, and what descends from it, until none is left."""
     for _ in range(50):  # a process may start another one while we look
-        found = _marked(mark)
+        found = marked(mark)
         if not found:
             return
         for process in found:
@@ -57,7 +57,8 @@ def end_marked(mark: str) -> None:
         time.sleep(0.02)
 
 
-def _marked(mark: str) -> set[int]:
+def marked(mark: str) -> set[int]:
+    """Every process whose mark begins with `mark`, and what descends from it."""
     import psutil
 
     found = set()

@@ -7,6 +7,7 @@ import difflib
 import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
+from os import PathLike
 from typing import Any
 
 from emojibench.errors import UserError, one_line, plain
@@ -81,6 +82,8 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> str:
 
 def _lacking(group: str, loaded: Any) -> str:
     """What a method or metric must have at least and this has not."""
+    if group == METHODS and isinstance(loaded, str | PathLike):
+        return ""  # the YAML file of a command
     if not callable(loaded):
         return "it cannot be called"
     if group == METRICS:

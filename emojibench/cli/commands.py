@@ -2,7 +2,20 @@
 
 import typer
 
-from emojibench.cli import ablate, accel, animate, data, gate, listing, report, run, score, train, weights
+from emojibench.cli import (
+    ablate,
+    accel,
+    animate,
+    check_method,
+    data,
+    gate,
+    listing,
+    report,
+    run,
+    score,
+    train,
+    weights,
+)
 from emojibench.cli.ending import Commands
 
 app = typer.Typer(
@@ -21,6 +34,7 @@ app.command("animate")(animate.animate)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("accel")(accel.accel)
+app.command("check-method")(check_method.check_method)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.add_typer(data.app, name="data", help="Look at, build, verify and export datasets.")

@@ -13,10 +13,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 def methods(as_json: AsJson = False) -> None:
     """List the registered methods."""
     from emojibench import registry
+    from emojibench.methods import finding
 
     rows = [
-        {"method": name, "what": _first_line(factory), "from": getattr(factory, "__module__", "")}
-        for name, factory in registry.usable(registry.METHODS).items()
+        {"method": name, "what": finding.summary(loaded), "from": str(getattr(loaded, "__module__", loaded))}
+        for name, loaded in registry.usable(registry.METHODS).items()
     ]
     _show(rows, as_json, names=1)
 
@@ -39,10 +40,6 @@ def metrics(as_json: AsJson = False) -> None:
                 }
             )
     _show(rows, as_json, names=2)
-
-
-def _first_line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().partition("\n")[0]
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool, *, names: int) -> None:

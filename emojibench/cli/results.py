@@ -76,7 +76,7 @@ def _table(summary: "Summary", every: bool, asked: Iterable[str]) -> int:
     from emojibench.reports.blocks import ARROWS
 
     clips = f"up to {summary.frames} frames at {summary.size}x{summary.size}"
-    title = f"{summary.method} · {summary.split} · {summary.dataset.name} · {clips} · {summary.protocol}"
+    title = f"{summary.title} · {summary.split} · {summary.dataset.name} · {clips} · {summary.protocol}"
     table = Table(
         "metric", "mean", "95 % interval", "clips", "unit", box=None, header_style="bold", title=Text(title)
     )

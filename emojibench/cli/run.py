@@ -46,7 +46,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead
 
 
 def run(
-    method: Annotated[str, typer.Option(help="Registered name; `emojibench methods` lists them.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Registered name (`emojibench methods` lists them), or the YAML file of a command."
+        ),
+    ],
     split: Split = "self",
     dataset: Data = "mini",
     clips: Clips = None,
@@ -71,11 +76,11 @@ def run(
     Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict,
     some metric was unavailable).
     """
-    from emojibench import registry
     from emojibench.cli.results import chosen_clips, key_values, listed, show
     from emojibench.dataset import locating
+    from emojibench.methods import finding
 
-    registry.check(registry.METHODS, method)
+    finding.checked(method)
     locating.dataset(dataset)
     typer.echo("loading ...", err=True)
     from emojibench.runs.api import run as run_method

@@ -15,8 +15,8 @@ LOCK = "building.lock"
 
 
 @contextmanager
-def workplace(out: Path) -> Iterator[Path]:
-    """A folder `.NAME.xxxxxxxx` beside `out`, gone when the block ends.
+def workplace(out: Path, content: str = "dataset") -> Iterator[Path]:
+    """A folder `.NAME.xxxxxxxx` beside `out`, gone when the block ends; for a folder of the name `content`.
 
     Folders that builds into the same place left behind, killed half-way, are removed; never that of one that runs.
 
@@ -26,7 +26,7 @@ def workplace(out: Path) -> Iterator[Path]:
     parent, prefix = out.resolve().parent, f".{out.resolve().name}."
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        _clear(parent, prefix)
+        _clear(parent, prefix, content)
         folder, lock = _locked_folder(parent, prefix)
     except OSError as error:
         raise WriteError(f"cannot write to {out.parent}: {error.strerror}; choose another --out") from error
@@ -37,17 +37,17 @@ def workplace(out: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _clear(parent: Path, prefix: str) -> None:
+def _clear(parent: Path, prefix: str, content: str) -> None:
     """Remove what is certainly a build's own folder, and no living build's."""
     for folder in parent.iterdir():
         if not folder.name.startswith(prefix) or folder.is_symlink() or not (folder / LOCK).is_file():
             continue
-        if not {entry.name for entry in folder.iterdir()} <= {LOCK, "dataset"}:
+        if not {entry.name for entry in folder.iterdir()} <= {LOCK, content}:
             continue
         lock = _try_lock(folder / LOCK)
         if lock is not None:
-            shutil.rmtree(folder / "dataset", ignore_errors=True)
-            if not (folder / "dataset").exists():  # the lock goes last, as the mark of an unfinished clearing
+            shutil.rmtree(folder / content, ignore_errors=True)
+            if not (folder / content).exists():  # the lock goes last, as the mark of an unfinished clearing
                 shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 

@@ -30,6 +30,8 @@ class VideoInfo:
     """Frames that come out; 0 when the file does not say. A damaged file may end earlier."""
     codec: str
     audio: bool
+    pixels: str = "rgb"
+    """FFmpeg's name of the stored pixels' format; pictures count as `rgb`."""
     notes: tuple[str, ...] = ()
     """What happens to the stored frames on the way: resampled by time, deinterlaced, tone-mapped, ..."""
 
@@ -53,6 +55,7 @@ def video_info(path: str | Path) -> VideoInfo:
             frames=pace.frames,
             codec=video.stream.codec_context.name,
             audio=bool(video.container.streams.audio),
+            pixels=str(video.stream.codec_context.pix_fmt),
             notes=tuple(filter(None, [*video.notes, pace.note, *reader.notes])),
         )
 

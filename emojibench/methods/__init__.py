@@ -27,6 +27,12 @@ class Animation:
     fps: float
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall-clock seconds per stage as the method names them (`denoise`, `decode`, ...)."""
+    note: str = ""
+    """What a reader of the clip's values must know, such as that an encoder has changed the frames."""
+    peak_memory: int | None = None
+    """Most resident bytes, where the work was done by other processes that the method has watched."""
+    shared: int = 1
+    """How many clips were made together, so that `seconds` are what each of them takes on average."""
 
 
 @runtime_checkable
@@ -39,6 +45,12 @@ class Method(Protocol):
       frames are brought to the protocol's, as finished videos of another size are. Without it, it takes any size.
     - `cost_by_shape: bool`: whether the operations of a clip follow from its shape alone. They are then counted on
       the first clip of each shape in a process. Without it every clip is counted, which also slows it a little.
+    - `outside: bool`: whether other processes do the work, started anew each time. Nothing is then counted here, and
+      no clip is a warm-up.
+    - `batch: int`, with `animate_batch(clips, *, seeds, progress)`: the most clips that it takes at once. It returns
+      an animation, or a `UserError` with the reason why there is none, for each; what it raises fails all of them.
+    - `about: Mapping[str, str]`: what readers of its numbers must know, kept with the run; tables print the `label`
+      among it behind the name.
     """
 
     name: str
@@ -71,3 +83,22 @@ def working_size(method: Method) -> int | None:
 def cost_by_shape(method: Method) -> bool:
     """Whether the method says that a clip's operations follow from its shape alone."""
     return getattr(method, "cost_by_shape", False) is True
+
+
+def outside(method: Method) -> bool:
+    """Whether the method says that other processes do its work."""
+    return getattr(method, "outside", False) is True
+
+
+def batch(method: Method) -> int:
+    """The most clips that the method takes at once.
+
+    Raises:
+        UserError: not a number of clips, or more than one without `animate_batch`.
+    """
+    most = getattr(method, "batch", 1)
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise UserError(f"method {method.name!r}: expected `batch` to be a number of clips, got {most!r}")
+    if most > 1 and not callable(getattr(method, "animate_batch", None)):
+        raise UserError(f"method {method.name!r}: expected `animate_batch`, since its `batch` is {most}")
+    return most

@@ -9,6 +9,7 @@ from emojibench.protocol.statistics import paired_difference
 from emojibench.reports.blocks import Column
 from emojibench.reports.columns import is_cost, other_columns, paper_columns
 from emojibench.reports.load import FinishedRun
+from emojibench.runs.spec import RunSpec
 from emojibench.runs.summary import ColumnSummary
 
 SPLITS = ("self", "cross")
@@ -107,7 +108,7 @@ def _entries(runs: Sequence[FinishedRun]) -> list[Entry]:
         for group in groups.values()
         for row in itertools.zip_longest(*(group.get(split, []) for split in SPLITS))
     ]
-    methods = [next(iter(pair.values())).spec.method for pair in pairs]
+    methods = [_name(next(iter(pair.values())).spec) for pair in pairs]
     entries = []
     for method, pair in zip(methods, pairs, strict=True):
         names = " and ".join(dict.fromkeys(run.spec.name for run in pair.values()))
@@ -115,6 +116,11 @@ def _entries(runs: Sequence[FinishedRun]) -> list[Entry]:
         partial = {split: why for split, run in pair.items() if (why := _partial(run, runs))}
         entries.append(Entry(label, pair, partial))
     return sorted(entries, key=lambda entry: entry.label)
+
+
+def _name(spec: RunSpec) -> str:
+    label = spec.about.get("label")
+    return f"{spec.method} ({label})" if label else spec.method
 
 
 def _partial(run: FinishedRun, runs: Sequence[FinishedRun]) -> str:

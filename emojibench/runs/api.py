@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from emojibench import protocol as protocols
-from emojibench import registry
 from emojibench.dataset import load_dataset, locating
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError, plain
 from emojibench.face.detect import open_detector
-from emojibench.methods import Method
+from emojibench.methods import finding
 from emojibench.notebooks import DASH, html_table
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
@@ -74,7 +73,7 @@ class RunResult:
 
     def _title(self) -> str:
         summary = self.summary
-        about = f"{summary.method} · {summary.split} · {summary.dataset.name} · {summary.protocol}"
+        about = f"{summary.title} · {summary.split} · {summary.dataset.name} · {summary.protocol}"
         return f"{about}: {summary.clips.animated} of {summary.clips.expected} clips"
 
     def _table(self) -> list[tuple[str, str, str, str, str]]:
@@ -106,7 +105,7 @@ def run(
     """Animate a split with a method, score it, write the run folder; continue where an earlier call stopped.
 
     Args:
-        method: registered name.
+        method: registered name, or the path of a command's YAML file.
         split: `self` or `cross`.
         dataset: `mini`, `synth`, or a dataset folder.
         clips: the first so many clips, or clip ids; None means all.
@@ -128,7 +127,7 @@ def run(
     Raises:
         UserError: something the caller can mend; what was finished before stays in the run folder.
     """
-    registry.check(registry.METHODS, method)
+    method, reference = finding.checked(method)
     checked_name(method, "--method")
     options = dict(options or {})
     for key, value in options.items():
@@ -137,7 +136,7 @@ def run(
     if name is not None:
         checked_name(name, "--name")
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)
-    setup = generate.AnimateSetup(bench.open_clips, partial(_open_method, method, options), seed)
+    setup = generate.AnimateSetup(bench.open_clips, partial(finding.open_method, reference, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
     partial_spec = {"source": "method", "method": method, "options": options, "seed": seed}
     return bench.execute(out, name, setup, f"method {method!r}", partial_spec, strict, overwrite)
@@ -324,6 +323,7 @@ class _Bench:
                 spec = RunSpec(
                     name=name,
                     revision=workers.info["revision"],
+                    about=workers.info.get("about", {}),
                     dataset_ref=str(self.ref),
                     dataset=self.dataset.name,
                     dataset_version=self.dataset.version,
@@ -394,11 +394,6 @@ def _saying_what_is_kept(folder: RunFolder) -> Iterator[None]:
             f"interrupted: {kept} of {len(clips)} clips are animated and kept in {folder.path}; "
             "the same command goes on from there"
         ) from None
-
-
-def _open_method(name: str, options: Mapping[str, str]) -> Method:
-    method: Method = registry.load(registry.METHODS, name)(options)
-    return method
 
 
 def _open_clips(load: Any, ref: str | Path, protocol: Protocol) -> Clips:

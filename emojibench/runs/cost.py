@@ -12,6 +12,8 @@ WARM_UP = "warm-up"
 """Note on the latencies of a clip that was the first of its shape in its process."""
 COUNTED = "operations were counted meanwhile"
 """Note on the latencies of other clips that were counted, since the method does not say that shapes decide its cost."""
+AMORTISED = "amortised"
+"""Begins the note on latencies of clips of which one command made several."""
 COPIED = "as counted on the first clip of this shape"
 """Note on the operations of clips that were not counted themselves."""
 
@@ -36,6 +38,8 @@ def measured(record: AnimationRecord, wanted: Iterable[Traits]) -> list[tuple[Me
     copied = record.flops and not (record.counted or record.warm_up)
     notes = {PEAK_MEMORY.name: record.memory_kind, FLOPS.name: COPIED if copied else ""}
     latency = WARM_UP if record.warm_up else COUNTED if record.counted and record.flops else ""
+    if record.shared > 1:
+        latency = f"{AMORTISED}: {record.shared} clips were made together"
     return [
         (_measured(traits, values.get(traits.name), record), notes.get(traits.name, latency))
         for traits in wanted

@@ -85,7 +85,7 @@ class Workers:
             self._setup = pickle.dumps(setup)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise UserError(f"{what} cannot be sent to a worker process: {error}") from error
-        self._what, self._jobs, self._timeout = what, jobs, timeout
+        self._what, self.jobs, self._timeout = what, jobs, timeout
         self._log, self._quiet = log, quiet
         self._context = multiprocessing.get_context("spawn")
         self._mark = secrets.token_hex(8)
@@ -141,13 +141,13 @@ class Workers:
                 starting = [worker for worker in self._workers if not worker.ready]
                 for worker in idle[: len(self._pending)]:
                     self._give(worker)
-                for _ in range(min(self._jobs - len(self._workers), len(self._pending) - len(starting))):
+                for _ in range(min(self.jobs - len(self._workers), len(self._pending) - len(starting))):
                     self._start()
             yield from self._hear(tell)
 
     def _give(self, worker: _Worker) -> None:
         worker.task, worker.begun = self._pending.popleft(), False
-        worker.deadline = time.monotonic() + self._timeout
+        worker.deadline = time.monotonic() + self._timeout * worker.task.share
         with contextlib.suppress(OSError):  # it died while idle; `_hear` finds the closed pipe
             worker.pipe.send(worker.task)
 
@@ -160,7 +160,7 @@ class Workers:
         process = self._context.Process(
             target=serve, args=(there, self._setup, self._info, self._quiet), name=f"emojibench {self._what}"
         )
-        with _without_interrupts(), _environment(thread_settings(self._jobs) | {MARK: mark}):
+        with _without_interrupts(), _environment(thread_settings(self.jobs) | {MARK: mark}):
             process.start()
         there.close()
         self._workers.append(_Worker(process, here, mark, deadline=time.monotonic() + SETUP_TIMEOUT))
@@ -174,7 +174,11 @@ class Workers:
             if worker.pipe in heard:
                 outcome = self._receive(worker, tell)
             elif time.monotonic() >= worker.deadline:
-                late = f"within {self._timeout:g} s (--timeout)" if worker.task else f"in {SETUP_TIMEOUT:g} s"
+                late = (
+                    f"within {self._timeout * worker.task.share:g} s (--timeout)"
+                    if worker.task
+                    else f"in {SETUP_TIMEOUT:g} s"
+                )
                 outcome = self._lose(worker, f"no result {late}")
             elif worker.process.exitcode is not None and not worker.pipe.poll():
                 outcome = self._bury(worker)  # a child that it forked keeps its end of the pipe open

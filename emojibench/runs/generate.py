@@ -6,8 +6,10 @@ import numbers
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import numpy as np
 
 from emojibench import media
 from emojibench.dataset.clip import Clip
-from emojibench.errors import MediaError, UserError
-from emojibench.methods import Animation, Method, cost_by_shape, working_size
+from emojibench.errors import MediaError, UserError, one_line
+from emojibench.methods import Animation, Method, batch, cost_by_shape, outside, working_size
 from emojibench.runs.clips import Clips, resized
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
@@ -63,46 +65,93 @@ class Animator:
 
     def __init__(self, method: Method, clips: Clips, seed: int) -> None:
         self.method, self.clips, self.seed = method, clips, seed
-        self.info = {"revision": _revision(method), "device": device()}
+        self.info = {
+            "revision": _revision(method), "device": device(), "batch": batch(method), "about": _about(method),
+        }  # fmt: skip
         self._size = working_size(method)
-        self._operations = Operations(by_shape=cost_by_shape(method))
+        self._operations = None if outside(method) else Operations(by_shape=cost_by_shape(method))
 
-    def __call__(self, job: Job, tell: Tell) -> AnimationRecord:
-        """Animate one clip into `job.made`."""
-        clip = self.clips.clip(job.clip_id)
-        height, width = clip.portrait.shape[:2]
-        clip = resized(clip, self._size)
-        seed = clip_seed(self.seed, clip.clip_id)
-        _seed_everything(seed)
-        shape = (clip.frames, *clip.portrait.shape)
-        warm_up, counted = shape not in self._operations, self._operations.counts(shape)
+    def __call__(self, jobs: Sequence[Job], tell: Tell) -> list[AnimationRecord]:
+        """Animate one clip, or several at once, into their `made`.
+
+        Raises:
+            Exception: whatever the method raises, or is wrong with a single clip's animation; of several, those that
+                went wrong have the reason in their record.
+        """
+        clips = [self.clips.clip(job.clip_id) for job in jobs]
+        sizes = [(clip.portrait.shape[1], clip.portrait.shape[0]) for clip in clips]
+        clips = [resized(clip, self._size) for clip in clips]
+        shapes = [(clip.frames, *clip.portrait.shape) for clip in clips]
+        seeds = [clip_seed(self.seed, clip.clip_id) for clip in clips]
+        _seed_everything(seeds[0])
+        animations, cost = self._measured(clips, seeds, tuple(chain.from_iterable(shapes)), tell)
+        records = []
+        for job, seed, animation, shape, size in zip(jobs, seeds, animations, shapes, sizes, strict=True):
+            try:
+                if isinstance(animation, UserError):
+                    raise animation
+                check(animation, shape)
+                records.append(_written(job, seed, animation, size, cost))
+            except (UserError, TypeError, ValueError) as error:
+                if len(jobs) == 1:
+                    raise
+                reason = str(error) if isinstance(error, UserError) else one_line(error)
+                records.append(
+                    AnimationRecord(clip_id=job.clip_id, status="failed", reason=" ".join(reason.split()))
+                )
+        return records
+
+    def _measured(
+        self, clips: Sequence[Clip], seeds: Sequence[int], shape: tuple[int, ...], tell: Tell
+    ) -> tuple[Sequence[Animation | UserError], dict[str, Any]]:
+        """What the method makes of clips, and the cost of each, as fields of a record."""
+        operations, share = self._operations, len(clips)
+        warm_up = operations is not None and shape not in operations
+        counted = operations is not None and operations.counts(shape)
         memory = Memory()
         started = time.perf_counter()
-        with self._operations.of(shape):
-            animation = self._animate(clip, seed, tell)
-        latency = time.perf_counter() - started
+        with operations.of(shape) if operations else nullcontext():
+            animations = self._animate(clips, seeds, tell)
+        latency = (time.perf_counter() - started) / share
         peak, kind = memory.peak()
-        check(animation, shape)
-        frames, note = media.fit(animation.frames, (width, height))
-        record = AnimationRecord(
-            clip_id=clip.clip_id,
-            status="ok",
-            note=note,
-            seed=seed,
-            latency=latency,
-            seconds={stage: float(seconds) for stage, seconds in animation.seconds.items()},
-            warm_up=warm_up,
-            flops=self._operations[shape],
-            counted=counted,
-            peak_memory=peak,
-            memory_kind=kind,
-        )
-        return write(job.made, record, frames, animation.fps)
+        flops = operations[shape] / share if operations else None
+        return animations, {
+            "latency": latency, "warm_up": warm_up, "flops": flops, "counted": counted, "peak_memory": peak,
+            "memory_kind": kind,
+        }  # fmt: skip
 
-    def _animate(self, clip: Clip, seed: int, tell: Tell) -> Animation:
-        return self.method.animate(
-            clip, seed=seed, progress=lambda done, total: tell(done / total if total else 0.0)
+    def _animate(
+        self, clips: Sequence[Clip], seeds: Sequence[int], tell: Tell
+    ) -> Sequence[Animation | UserError]:
+        def progress(done: int, total: int) -> None:
+            tell(done / total if total else 0.0)
+
+        if len(clips) == 1:
+            return [self.method.animate(clips[0], seed=seeds[0], progress=progress)]
+        several: Any = self.method
+        animations: Sequence[Animation | UserError] = several.animate_batch(
+            clips, seeds=seeds, progress=progress
         )
+        return animations
+
+
+def _written(
+    job: Job, seed: int, animation: Animation, size: tuple[int, int], cost: dict[str, Any]
+) -> AnimationRecord:
+    """One clip's record, its videos written at `size`; `MediaError` where its frames cannot be brought to that."""
+    frames, resized_by = media.fit(animation.frames, size)
+    if animation.peak_memory is not None:
+        cost = cost | {"peak_memory": animation.peak_memory, "memory_kind": "processes"}
+    record = AnimationRecord(
+        clip_id=job.clip_id,
+        status="ok",
+        note="; ".join(filter(None, [animation.note, resized_by])),
+        seed=seed,
+        seconds={stage: float(seconds) for stage, seconds in animation.seconds.items()},
+        shared=animation.shared,
+        **cost,
+    )
+    return write(job.made, record, frames, animation.fps)
 
 
 @dataclass(frozen=True)
@@ -124,8 +173,11 @@ class Ingester:
         self.clips, self.predictions = clips, predictions
         self.info = {"revision": "finished videos", "device": device()}
 
-    def __call__(self, job: Job, tell: Tell) -> AnimationRecord:
-        """Read one clip's video into `job.made`."""
+    def __call__(self, jobs: Sequence[Job], tell: Tell) -> list[AnimationRecord]:
+        """Read a clip's video into its `made`."""
+        return [self._read(job) for job in jobs]
+
+    def _read(self, job: Job) -> AnimationRecord:
         clip = self.clips.clip(job.clip_id)
         source = self.predictions.digest(clip.clip_id)
         height, width = clip.portrait.shape[:2]
@@ -160,21 +212,32 @@ def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: Pr
         UserError: the folder cannot be written, or workers cannot be started.
     """
     failed = {}
-    tasks = [
-        Task(clip_id, Job(clip_id, folder.scratch / clip_id), folder.scratch / f"{clip_id}.txt")
-        for clip_id in clips
-    ]
-    for outcome in workers.map(tasks, lambda task, done: progress.partly(task.key, done)):
-        clip_id = outcome.task.key
-        record = outcome.result
-        if record is None:
-            failed[clip_id] = outcome.failure
-            record = AnimationRecord(clip_id=clip_id, status="failed", reason=outcome.failure)
-            folder.discard_scratch(clip_id)
-            folder.keep_log(outcome.task.log, f"animate-{clip_id}")
-        folder.publish(record)
-        progress.done(clip_id, outcome.failure)
+    for outcome in workers.map(
+        _tasks(folder, workers, clips), lambda task, done: progress.partly(task.key, done)
+    ):
+        records: list[AnimationRecord] = outcome.result or [
+            AnimationRecord(clip_id=job.clip_id, status="failed", reason=outcome.failure)
+            for job in outcome.task.payload
+        ]
+        for record in records:
+            if record.status == "failed":
+                failed[record.clip_id] = record.reason
+                folder.discard_scratch(record.clip_id)
+                folder.keep_log(outcome.task.log, f"animate-{record.clip_id}")
+            folder.publish(record)
+            progress.done(record.clip_id, record.reason)
     return failed
+
+
+def _tasks(folder: RunFolder, workers: Workers, clips: list[str]) -> list[Task]:
+    """Clips in groups as large as the method takes them at once, but no larger than gives each worker one."""
+    most = min(workers.info.get("batch", 1), -(-len(clips) // workers.jobs))
+    tasks = []
+    for start in range(0, len(clips), most):
+        jobs = [Job(clip_id, folder.scratch / clip_id) for clip_id in clips[start : start + most]]
+        first = jobs[0].clip_id
+        tasks.append(Task(first, jobs, folder.scratch / f"{first}.txt", share=len(jobs)))
+    return tasks
 
 
 def check(animation: Animation, expected: tuple[int, ...]) -> None:
@@ -199,6 +262,15 @@ def check(animation: Animation, expected: tuple[int, ...]) -> None:
         raise ValueError(f"frames: expected shape {expected} (T, H, W, 3), got {frames.shape}")
     if not (_is_number(animation.fps) and FPS[0] <= animation.fps <= FPS[1]):
         raise ValueError(f"fps: expected a number from {FPS[0]:g} to {FPS[1]:g}, got {animation.fps!r:.100}")
+    if not isinstance(animation.note, str):
+        raise TypeError(f"note: expected text, got {animation.note!r:.100}")
+    for what, number in (("shared", animation.shared), ("peak_memory", animation.peak_memory)):
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int | None)
+            or (number is not None and number < 1)
+        ):
+            raise TypeError(f"{what}: expected a whole number of at least 1, got {number!r:.100}")
     if not isinstance(animation.seconds, Mapping):
         raise TypeError(
             f"seconds: expected a mapping of stages to seconds, got {type(animation.seconds).__name__}"
@@ -225,6 +297,11 @@ def _revision(method: Method) -> str:
             f"got {revision!r:.100}; correct the method"
         )
     return revision
+
+
+def _about(method: Method) -> dict[str, str]:
+    """What the method says of itself; `RunSpec` checks that tables can print it."""
+    return dict(getattr(method, "about", {}))
 
 
 def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> AnimationRecord:

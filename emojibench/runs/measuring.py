@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["cuda", "clip", "rss"]
+Kind = Literal["cuda", "clip", "rss", "processes"]
 """cuda: most memory that torch allocated on the device during the clip. clip: most resident memory of the process
-during the clip. rss: most resident memory of the process or of a program that it started, so far: an upper bound."""
+during the clip. rss: most resident memory of the process or of a program that it started, so far: an upper bound.
+processes: most resident memory of all processes of the command that made the clip, looked at many times a second."""
 Shape = tuple[int, ...]
 
 _PROCESS = Path("/proc/self")

@@ -97,7 +97,7 @@ def write(
         "stage": stage,
         "command": plain(shlex.join(sys.argv)),
         "code": code_version(Path(__file__).parents[2]),
-        "method": {"name": spec.method, "revision": spec.revision, "options": spec.options},
+        "method": {"name": spec.method, "revision": spec.revision, "options": spec.options, **spec.about},
         "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
         "protocol": spec.protocol.id,
         "seed": spec.seed,

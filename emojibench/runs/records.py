@@ -75,6 +75,8 @@ class AnimationRecord(BaseModel):
     """Wall-clock seconds of `animate`; None for finished videos."""
     seconds: dict[str, float] = {}
     """Wall-clock seconds per stage, as the method names them."""
+    shared: int = 1
+    """How many clips were made together; `latency` and `seconds` are then what each takes on average."""
     warm_up: bool = False
     """First clip of its shape in its process: slower, and FLOPs were counted meanwhile."""
     flops: float | None = None
@@ -83,5 +85,5 @@ class AnimationRecord(BaseModel):
     """They were counted on this very clip, which slows it a little. Otherwise on the warm-up clip of the same shape."""
     peak_memory: int | None = None
     """Bytes."""
-    memory_kind: Literal["", "cuda", "clip", "rss"] = ""
+    memory_kind: Literal["", "cuda", "clip", "rss", "processes"] = ""
     """See `emojibench.runs.measuring.Kind`."""

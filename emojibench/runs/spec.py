@@ -30,6 +30,9 @@ _ANIMATION_FIELDS = (
 _ANIMATION_PROTOCOL = ("size", "frames", "detector")
 
 
+Fact = Annotated[str, Field(pattern=r"^[^\x00-\x1f|`]{1,500}$")]
+
+
 class RunSpec(BaseModel):
     """One method over one split under one protocol: spec.json.
 
@@ -49,6 +52,8 @@ class RunSpec(BaseModel):
     """`--set key=value` pairs."""
     revision: str
     """`Method.revision`; another one means other animations."""
+    about: dict[Fact, Fact] = {}
+    """What readers of the numbers must know, such as `label`, `motion` and `licence`, as the method says it."""
     dataset_ref: str
     """What the user asked for: a name, or a folder as typed."""
     dataset: Identifier

@@ -46,12 +46,14 @@ def summarise(folder: RunFolder) -> Summary:
             ]  # its value is the set's, not the clip's
         else:
             view = _of_clips(traits, of_column, len(spec.clips))
-        views[traits.name] = view.model_copy(update={"note": columns.KEPT}) if column.kept else view
+        note = columns.KEPT if column.kept else _amortised(of_column)
+        views[traits.name] = view.model_copy(update={"note": note})
         per_clip += of_column
     failed = {record.clip_id: record.reason for record in records if record.status == "failed"}
     summary = Summary(
         name=spec.name,
         method=spec.method,
+        label=spec.about.get("label", ""),
         revision=spec.revision,
         split=spec.split,
         dataset=DatasetName(name=spec.dataset, version=spec.dataset_version, digest=spec.dataset_digest),
@@ -64,6 +66,11 @@ def summarise(folder: RunFolder) -> Summary:
     _write_parquet(folder, sorted(per_clip, key=lambda row: spec.clips.index(row.clip_id)))
     folder.write_json("summary.json", summary.model_dump(mode="json"))
     return summary
+
+
+def _amortised(rows: Sequence[Row]) -> str:
+    """What is to be said of latencies of clips that were made several at a time."""
+    return next((row.note for row in rows if row.note.startswith(cost.AMORTISED)), "")
 
 
 def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> ColumnSummary:

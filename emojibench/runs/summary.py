@@ -104,6 +104,8 @@ class Summary(BaseModel):
     schema_version: Literal[1] = 1
     name: str
     method: str
+    label: str = ""
+    """What tables print behind the method's name."""
     revision: str
     split: str
     dataset: DatasetName
@@ -116,6 +118,11 @@ class Summary(BaseModel):
     clips: ClipCounts
     metrics: dict[Name, ColumnSummary]
     """Column name to its summary."""
+
+    @property
+    def title(self) -> str:
+        """The method's name and label."""
+        return f"{self.method} ({self.label})" if self.label else self.method
 
     def updated(self, columns: Mapping[str, ColumnSummary]) -> "Summary":
         """The same with other summaries of some columns."""

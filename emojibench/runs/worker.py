@@ -52,6 +52,8 @@ class Task:
     payload: Any
     log: Path
     """Receives what the task prints, and the traceback if it fails."""
+    share: int = 1
+    """How many times the timeout it may take."""
 
 
 Reply = tuple[str, Any]

@@ -1,0 +1,73 @@
+"""From what a user types after `--method` to a method: a registered name, or the YAML file of a command."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from emojibench import registry
+from emojibench.errors import UserError
+from emojibench.methods import Method, MethodFactory
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def is_file(reference: str) -> bool:
+    """Whether it is a path, and no name."""
+    return reference.lower().endswith(SUFFIXES) or os.sep in reference
+
+
+def checked(reference: str) -> tuple[str, str]:
+    """The method's name, and what finds it from any working directory. Imports no method.
+
+    Raises:
+        UserError: no such name (the nearest is suggested); a file that is none, or not as it should be.
+    """
+    if not is_file(reference):
+        registry.check(registry.METHODS, reference)
+        return reference, reference
+    from emojibench.methods.command import Command
+
+    command = Command(reference)
+    return command.description.name, str(command.file)
+
+
+def factory(reference: str) -> MethodFactory:
+    """What builds the method.
+
+    Raises:
+        UserError: as `checked`; its module cannot be imported.
+    """
+    if is_file(reference):
+        from emojibench.methods.command import Command
+
+        return Command(reference)
+    return resolved(registry.load(registry.METHODS, reference))
+
+
+def resolved(loaded: object) -> MethodFactory:
+    """What an entry point names, or the command that it names by the path of a YAML file."""
+    if isinstance(loaded, str | Path):
+        from emojibench.methods.command import Command
+
+        return Command(loaded)
+    assert callable(loaded)
+    return loaded
+
+
+def open_method(reference: str, options: Mapping[str, str]) -> Method:
+    """The method with options.
+
+    Raises:
+        UserError: as `factory`; an option that it does not take.
+    """
+    return factory(reference)(options)
+
+
+def summary(loaded: object) -> str:
+    """One line about a registered method."""
+    try:
+        made = resolved(loaded)
+        text = getattr(made, "summary", None)
+        return text if isinstance(text, str) else (made.__doc__ or "").strip().partition("\n")[0]
+    except UserError as error:
+        return f"cannot be opened: {error}"
