@@ -6,7 +6,7 @@ import math
 import numpy as np
 from cache_planning import Planner
 from cache_recompute import Ideal
-from fye_faster.accel.accelerator import Recipe
+from fye_faster.accel.accelerator import AcceleratorConfig
 from fye_faster.accel.forecast import Forecast, GuidanceShare
 from fye_faster.accel.presets import PRESETS
 from fye_faster.accel.tic import Adaptive, TaylorCacheConfig, explicit, uniform
@@ -28,7 +28,7 @@ DRIFTS = (0.2, 0.3, 0.4, 0.6)
 CAP = 5
 """Steps that it skips in a row at most."""
 PAPER = "TIC, N=3, O=1, expression mask, head"
-Recipes = dict[str, Recipe]
+Recipes = dict[str, AcceleratorConfig]
 
 
 def fixed() -> Recipes:
@@ -44,10 +44,10 @@ def fixed() -> Recipes:
             every_third, 2, scope="head", quantity="output", **no_mask
         ),
     }
-    made = {name: Recipe(STEPS, cache=cache) for name, cache in recipes.items()}
-    made |= {f"DDIM, {steps} steps": Recipe(steps) for steps in (15, 10)}
+    made = {name: AcceleratorConfig(STEPS, cache=cache) for name, cache in recipes.items()}
+    made |= {f"DDIM, {steps} steps": AcceleratorConfig(steps) for steps in (15, 10)}
     for solver, title in (("dpm++", "DPM-Solver++"), ("unipc", "UniPC")):
-        made |= {f"{title}, {steps} steps": Recipe(steps, solver) for steps in (15, 10)}
+        made |= {f"{title}, {steps} steps": AcceleratorConfig(steps, solver) for steps in (15, 10)}
     return made
 
 
@@ -74,14 +74,14 @@ def planned(planner: Planner, residual: float) -> Recipes:
         "cut 0": TaylorCacheConfig(chosen.schedule, 1, 0, "none", "deep"),
         "head features, expression mask": TaylorCacheConfig(chosen.schedule, 2, None, scope="head"),
     }.items():
-        made[f"schedule of 9 rows, {title}"] = Recipe(STEPS, cache=cache)
+        made[f"schedule of 9 rows, {title}"] = AcceleratorConfig(STEPS, cache=cache)
     return made
 
 
 def adaptive() -> Recipes:
     """Schedules that follow the latents; what is extrapolated is what serves fixed ones best."""
     return {
-        f"{predictor}, O=2, head output, refreshed at a drift of {drift}": Recipe(
+        f"{predictor}, O=2, head output, refreshed at a drift of {drift}": AcceleratorConfig(
             STEPS,
             cache=TaylorCacheConfig(
                 Adaptive(STEPS, drift, CAP), 2, 0, "none", "head", predictor=predictor, quantity="output"
@@ -106,7 +106,9 @@ def cached_solvers() -> Recipes:
         ]
         made[
             f"{solver}, {steps} steps, {full} full, guidance at {len(shared)}, {full + len(shared)} rows"
-        ] = Recipe(steps, solver, Forecast(explicit(steps, chosen)), GuidanceShare(tuple(shared), 1, 0.0))
+        ] = AcceleratorConfig(
+            steps, solver, Forecast(explicit(steps, chosen)), GuidanceShare(tuple(shared), 1, 0.0)
+        )
     return made
 
 
@@ -128,7 +130,9 @@ def sharing() -> Recipes:
     for solver, (steps, count) in itertools.product(SOLVERS, SHARES):
         spread = np.linspace(0, math.ceil(steps / 2), count, endpoint=False).round().astype(int)
         share = GuidanceShare(tuple(spread.tolist()), 1, 0.0)
-        made[f"{solver}, {steps} steps, guidance at {count}"] = Recipe(steps, solver, guidance=share)
+        made[f"{solver}, {steps} steps, guidance at {count}"] = AcceleratorConfig(
+            steps, solver, guidance=share
+        )
     return made
 
 

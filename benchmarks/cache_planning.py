@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 from cache_scenes import Steps
-from fye_faster.accel.accelerator import Composed, Recipe
+from fye_faster.accel.accelerator import AcceleratorConfig, Composed
 from fye_faster.accel.forecast import Forecast, GuidanceShare, Quantity
 from fye_faster.accel.tic import explicit
 from fye_faster.accel.tic.predictors import History, Predictor
@@ -30,7 +30,7 @@ class Frozen(Guided):
 
     def __init__(self, steps: Steps, preset: Preset, timesteps: Tensor) -> None:
         """Take its guesses."""
-        # Neither network nor places: `rows`, which needs them, is replaced.
+        # Neither network nor condition: `rows`, which needs them, is replaced.
         super().__init__(None, None, timesteps, preset.guidance, preset.guided, preset.guidance_rescale)  # type: ignore[arg-type]
         self._steps, self._quantity = steps, Quantity(preset.residual, timesteps)
 
@@ -60,9 +60,11 @@ class Planner:
         self._scheduler = ddim(steps)
         self._guided = sum(len(rows) == 2 for rows in self._guesses)
         self._noise = torch.zeros_like(self._guesses[0][0])
-        self._target = self._final(Recipe(steps))
+        self._target = self._final(AcceleratorConfig(steps))
 
-    def best(self, budget: int, residuals: Iterable[float | None], *, share: bool = True) -> Recipe:
+    def best(
+        self, budget: int, residuals: Iterable[float | None], *, share: bool = True
+    ) -> AcceleratorConfig:
         """The recipe with the least error that computes at most `budget` rows.
 
         Args:
@@ -78,28 +80,30 @@ class Planner:
         )
         return min(candidates, key=self.error)
 
-    def error(self, recipe: Recipe) -> float:
+    def error(self, recipe: AcceleratorConfig) -> float:
         """Relative error of the final latents."""
         return ((self._final(recipe) - self._target).norm() / self._target.norm()).item()
 
     def _candidates(
         self, budget: int, residual: float | None, order: int, predictor: Predictor, share: bool
-    ) -> Iterator[Recipe]:
+    ) -> Iterator[AcceleratorConfig]:
         plan = self._plan(residual, order, predictor, price=2)
         if budget in plan:
-            yield Recipe(
+            yield AcceleratorConfig(
                 self._count, cache=Forecast(explicit(self._count, plan[budget]), order, predictor, residual)
             )
         if share and order:
             yield from self._shared(residual, order, predictor).get(budget, ())
 
     @cache  # noqa: B019 - one planner a process
-    def _shared(self, residual: float | None, order: int, predictor: Predictor) -> dict[int, list[Recipe]]:
+    def _shared(
+        self, residual: float | None, order: int, predictor: Predictor
+    ) -> dict[int, list[AcceleratorConfig]]:
         """Recipes that extrapolate guidance, by the rows that they compute.
 
         From each plan's guided full steps, the one whose unconditional row is missed least is left out, over and over.
         """
-        made: dict[int, list[Recipe]] = {}
+        made: dict[int, list[AcceleratorConfig]] = {}
         for count, full in self._plan(residual, order, predictor, price=1).items():
             if not SHORTEST <= count <= LONGEST:
                 continue
@@ -107,7 +111,7 @@ class Planner:
             steps = [step for step in full if step < self._guided]
             while len(steps) > 1:
                 fewer = [
-                    Recipe(
+                    AcceleratorConfig(
                         self._count,
                         cache=forecast,
                         guidance=GuidanceShare(tuple(s for s in steps if s != left), 1, residual),
@@ -120,7 +124,7 @@ class Planner:
                 made.setdefault(count + len(steps), []).append(best)
         return made
 
-    def _final(self, recipe: Recipe) -> Tensor:
+    def _final(self, recipe: AcceleratorConfig) -> Tensor:
         """What sampling would end with, (elements,)."""
         predict = Composed(recipe).around(Frozen(self._guesses, self._preset, self._scheduler.timesteps), [0])
         latents = self._noise

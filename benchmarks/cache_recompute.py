@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F  # noqa: N812
 from cache_scenes import Result, Scene, sample
-from fye_faster.accel.accelerator import Accelerator, Recipe, over
+from fye_faster.accel.accelerator import Accelerator, AcceleratorConfig, over
 from fye_faster.accel.forecast import Forecast, Forecaster
 from fye_faster.accel.tic import regions
 from fye_faster.accel.tic.masks import Region
@@ -29,7 +29,7 @@ class Ideal:
     @property
     def label(self) -> str:
         """Names all settings."""
-        return f"ideal-{self.region}-{Recipe(self.forecast.schedule.steps, cache=self.forecast).label}"
+        return f"ideal-{self.region}-{AcceleratorConfig(self.forecast.schedule.steps, cache=self.forecast).label}"
 
     def sample(self, pipeline: Pipeline, scene: Scene) -> Result:
         """Denoise a scene; FLOPs are those charged."""

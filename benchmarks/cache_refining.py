@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from fye_faster.accel.accelerator import Recipe
+from fye_faster.accel.accelerator import AcceleratorConfig
 from fye_faster.accel.forecast import Forecast, GuidanceShare
 from fye_faster.accel.tic import explicit
 
-Measure = Callable[[Recipe, float], float]
+Measure = Callable[[AcceleratorConfig, float], float]
 """Error of a recipe on some clips, or infinity as soon as it is clearly beyond the least error so far."""
 
 
 def refine(
-    start: Recipe, guided: float, residuals: list[float | None], measure: Measure, minutes: float
-) -> Recipe:
+    start: AcceleratorConfig, guided: float, residuals: list[float | None], measure: Measure, minutes: float
+) -> AcceleratorConfig:
     """Climb from a recipe that forecasts to one with less error that computes as many rows.
 
     Neighbours are tried in random order and the first better one is taken, until none is left or time is up.
@@ -44,7 +44,7 @@ def refine(
             return best
 
 
-def grown(recipe: Recipe, rows: int, guided: float) -> Recipe:
+def grown(recipe: AcceleratorConfig, rows: int, guided: float) -> AcceleratorConfig:
     """The recipe with further full steps of one row in its widest gaps, up to a number of rows."""
     assert isinstance(recipe.cache, Forecast)
     shared = full_guided(recipe, guided)
@@ -55,7 +55,9 @@ def grown(recipe: Recipe, rows: int, guided: float) -> Recipe:
     return _scheduled(recipe, set(full[:-1]), set(shared))
 
 
-def neighbours(recipe: Recipe, guided: float, residuals: list[float | None]) -> Iterator[Recipe]:
+def neighbours(
+    recipe: AcceleratorConfig, guided: float, residuals: list[float | None]
+) -> Iterator[AcceleratorConfig]:
     """Recipes with as many rows and one setting changed."""
     forecast = recipe.cache
     assert isinstance(forecast, Forecast)
@@ -89,7 +91,7 @@ def neighbours(recipe: Recipe, guided: float, residuals: list[float | None]) -> 
                 yield _scheduled(recipe, set(full) - {dropped}, {*shared, step})
 
 
-def full_guided(recipe: Recipe, guided: float) -> tuple[int, ...]:
+def full_guided(recipe: AcceleratorConfig, guided: float) -> tuple[int, ...]:
     """Steps that run both rows."""
     if recipe.guidance is not None:
         return recipe.guidance.steps
@@ -97,14 +99,14 @@ def full_guided(recipe: Recipe, guided: float) -> tuple[int, ...]:
     return tuple(step for step in recipe.cache.schedule.full if step < math.ceil(guided * recipe.steps))
 
 
-def _scheduled(recipe: Recipe, full: set[int], shared: set[int]) -> Recipe:
+def _scheduled(recipe: AcceleratorConfig, full: set[int], shared: set[int]) -> AcceleratorConfig:
     assert isinstance(recipe.cache, Forecast)
     forecast = replace(recipe.cache, schedule=explicit(recipe.steps, sorted(full)))
     share = recipe.guidance or GuidanceShare((0,), min(1, forecast.order), forecast.residual)
     return replace(recipe, cache=forecast, guidance=replace(share, steps=tuple(sorted(shared))))
 
 
-def _changed(recipe: Recipe, forecast: Forecast) -> Recipe:
+def _changed(recipe: AcceleratorConfig, forecast: Forecast) -> AcceleratorConfig:
     share = recipe.guidance
     if share is not None:
         share = replace(share, residual=forecast.residual)

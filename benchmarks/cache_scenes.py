@@ -32,14 +32,14 @@ class Scene:
 
     name: str
     portrait: Portrait
-    places: Tensor
+    condition: Tensor
     """(1, D, L, h, w)."""
     maps: Tensor
     """(L, 3, H, W) in [0, 1]."""
     noise: Tensor
     """(1, C, L, h, w)."""
-    moved: Tensor
-    """(L, 3, H, W) in [-1, 1]: the portrait moved to each frame, for the decoder."""
+    warped: Tensor
+    """(L, 3, H, W) in [-1, 1]: the portrait warped to each frame, for the decoder."""
     still: Tensor
     """(1, 3, H, W) in [-1, 1]: the portrait."""
     outside: int
@@ -109,23 +109,25 @@ def _scene(pipeline: Pipeline, name: str, portrait: np.ndarray, points: np.ndarr
     with torch.inference_mode(), count_flops() as counter:
         subject = Subject(portrait, points[0], points[1:], preset, torch.device("cpu"))
         still = model.autoencoder.encode(subject.still)
-        known = model.animator.look(still, condition_maps(subject.own, preset))
-        model.animator.remember(known)
+        known = model.animator.encode_reference(still, condition_maps(subject.own, preset))
+        model.animator.set_reference(known)
         maps = condition_maps(points[1:], preset)
-        moved = subject.moved(list(range(len(maps))))
-        latents = model.autoencoder.encode(moved)
-        places = model.animator.place(maps[None], still, latents.transpose(0, 1)[None])
-        model.autoencoder.decode(latents, moved, subject.still.expand_as(moved), maps)
+        warped = subject.warped(list(range(len(maps))))
+        latents = model.autoencoder.encode(warped)
+        condition = model.animator.encode_condition(maps[None], still, latents.transpose(0, 1)[None])
+        model.autoencoder.decode(latents, warped, subject.still.expand_as(warped), maps)
     shape = (1, *latents.transpose(0, 1).shape)
     noise = preset.temperature * clip_noise(shape, preset.shared_noise, torch.Generator().manual_seed(0))
-    return Scene(name, known, places, maps, noise, moved, subject.still, counter.total)
+    return Scene(name, known, condition, maps, noise, warped, subject.still, counter.total)
 
 
 def decoded(pipeline: Pipeline, scene: Scene, latents: Tensor) -> Tensor:
     """(1, C, L, h, w) latents of a scene to its frames (L, 3, H, W) in [0, 1]."""
     with torch.inference_mode():
-        still = scene.still.expand_as(scene.moved)
-        frames = pipeline.model.autoencoder.decode(latents[0].transpose(0, 1), scene.moved, still, scene.maps)
+        still = scene.still.expand_as(scene.warped)
+        frames = pipeline.model.autoencoder.decode(
+            latents[0].transpose(0, 1), scene.warped, still, scene.maps
+        )
     return (frames.clamp(-1, 1) + 1) / 2
 
 
@@ -138,13 +140,13 @@ def sample(pipeline: Pipeline, scene: Scene, accelerator: Accelerator, steps: in
     def condition(chosen: list[int], _anchors: Tensor | None) -> Predict:
         timesteps = scheduler.timesteps
         guided = Guided(
-            animator, scene.places, timesteps, preset.guidance, preset.guided, preset.guidance_rescale
+            animator, scene.condition, timesteps, preset.guidance, preset.guided, preset.guidance_rescale
         )
         return traced.around(guided, chosen)
 
     clip = ClipInfo(frames, tuple(scene.noise.shape[-2:]), lambda chosen: scene.maps[chosen])
     with torch.inference_mode():
-        animator.remember(scene.portrait)
+        animator.set_reference(scene.portrait)
         with traced.attached(animator.denoiser, clip):
             latents = progressive(
                 condition, scene.noise, scheduler, length=frames, progress=lambda _done, _total: None

@@ -6,7 +6,7 @@
 
 `ground-truth` tells which columns have no perfect score: a turned head is less like its portrait, for instance.
 `true-latents` is what the autoencoder's decoder composes of the real frames' own latents and of what it is shown beside
-them (the portrait, as it stands and moved, and the landmarks): what would be left to miss with a perfect denoiser.
+them (the portrait, as it stands and warped, and the landmarks): what would be left to miss with a perfect denoiser.
 """
 
 import argparse
@@ -36,9 +36,9 @@ def through_latents(pipeline: Pipeline, clip: Clip, truth: Frames) -> Frames:
     parts = []
     for chosen in np.array_split(np.arange(len(truth)), -(-len(truth) // 8)):
         latents = autoencoder.encode(to_tensor(truth[chosen]))
-        moved = subject.moved(chosen.tolist())
+        warped = subject.warped(chosen.tolist())
         maps = condition_maps(target[chosen], preset)
-        parts.append(to_frames(autoencoder.decode(latents, moved, subject.still.expand_as(moved), maps)))
+        parts.append(to_frames(autoencoder.decode(latents, warped, subject.still.expand_as(warped), maps)))
     return np.concatenate(parts)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from fye_faster.accel.accelerator import ClipInfo, Composed, Recipe
+from fye_faster.accel.accelerator import AcceleratorConfig, ClipInfo, Composed
 from fye_faster.accel.tic import TaylorCache, TaylorCacheConfig
 from fye_faster.accel.tic.layers import QUANTITIES, Patch, patches
 from fye_faster.accel.tic.store import Store
@@ -137,7 +137,7 @@ class _CompiledCache(TaylorCache):
 class Compiled(Composed):
     """A recipe on the compiled denoiser; the latest that was made is the one that works."""
 
-    def __init__(self, recipe: Recipe, denoiser: CompiledDenoiser) -> None:
+    def __init__(self, recipe: AcceleratorConfig, denoiser: CompiledDenoiser) -> None:
         """Take a denoiser; recipes of the same scope, or that cache nothing inside the network, may share one.
 
         Raises:

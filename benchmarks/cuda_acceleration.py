@@ -19,8 +19,8 @@ reference attention for both guidance rows, always eager. `compiled` uses the tw
 `compiled_denoiser.py`.
 
 The bars, for a GPU like an H200: uncached 1.25 times faster than the released loop, eager as well; a share of at least
-90 % for `lossless` and `balanced`; `fast` 7 times faster than the released loop. `--small` tries the script with a tiny
-network on whatever device there is, for which there are no bars.
+90 % for `near-lossless` and `balanced`; `fast` 7 times faster than the released loop. `--small` tries the script with a
+tiny network on whatever device there is, for which there are no bars.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from full_size import (
     seconds,
     wrapping,
 )
-from fye_faster.accel.accelerator import Accelerator, Composed, Recipe
+from fye_faster.accel.accelerator import Accelerator, AcceleratorConfig, Composed
 from fye_faster.accel.forecast import GuidanceShare
 from fye_faster.accel.presets import PRESETS
 from fye_faster.accel.tic import TaylorCacheConfig, uniform
@@ -59,11 +59,13 @@ from torch import Tensor
 
 STEPS, CHECKED_STEPS = 30, 4
 UNCACHED, RELEASED_LOOP = "uncached", "released loop"
-METHODS: dict[str, Recipe] = {
-    UNCACHED: Recipe(STEPS),
+METHODS: dict[str, AcceleratorConfig] = {
+    UNCACHED: AcceleratorConfig(STEPS),
     **PRESETS,
-    "tic": Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), scope="head")),
-    "deepcache": Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), 0, 0, "none", scope="deep")),
+    "tic": AcceleratorConfig(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), scope="head")),
+    "deepcache": AcceleratorConfig(
+        STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3), 0, 0, "none", scope="deep")
+    ),
 }
 """TIC in the paper's setting: N = 3, expression mask; order 1, which is ours. DeepCache: N = 3, cut 0."""
 
@@ -75,7 +77,7 @@ class Modes:
         self._network, self._backend, self._graphs = network, backend, graphs
         self._compiled: dict[str, CompiledDenoiser] = {}
 
-    def accelerator(self, recipe: Recipe, mode: str) -> Accelerator:
+    def accelerator(self, recipe: AcceleratorConfig, mode: str) -> Accelerator:
         """To sample the network with."""
         if mode == "eager":
             return Composed(recipe)
@@ -87,11 +89,11 @@ class Modes:
         return Compiled(recipe, self._compiled[scope])
 
 
-def shortened(recipe: Recipe, interval: int) -> Recipe:
+def shortened(recipe: AcceleratorConfig, interval: int) -> AcceleratorConfig:
     """The same means in few steps, of which every `interval`-th is full; all rows at each step if that is 1."""
     cache = recipe.cache and replace(recipe.cache, schedule=uniform(CHECKED_STEPS, interval))
     share = recipe.guidance and (GuidanceShare((0,)) if interval > 1 else None)
-    return Recipe(CHECKED_STEPS, recipe.solver, cache, share)
+    return AcceleratorConfig(CHECKED_STEPS, recipe.solver, cache, share)
 
 
 def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespace) -> tuple[str, list[str]]:
@@ -100,7 +102,7 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
     wrong, whole = [], dict[Solver, Tensor]()
     on_cuda = network.device.type == "cuda"
 
-    def run(recipe: Recipe, mode: str = "eager", progress: Progress = silent) -> Tensor:
+    def run(recipe: AcceleratorConfig, mode: str = "eager", progress: Progress = silent) -> Tensor:
         accelerator = modes.accelerator(recipe, mode)
         return sample(
             network, options.frames, CHECKED_STEPS, accelerator, window=options.window, progress=progress
@@ -121,7 +123,7 @@ def check(network: Network, modes: Modes, dtype: str, options: argparse.Namespac
     for name in (UNCACHED, *options.methods):
         recipe = METHODS[name]
         if recipe.solver not in whole:
-            whole[recipe.solver] = run(Recipe(CHECKED_STEPS, recipe.solver))
+            whole[recipe.solver] = run(AcceleratorConfig(CHECKED_STEPS, recipe.solver))
         compare(name, "full steps", run(shortened(recipe, 1)), whole[recipe.solver])
         short = shortened(recipe, 2)
         if "compiled" in options.modes:
@@ -150,7 +152,7 @@ class _Strict:
         torch.cuda.set_sync_debug_mode("error" if self._windows <= done < total else "default")
 
 
-def count(network: Network, recipe: Recipe | None, options: argparse.Namespace) -> int:
+def count(network: Network, recipe: AcceleratorConfig | None, options: argparse.Namespace) -> int:
     """FLOPs of a clip by those of one of its windows; None: of the released loop, whose steps all cost the same."""
     if recipe is None:
         length = min(options.frames, network.preset.window)
@@ -182,7 +184,7 @@ def timed(
         recipe = METHODS[name]
         accelerator = modes.accelerator(recipe, mode)
 
-        def work(recipe: Recipe = recipe, accelerator: Accelerator = accelerator) -> None:
+        def work(recipe: AcceleratorConfig = recipe, accelerator: Accelerator = accelerator) -> None:
             sample(network, options.frames, recipe.steps, accelerator, window=options.window)
 
         yield measured(name, flops[name], work, network.device, options.repeats)
@@ -223,7 +225,7 @@ def report(title: str, rows: Iterator[Row], loop: Row, frames: int, *, bars: boo
             flush=True,
         )
     wanted = [(UNCACHED, 1.25, "times the released loop"), ("fast", 7.0, "times the released loop")]
-    wanted += [(name, 0.9, "of the counted speed-up") for name in ("lossless", "balanced")]
+    wanted += [(name, 0.9, "of the counted speed-up") for name in ("near-lossless", "balanced")]
     for name, bar, what in wanted if bars else ():
         if name in shares:
             value = (factors if "loop" in what else shares)[name]

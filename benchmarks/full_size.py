@@ -87,8 +87,8 @@ def build(preset: ReleasedPreset, device: torch.device, dtype: torch.dtype) -> N
     side = preset.latent_size
     with torch.inference_mode():
         latents, tokens = (torch.randn(s, device=device) for s in ((1, 4, side, side), (1, 257, CLIP_WIDTH)))
-        portrait = model.animator.look(latents, tokens)
-        model.animator.remember(portrait)
+        portrait = model.animator.encode_reference(latents, tokens)
+        model.animator.set_reference(portrait)
     return Network(model, portrait, device)
 
 
@@ -111,14 +111,14 @@ def wrapping(
     starts = range(0, frames, length) if frames > length else (0,)
     windows = [[(start + k) % frames for k in range(min(length, frames))] for start in starts]
     predictions = [condition(window, no_anchors(noise[:, :, window])) for window in windows]
-    places = [torch.tensor(window, device=noise.device) for window in windows]
+    condition = [torch.tensor(window, device=noise.device) for window in windows]
     mass = torch.zeros_like(noise[:1, :1, :, :1, :1])
-    for place in places:
+    for place in condition:
         mass[:, :, place] += 1
     latents = noise
     for step, t in enumerate(scheduler.timesteps):
         v = torch.zeros_like(latents)
-        for j, (place, predict) in enumerate(zip(places, predictions, strict=True)):
+        for j, (place, predict) in enumerate(zip(condition, predictions, strict=True)):
             v[:, :, place] += predict(latents[:, :, place], step)
             progress(step * len(windows) + j + 1, len(scheduler.timesteps) * len(windows))
         latents = scheduler.step(v / mass, t, latents).prev_sample
@@ -189,7 +189,7 @@ def released_attention(network: Network) -> Iterator[None]:
         yield
     finally:
         install(animator.denoiser)
-        animator.remember(portrait)
+        animator.set_reference(portrait)
 
 
 def sample(
@@ -202,7 +202,7 @@ def sample(
     sampler: Sampler = concatenated,
     progress: Progress = silent,
 ) -> Tensor:
-    """Latents (1, 4, T, h, w) in fp32; the same noise and places in each call."""
+    """Latents (1, 4, T, h, w) in fp32; the same noise and condition in each call."""
     accelerator = accelerator or Accelerator()
     preset, device = network.preset, network.device
     grid = (preset.latent_size,) * 2
@@ -211,12 +211,12 @@ def sample(
     def draw(channels: int) -> Tensor:
         return torch.randn(1, channels, frames, *grid, generator=generator, device=device)
 
-    noise, places = draw(4), draw(preset.widths[0]).to(network.model.animator.denoiser.dtype)
+    noise, features = draw(4), draw(preset.widths[0]).to(network.model.animator.denoiser.dtype)
     scheduler = accelerator.scheduler(steps)
     timesteps = scheduler.timesteps.to(device)  # the scheduler keeps its own on the CPU: it looks values up
 
     def condition(chosen: list[int], _anchors: Tensor | None) -> Predict:
-        guided = Guided(network.model.animator, places[:, :, chosen], timesteps, preset.guidance, 1.0, 0.0)
+        guided = Guided(network.model.animator, features[:, :, chosen], timesteps, preset.guidance, 1.0, 0.0)
         return accelerator.around(guided, chosen)
 
     clip = ClipInfo(

@@ -1,6 +1,6 @@
 """Frames per second and peak memory of the `mini` preset on a CPU.
 
-    python benchmarks/model_speed.py [--caches none lossless balanced fast] [--lengths 64 256 1000] [--steps 2]
+    python benchmarks/model_speed.py [--caches none near-lossless balanced fast] [--lengths 64 256 1000] [--steps 2]
 
 Each row is a fresh process that animates one clip of the embedded dataset; longer clips play its motion to and fro.
 The first table: 64 frames in the preset's 30 steps, with each cache. The second: what the length of a clip does to
@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--caches", nargs="+", default=["none", "lossless", "balanced", "fast"])
+    parser.add_argument("--caches", nargs="+", default=["none", "near-lossless", "balanced", "fast"])
     parser.add_argument("--lengths", type=int, nargs="+", default=[64, 256, 1000], help="in frames")
     parser.add_argument("--steps", type=int, default=2, help="of the uncached rows of the second table")
     options = parser.parse_args()

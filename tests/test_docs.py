@@ -19,6 +19,7 @@ PAGES = [
     *sorted((ROOT / "leaderboards").rglob("*.md")),
     *sorted((ROOT / "reference_model").rglob("*.md")),
 ]
+OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 
 
 def blocks(page: Path, language: str) -> Iterator[str]:
@@ -39,7 +40,7 @@ def commands() -> list[tuple[str, list[str]]]:
         spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
         for line in [*fenced.replace("\\\n", " ").splitlines(), *spans]:
             for text in line.strip().removeprefix("$ ").split(" && "):
-                if re.match(r"(emojibench|python benchmarks/\S+) ", text):
+                if re.match(r"(emojibench|python \S+\.py) ", text):
                     found.append((page.name, shlex.split(text, comments=True)))
     return found
 
@@ -56,6 +57,30 @@ def unknown(words: list[str]) -> set[str]:
     known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     strange = {rest[0]} if rest and getattr(command, "commands", None) and rest[0] not in flags else set()
     return strange | (flags - known - {"--help"})
+
+
+def anchors(page: Path) -> set[str]:
+    """What links may name after `#`, made from the headings as GitHub does."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    found = page if not name else page.parent / name
+    return not found.exists() or bool(anchor and found.suffix == ".md" and anchor not in anchors(found))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    assert not [target for target in targets if not target.startswith("http") and broken(page, target)]
+
+
+def test_pictures_are_small() -> None:
+    """Every clone carries them for ever."""
+    assert all(file.stat().st_size < 300_000 for file in (ROOT / "docs/images").iterdir())
 
 
 def test_commands_and_flags_exist() -> None:

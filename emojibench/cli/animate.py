@@ -38,7 +38,7 @@ def animate(
     cache: Annotated[
         str | None,
         typer.Option(
-            help="What is predicted instead of computed: none, lossless, balanced or fast.",
+            help="What is predicted instead of computed: none, near-lossless, balanced or fast.",
             show_default="balanced; none with other steps than its 30",
         ),
     ] = None,
@@ -88,7 +88,7 @@ def animate(
     from emojibench.fye import animating
     from emojibench.fye.animators import ModelOptions, open_animator
     from emojibench.fye.stages import stage
-    from emojibench.fye.trainees import paths
+    from emojibench.fye.trainable import paths
 
     animating.check_out(out, overwrite=overwrite)
     model = ModelOptions(preset, weights, paths(files or []), steps, guidance, cache, sampler, dtype, device)

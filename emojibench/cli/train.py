@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fye_faster.train.data import TrainingSet
     from fye_faster.train.recipe import Recipe
 
-    from emojibench.fye.trainees import Trainee
+    from emojibench.fye.trainable import TrainablePreset
 
 Number = TypeVar("Number", int, float)
 
@@ -108,19 +108,19 @@ def train(
     import torch
     from fye_faster.train import training_state
 
-    from emojibench.fye import trainees
+    from emojibench.fye import trainable
 
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
-    trainee = trainees.choose(preset, start, files or [])
-    recipe = trainee.recipe()
-    if perceptual and "decoder" not in trainee.phases:
+    chosen = trainable.choose(preset, start, files or [])
+    recipe = chosen.recipe()
+    if perceptual and "decoder" not in chosen.phases:
         raise UserError(f"--perceptual: preset {preset} has no decoder to train; leave it out")
     recipe = replace(
         recipe,
         minutes=minutes,
-        shares=_numbers("--shares", shares, float, trainee) if shares else recipe.shares,
-        steps=_numbers("--steps", steps, int, trainee) if steps else None,
+        shares=_numbers("--shares", shares, float, chosen) if shares else recipe.shares,
+        steps=_numbers("--steps", steps, int, chosen) if steps else None,
         seed=seed,
         learning_rate=learning_rate or recipe.learning_rate,
         perceptual=perceptual,
@@ -132,27 +132,29 @@ def train(
     torch.manual_seed(seed)
     if dry_run:
         with tempfile.TemporaryDirectory() as folder:
-            _rehearse(trainee, recipe, _data(Path(folder), dataset, 4, trainee, count=4))
+            _dry_run(chosen, recipe, _data(Path(folder), dataset, 4, chosen, count=4))
         return
     out = out or Path("training") / preset
     if fresh:  # before anything new is made, so that no later call goes on from the old
         training_state.discard(out)
-    data = _data(out / "data", dataset, identities + validation, trainee, fresh=fresh)
+    data = _data(out / "data", dataset, identities + validation, chosen, fresh=fresh)
     if len(data.frames) < validation + 2:
         raise UserError(
             f"{out / 'data'}: {len(data.frames)} usable sequences, {validation} of them for validation; "
             "ask for more --identities or less --validation"
         )
     if not data_only:
-        _train(trainee, recipe, data, validation, out)
+        _train(chosen, recipe, data, validation, out)
 
 
-def _train(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path) -> None:
+def _train(
+    chosen: "TrainablePreset", recipe: "Recipe", data: "TrainingSet", validation: int, out: Path
+) -> None:
     from fye_faster.models import checkpoint
     from fye_faster.train.training_log import jsonl, tensorboard
     from fye_faster.train.validation import Validation
 
-    from emojibench.fye import trainees
+    from emojibench.fye import trainable
     from emojibench.fye.stages import Stages, stage
 
     logs = [jsonl(out / "log.jsonl")]
@@ -166,7 +168,7 @@ def _train(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation
             write(record)
 
     try:
-        trainer = trainee.trainer(data[:-validation], recipe, out, log)
+        trainer = chosen.trainer(data[:-validation], recipe, out, log)
         going_on = trainer.resume()
     except ValueError as error:
         raise UserError(f"{out}: {error}") from error
@@ -176,26 +178,26 @@ def _train(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet", validation
     if going_on:
         typer.echo(f"continuing phase {trainer.phase} at step {trainer.step}", err=True)
     look = Validation(
-        *trainee.onlooker(trainer),
+        *chosen.validation_pipeline(trainer),
         data[-validation:],
         out,
         log,
-        perceptual=trainees.distance(recipe),
+        perceptual=trainable.distance(recipe),
         share=recipe.perceptual,
     )
     with Stages() as stages:
         weights = trainer.run(look, stages)
-    path = out / f"{trainee.name}.safetensors"
+    path = out / f"{chosen.name}.safetensors"
     checkpoint.save(path, weights, trainer.preset)
     with stage("last look"):
         look(weights, "final")
     typer.echo(str(path))
 
 
-def _rehearse(trainee: "Trainee", recipe: "Recipe", data: "TrainingSet") -> None:
+def _dry_run(chosen: "TrainablePreset", recipe: "Recipe", data: "TrainingSet") -> None:
     """Print one JSON line of what a step takes."""
     try:
-        found = trainee.rehearse(data, recipe, lambda text: typer.echo(text, err=True))
+        found = chosen.dry_run(data, recipe, lambda text: typer.echo(text, err=True))
     except ValueError as error:
         raise UserError(str(error)) from error
     typer.echo(json.dumps({"sequences": len(data.frames), "frames": data.frames.shape[1], **found}))
@@ -205,7 +207,7 @@ def _data(
     folder: Path,
     dataset: str,
     identities: int,
-    trainee: "Trainee",
+    chosen: "TrainablePreset",
     *,
     count: int | None = None,
     fresh: bool = False,
@@ -213,7 +215,7 @@ def _data(
     """Procedural identities, or `count` clips (all by default) of a dataset."""
     from emojibench.fye import training_data as training
 
-    side, warp = trainee.resolution, trainee.warp
+    side, warp = chosen.resolution, chosen.warp
     if not dataset:
         return training.synthetic(folder, identities, side, warp=warp, fresh=fresh)
     from emojibench.dataset import load_dataset
@@ -224,7 +226,7 @@ def _data(
 
 
 def _numbers(
-    flag: str, text: str, kind: "type[Number]", trainee: "Trainee"
+    flag: str, text: str, kind: "type[Number]", chosen: "TrainablePreset"
 ) -> "tuple[Number, Number, Number, Number]":
     """Numbers for the preset's phases, none negative and not all 0; 0 for those of `recipe.PHASES` that it lacks."""
     from fye_faster.train.recipe import PHASES
@@ -233,7 +235,7 @@ def _numbers(
         numbers = [kind(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    phases = trainee.phases
+    phases = chosen.phases
     if len(numbers) != len(phases) or min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
         example = ",".join("2000" if kind is int else "0.5" for _ in phases)
         raise UserError(

@@ -17,7 +17,7 @@ class Preset:
     autoencoder_widths: tuple[int, ...]
     """Channels at 1/4, 1/8, ... of the resolution, down to the latent grid."""
     widths: tuple[int, ...]
-    """Channels of the denoiser and the appearance net, finest level first."""
+    """Channels of the denoiser and the reference net, finest level first."""
     heads: tuple[int, ...]
     """Attention heads at each level."""
     layers: int
@@ -28,7 +28,7 @@ class Preset:
     landmark_groups: tuple[str, ...]
     """What the condition maps show; keys of `landmarks.GROUPS`."""
     reference_landmarks: bool
-    """Whether the appearance net sees the portrait's own condition map."""
+    """Whether the reference net sees the portrait's own condition map."""
     queries: int
     """Tokens of the image prompt."""
     context_dim: int
@@ -39,7 +39,7 @@ class Preset:
     window: int
     """L, frames denoised together."""
     residual: float
-    """How far the network's guess of clean latents is taken to be off (`schedule.trust`)."""
+    """How far the network's guess of clean latents is taken to be off (`schedule.preconditioning`)."""
     shared_noise: float
     """Share of the initial noise's variance that all frames of a clip have in common, 0 to 1."""
     temperature: float

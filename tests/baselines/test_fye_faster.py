@@ -36,7 +36,7 @@ def clip(frames: int = 2, *, face: bool = True) -> Clip:
         ({"preset": "minni"}, "Did you mean 'mini'"),
         ({"weights": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
         ({"sampler": "overlapping"}, "expected one of progressive, overlap, concatenate, got 'overlapping'"),
-        ({"cache": "quick"}, "cache: expected one of none, lossless, balanced, fast, got 'quick'"),
+        ({"cache": "quick"}, "cache: expected one of none, near-lossless, balanced, fast, got 'quick'"),
         ({"dtype": "fp8"}, "expected one of fp32, bf16, fp16, got 'fp8'"),
     ],
 )

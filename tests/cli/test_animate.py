@@ -244,7 +244,10 @@ def test_landmarks_by_hand_replace_the_detector(animate: Animate, files: Path, t
         ({"out": "there.mp4/out.mp4"}, "--out there.mp4/out.mp4: cannot be written"),
         ({"steps": 0}, "animate: steps: expected 1 to 1000, got 0"),
         ({"guidance": 0.5}, "animate: guidance: expected 1 (off) to 50, got 0.5"),
-        ({"cache": "lossy"}, "animate: cache: expected one of none, lossless, balanced, fast, got 'lossy'"),
+        (
+            {"cache": "lossy"},
+            "animate: cache: expected one of none, near-lossless, balanced, fast, got 'lossy'",
+        ),
         ({"cache": "fast", "steps": 3}, "animate: cache: fast is made for 30 steps, got 3"),
         (
             {"sampler": "overlapp"},

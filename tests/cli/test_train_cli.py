@@ -26,7 +26,7 @@ from tiny_model import TINY
 
 from emojibench.cli import app
 from emojibench.errors import UserError
-from emojibench.fye import trainees
+from emojibench.fye import trainable
 from emojibench.fye import training_data as training
 
 
@@ -83,8 +83,8 @@ def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
     )
     assert np.array_equal(data.frames, frames[[0, 2]])
     assert np.array_equal(data.landmarks, points[[0, 2]])
-    assert np.array_equal(data.moved[:, 0, 0], frames[[0, 2], 0])  # a portrait moved to itself
-    assert not np.array_equal(data.moved[:, 0, 1], frames[[0, 2], 0])
+    assert np.array_equal(data.warped[:, 0, 0], frames[[0, 2], 0])  # a portrait warped to itself
+    assert not np.array_equal(data.warped[:, 0, 1], frames[[0, 2], 0])
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Preset:
     def made_up(_folder: Path, count: int, size: int, *, warp: bool, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
-        moved = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8) if warp else None
+        warped = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8) if warp else None
         landmarks = rng.uniform(0.3, 0.7, (count, 5, 478, 3)).astype(np.float32)
-        return TrainingSet(frames, landmarks, moved, ((1, 2, 3),), ((0, 4),))
+        return TrainingSet(frames, landmarks, warped, ((1, 2, 3),), ((0, 4),))
 
     monkeypatch.setattr(training, "synthetic", made_up)
     return TINY
@@ -186,7 +186,7 @@ def test_the_perceptual_distance_is_computed_where_the_pictures_are(monkeypatch:
     monkeypatch.setattr(LpipsNetwork, "between", lambda self, a, _b: self._network.weight.device == a.device)
     monkeypatch.setattr("emojibench.weights.find", Path)
     monkeypatch.setattr("emojibench_metrics.networks.load_tensors", lambda path: {})
-    distance = trainees.distance(Recipe(minutes=1, perceptual=1.0))
+    distance = trainable.distance(Recipe(minutes=1, perceptual=1.0))
     assert distance is not None
     for device in ("cpu", "meta"):
         pictures = torch.empty(1, 3, 8, 8, device=device)

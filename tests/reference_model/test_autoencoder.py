@@ -47,10 +47,10 @@ def test_a_flow_says_where_each_pixel_comes_from() -> None:
 def test_the_decoder_copies_the_moved_portrait_along_its_flow(tiny: Preset) -> None:
     torch.manual_seed(0)
     model = Autoencoder(tiny).requires_grad_(False)
-    moved, other = torch.rand(2, 3, 64, 64), torch.zeros(2, 3, 64, 64)
+    warped, other = torch.rand(2, 3, 64, 64), torch.zeros(2, 3, 64, 64)
     raw = torch.randn(2, tiny.latent_channels, 4, 4)
     model.compose[0].bias.view(6, 16)[4] = 30
-    torch.testing.assert_close(model.picture(raw, moved, other, other), moved, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.picture(raw, warped, other, other), warped, atol=1e-4, rtol=1e-4)
     model.flow.bias[0] = 3 / FLOW_UNIT
-    shifted = model.picture(raw, moved, other, other)
-    torch.testing.assert_close(shifted[..., :-3], moved[..., 3:], atol=1e-4, rtol=1e-4)
+    shifted = model.picture(raw, warped, other, other)
+    torch.testing.assert_close(shifted[..., :-3], warped[..., 3:], atol=1e-4, rtol=1e-4)

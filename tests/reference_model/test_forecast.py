@@ -5,7 +5,8 @@ from weakref import ref
 
 import pytest
 import torch
-from fye_faster.accel.accelerator import ClipInfo, Composed, Recipe
+from fye_faster.accel import presets
+from fye_faster.accel.accelerator import AcceleratorConfig, ClipInfo, Composed
 from fye_faster.accel.forecast import Forecast, Forecaster, GuidanceShare, Quantity, SharedGuidance
 from fye_faster.accel.presets import PRESETS, preset
 from fye_faster.accel.tic import Adaptive, TaylorCacheConfig, explicit, uniform
@@ -91,21 +92,21 @@ def animator(tiny: Preset) -> Animator:
     return Animator(tiny).eval().requires_grad_(False)
 
 
-def sample(animator: Animator, tiny: Preset, recipe: Recipe) -> tuple[Tensor, int]:
+def sample(animator: Animator, tiny: Preset, recipe: AcceleratorConfig) -> tuple[Tensor, int]:
     """Latents of a clip of two stages, and how many rows the network computed in full."""
     side, channels, frames = tiny.latent_size, tiny.latent_channels, 6
     generator = torch.Generator().manual_seed(3)
     portrait = torch.randn(1, channels, side, side, generator=generator)
     maps = torch.rand(frames, 3, tiny.resolution, tiny.resolution, generator=generator)
     noise = torch.randn(1, channels, frames, side, side, generator=generator)
-    animator.remember(animator.look(portrait, maps[:1]))
+    animator.set_reference(animator.encode_reference(portrait, maps[:1]))
     accelerator = Composed(recipe)
     scheduler = accelerator.scheduler(recipe.steps)
 
     def condition(chosen: list[int], anchors: Tensor | None) -> object:
         still = portrait[:, :, None].expand(-1, -1, len(chosen), -1, -1)
-        places = animator.place(maps[chosen][None], portrait, still, anchors)
-        guided = Guided(animator, places, scheduler.timesteps, 3.5, 0.5, 0.0)
+        condition = animator.encode_condition(maps[chosen][None], portrait, still, anchors)
+        guided = Guided(animator, condition, scheduler.timesteps, 3.5, 0.5, 0.0)
         windows.append(ref(guided))
         return accelerator.around(guided, chosen)
 
@@ -140,8 +141,8 @@ SOME = explicit(STEPS, (0, 1, 4))
 def test_a_recipe_without_skips_changes_nothing(
     animator: Animator, tiny: Preset, name: str, cache: Forecast | TaylorCacheConfig
 ) -> None:
-    plain, _ = sample(animator, tiny, Recipe(STEPS, name))
-    same, _ = sample(animator, tiny, Recipe(STEPS, name, cache))
+    plain, _ = sample(animator, tiny, AcceleratorConfig(STEPS, name))
+    same, _ = sample(animator, tiny, AcceleratorConfig(STEPS, name, cache))
     assert torch.equal(plain, same)
 
 
@@ -149,9 +150,9 @@ def test_a_recipe_without_skips_changes_nothing(
 def test_a_recipe_computes_what_it_says(
     animator: Animator, tiny: Preset, cache: Forecast | TaylorCacheConfig
 ) -> None:
-    _, whole = sample(animator, tiny, Recipe(STEPS))
-    _, skipping = sample(animator, tiny, Recipe(STEPS, "ddim", cache))
-    _, sharing = sample(animator, tiny, Recipe(STEPS, "ddim", cache, GuidanceShare((0,))))
+    _, whole = sample(animator, tiny, AcceleratorConfig(STEPS))
+    _, skipping = sample(animator, tiny, AcceleratorConfig(STEPS, "ddim", cache))
+    _, sharing = sample(animator, tiny, AcceleratorConfig(STEPS, "ddim", cache, GuidanceShare((0,))))
     # Each row costs the same: 3 of 6 steps are guided; of the full ones, first both of 0 and 1, then 0 alone.
     assert (whole * 5, whole * 4) == (skipping * 9, sharing * 9)
 
@@ -161,7 +162,7 @@ def test_presets_cost_what_their_schedules_say(animator: Animator, tiny: Preset,
     recipe = PRESETS[name]
     full = recipe.cache.schedule.full if recipe.cache else range(recipe.steps)
     guided = recipe.guidance.steps if recipe.guidance else [step for step in full if 2 * step < recipe.steps]
-    _, whole = sample(animator, tiny, Recipe(30))
+    _, whole = sample(animator, tiny, AcceleratorConfig(30))
     _, rows = sample(animator, tiny, recipe)
     # The sampler guides the first half of the steps: 45 rows, of which the preset computes these.
     assert rows * 45 == whole * (len(full) + len(guided))
@@ -177,9 +178,19 @@ def test_presets_stand_for_thirty_steps_however_many_they_take(name: str) -> Non
         preset(name, 12)
 
 
+def test_presets_go_by_their_old_names_too(caplog: pytest.LogCaptureFixture) -> None:
+    presets._say_renamed.cache_clear()
+    assert preset("lossless", 30).label == preset("near-lossless", 30).label
+    preset("lossless", 30)
+    (line,) = caplog.messages
+    assert line.startswith("cache: preset lossless is called near-lossless now, because its frames differ")
+
+
 def test_unknown_presets_are_refused() -> None:
-    assert list(PRESETS) == ["lossless", "balanced", "fast"]
-    with pytest.raises(ValueError, match="cache: expected one of none, lossless, balanced, fast, got 'best'"):
+    assert list(PRESETS) == ["near-lossless", "balanced", "fast"]
+    with pytest.raises(
+        ValueError, match="cache: expected one of none, near-lossless, balanced, fast, got 'best'"
+    ):
         preset("best", 30)
 
 
@@ -191,14 +202,25 @@ def test_unknown_presets_are_refused() -> None:
         (lambda: Forecast(SOME, predictor="spline"), "predictor: expected one of eq4"),
         (lambda: GuidanceShare((1, 2)), "guidance: expected ascending steps"),
         (lambda: GuidanceShare((0, 2, 2)), "guidance: expected ascending steps"),
-        (lambda: Recipe(STEPS, "euler"), "solver: expected one of ddim, dpm"),
-        (lambda: Recipe(7, "ddim", Forecast(SOME)), "steps: this accelerator is made for 6, got 7"),
-        (lambda: Recipe(STEPS, "ddim", Forecast(SOME), GuidanceShare((0, 2))), "only run at full steps"),
+        (lambda: AcceleratorConfig(STEPS, "euler"), "solver: expected one of ddim, dpm"),
         (
-            lambda: Recipe(STEPS, "ddim", TaylorCacheConfig(Adaptive(STEPS, 0.1, 2)), GuidanceShare((0,))),
+            lambda: AcceleratorConfig(7, "ddim", Forecast(SOME)),
+            "steps: this accelerator is made for 6, got 7",
+        ),
+        (
+            lambda: AcceleratorConfig(STEPS, "ddim", Forecast(SOME), GuidanceShare((0, 2))),
+            "only run at full steps",
+        ),
+        (
+            lambda: AcceleratorConfig(
+                STEPS, "ddim", TaylorCacheConfig(Adaptive(STEPS, 0.1, 2)), GuidanceShare((0,))
+            ),
             "of a fixed schedule",
         ),
-        (lambda: Composed(Recipe(STEPS)).scheduler(5), "steps: this accelerator is made for 6, got 5"),
+        (
+            lambda: Composed(AcceleratorConfig(STEPS)).scheduler(5),
+            "steps: this accelerator is made for 6, got 5",
+        ),
     ],
 )
 def test_bad_recipes_are_refused(make: object, message: str) -> None:
@@ -208,12 +230,12 @@ def test_bad_recipes_are_refused(make: object, message: str) -> None:
 
 def test_labels_tell_recipes_apart() -> None:
     recipes = [
-        Recipe(STEPS),
-        Recipe(STEPS, "unipc"),
-        Recipe(STEPS, cache=Forecast(SOME)),
-        Recipe(STEPS, cache=Forecast(SOME, residual=None)),
-        Recipe(STEPS, cache=Forecast(SOME, order=1)),
-        Recipe(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3))),
-        Recipe(STEPS, cache=Forecast(SOME), guidance=GuidanceShare((0, 1))),
+        AcceleratorConfig(STEPS),
+        AcceleratorConfig(STEPS, "unipc"),
+        AcceleratorConfig(STEPS, cache=Forecast(SOME)),
+        AcceleratorConfig(STEPS, cache=Forecast(SOME, residual=None)),
+        AcceleratorConfig(STEPS, cache=Forecast(SOME, order=1)),
+        AcceleratorConfig(STEPS, cache=TaylorCacheConfig(uniform(STEPS, 3))),
+        AcceleratorConfig(STEPS, cache=Forecast(SOME), guidance=GuidanceShare((0, 1))),
     ]
     assert len({Composed(recipe).label for recipe in recipes}) == len(recipes)

@@ -28,7 +28,7 @@ def inputs(tiny: Preset, samples: int, frames: int) -> tuple[torch.Tensor, torch
 
 
 def still(portrait: torch.Tensor, frames: int) -> torch.Tensor:
-    """A moved portrait that did not move."""
+    """A warped portrait that did not move."""
     return portrait[:, :, None].expand(-1, -1, frames, -1, -1)
 
 
@@ -69,18 +69,18 @@ def test_guidance_rows_equal_separate_runs(animator: Animator, tiny: Preset) -> 
     noisy, maps = inputs(tiny, 2, 3)
     latents, picture = portraits(tiny, 1)
     latents = latents.expand(2, -1, -1, -1)
-    places = animator.place(maps, latents, still(latents, 3))
+    condition = animator.encode_condition(maps, latents, still(latents, 3))
     t = torch.tensor(499)
-    animator.remember(animator.look(latents[:1], picture))
-    animator.hide(1)
-    both = animator.denoise(noisy, t, places)
-    animator.hide(0)
-    conditional = animator.denoise(noisy[1:], t, places[1:])
-    animator.forget()
-    alone = animator.denoise(noisy[:1], t, places[:1])
+    animator.set_reference(animator.encode_reference(latents[:1], picture))
+    animator.drop_reference(1)
+    both = animator.denoise(noisy, t, condition)
+    animator.drop_reference(0)
+    conditional = animator.denoise(noisy[1:], t, condition[1:])
+    animator.clear_reference()
+    alone = animator.denoise(noisy[:1], t, condition[:1])
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(both[1:], conditional, atol=1e-5, rtol=1e-4)
-    assert (both[1:] - animator.denoise(noisy[1:], t, places[1:])).abs().max() > 1e-3
+    assert (both[1:] - animator.denoise(noisy[1:], t, condition[1:])).abs().max() > 1e-3
 
 
 def test_several_targets_of_one_portrait_are_independent_rows(animator: Animator, tiny: Preset) -> None:
@@ -88,27 +88,27 @@ def test_several_targets_of_one_portrait_are_independent_rows(animator: Animator
     t = torch.tensor([10, 200, 500, 999])
     latents, pictures = portraits(tiny, 2)
     own = latents.repeat_interleave(2, 0)
-    places = animator.place(maps, own, still(own, 1))
-    animator.remember(animator.look(latents, pictures))
-    together = animator.denoise(noisy, t, places)
-    animator.remember(animator.look(latents[1:], pictures[1:]))
-    second = animator.denoise(noisy[2:], t[2:], places[2:])
+    condition = animator.encode_condition(maps, own, still(own, 1))
+    animator.set_reference(animator.encode_reference(latents, pictures))
+    together = animator.denoise(noisy, t, condition)
+    animator.set_reference(animator.encode_reference(latents[1:], pictures[1:]))
+    second = animator.denoise(noisy[2:], t[2:], condition[2:])
     torch.testing.assert_close(together[2:], second, atol=1e-5, rtol=1e-4)
 
 
 def test_motion_modules_mix_frames_unless_stilled(animator: Animator, tiny: Preset) -> None:
     noisy, maps = inputs(tiny, 1, 3)
     portrait = portraits(tiny, 1)[0]
-    places = animator.place(maps, portrait, still(portrait, 3))
+    condition = animator.encode_condition(maps, portrait, still(portrait, 3))
     other = noisy.clone()
     other[:, :, 2] = 0
-    animator.forget()
+    animator.clear_reference()
     t = torch.tensor(300)
     with stills(animator.denoiser):
         assert torch.equal(
-            animator.denoise(noisy, t, places)[:, :, 0], animator.denoise(other, t, places)[:, :, 0]
+            animator.denoise(noisy, t, condition)[:, :, 0], animator.denoise(other, t, condition)[:, :, 0]
         )
-    changed = animator.denoise(noisy, t, places) - animator.denoise(other, t, places)
+    changed = animator.denoise(noisy, t, condition) - animator.denoise(other, t, condition)
     assert changed[:, :, 0].abs().max() > 1e-4
 
 
@@ -116,10 +116,10 @@ def test_new_motion_modules_change_nothing(tiny: Preset) -> None:
     model = Animator(tiny).eval().requires_grad_(False)
     noisy, maps = inputs(tiny, 1, 3)
     portrait = portraits(tiny, 1)[0]
-    places = model.place(maps, portrait, still(portrait, 3))
-    plain = model.denoise(noisy, torch.tensor(5), places)
+    condition = model.encode_condition(maps, portrait, still(portrait, 3))
+    plain = model.denoise(noisy, torch.tensor(5), condition)
     with stills(model.denoiser):
-        torch.testing.assert_close(model.denoise(noisy, torch.tensor(5), places), plain)
+        torch.testing.assert_close(model.denoise(noisy, torch.tensor(5), condition), plain)
 
 
 def test_new_anchors_change_nothing_and_trained_ones_their_frame_first(
@@ -129,11 +129,15 @@ def test_new_anchors_change_nothing_and_trained_ones_their_frame_first(
     portrait = portraits(tiny, 1)[0]
     anchors = torch.cat([still(portrait, 3), torch.ones(1, 1, 3, *portrait.shape[2:])], 1)
     anchors[:, :, 1] = 0
-    plain = animator.place(maps, portrait, still(portrait, 3))
-    assert torch.equal(animator.place(maps, portrait, still(portrait, 3), anchors), plain)
+    plain = animator.encode_condition(maps, portrait, still(portrait, 3))
+    assert torch.equal(animator.encode_condition(maps, portrait, still(portrait, 3), anchors), plain)
     trained = copy.deepcopy(animator)
     torch.nn.init.normal_(trained.anchors.weight)
-    changed = (trained.place(maps, portrait, still(portrait, 3), anchors) - plain).abs().amax((0, 1, 3, 4))
+    changed = (
+        (trained.encode_condition(maps, portrait, still(portrait, 3), anchors) - plain)
+        .abs()
+        .amax((0, 1, 3, 4))
+    )
     assert changed[0] > 0.1
     assert changed[1] == 0
     assert changed[2] > 0.1
@@ -143,19 +147,19 @@ def test_the_guess_lies_between_what_is_made_and_what_is_copied(animator: Animat
     """At the last timestep v is minus the guess; with gates wide open for one source, that source comes out."""
     noisy, maps = inputs(tiny, 1, 2)
     portrait = portraits(tiny, 1)[0]
-    moved = torch.randn(1, tiny.latent_channels, 2, tiny.latent_size, tiny.latent_size)
+    warped = torch.randn(1, tiny.latent_channels, 2, tiny.latent_size, tiny.latent_size)
     model = copy.deepcopy(animator)
-    model.forget()
+    model.clear_reference()
     head = model.denoiser.conv_out[-1]
-    for source, expected in ((1, moved), (2, still(portrait, 2))):
+    for source, expected in ((1, warped), (2, still(portrait, 2))):
         head.weight[tiny.latent_channels :] = 0
         head.bias[tiny.latent_channels :] = torch.tensor([30.0 * (k == source) for k in range(3)])
-        v = model.denoise(noisy, torch.tensor(999), model.place(maps, portrait, moved))
+        v = model.denoise(noisy, torch.tensor(999), model.encode_condition(maps, portrait, warped))
         torch.testing.assert_close(-v, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_there_is_one_reference_feature_for_each_spatial_block(animator: Animator, tiny: Preset) -> None:
-    portrait = animator.look(*portraits(tiny, 2))
+    portrait = animator.encode_reference(*portraits(tiny, 2))
     blocks = list(reference_attention.spatial_blocks(animator.denoiser))
     assert len(portrait.features) == len(blocks) == 2 + 1 + 4
     for feature, block in zip(portrait.features, blocks, strict=True):

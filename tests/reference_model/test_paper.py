@@ -81,18 +81,20 @@ def test_each_checkpoint_fills_its_part_and_the_rest_starts_neutral(files: dict[
 
     maps = torch.rand(1, 2, 3, 128, 128)
     anchors = torch.ones(1, 5, 2, 16, 16)
-    places = animator.place(maps, anchors)
-    assert torch.equal(places, animator.place(maps))  # known frames change nothing until they are trained
-    portrait = animator.look(made_input("ref", 1, 4, 16, 16), made_input("clip", 1, 257, 1024))
+    condition = animator.encode_condition(maps, anchors)
+    assert torch.equal(
+        condition, animator.encode_condition(maps)
+    )  # known frames change nothing until they are trained
+    portrait = animator.encode_reference(made_input("ref", 1, 4, 16, 16), made_input("clip", 1, 257, 1024))
     assert portrait.tokens.shape == (1, 3, 768)
-    animator.remember(portrait)
-    animator.hide(1)
+    animator.set_reference(portrait)
+    animator.drop_reference(1)
     noisy = made_input("latents", 1, 4, 2, 16, 16).expand(2, -1, -1, -1, -1)
-    v = animator.denoise(noisy, torch.tensor(499), places.expand(2, -1, -1, -1, -1))
+    v = animator.denoise(noisy, torch.tensor(499), condition.expand(2, -1, -1, -1, -1))
     assert v.isfinite().all()
     assert not torch.equal(v[0], v[1])
     animator.anchors.weight.fill_(0.1)
-    assert not torch.equal(animator.place(maps, anchors), places)
+    assert not torch.equal(animator.encode_condition(maps, anchors), condition)
 
 
 def test_wrong_checkpoints_are_refused_by_name(files: dict[str, Path], tmp_path: Path) -> None:

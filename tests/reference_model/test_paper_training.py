@@ -11,7 +11,7 @@ from fye_faster.models.paper import PAPER, PaperModel, check_start, start
 from fye_faster.pipelines.paper import PaperPipeline
 from fye_faster.train.batches import Scenes
 from fye_faster.train.data import TrainingSet
-from fye_faster.train.paper import RECIPE, PaperTrainer, onlooker, rehearse
+from fye_faster.train.paper import RECIPE, PaperTrainer, dry_run, validation_pipeline
 from fye_faster.train.validation import Validation
 from paper_start import SMALL as CHECKED
 from paper_start import write
@@ -100,7 +100,7 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
     assert not torch.equal(told, deaf)  # frames in between know those that are there
 
     records: list[dict[str, float | int | str]] = []
-    watching = onlooker(run.model)
+    watching = validation_pipeline(run.model)
     look = Validation(watching, watching.model.animator, data[:1], tmp_path, records.append, frames=1)
     look.pipeline.preset = replace(SMALL, steps=1)  # type: ignore[attr-defined]
     look(run.average, "final")
@@ -160,10 +160,10 @@ def test_checkpoints_are_checked_without_memory(files: dict[str, Path]) -> None:
 
 
 def test_the_full_size_is_rehearsed_without_memory() -> None:
-    told = rehearse(PAPER, made_up(PAPER.resolution), RECIPE)
+    told = dry_run(PAPER, made_up(PAPER.resolution), RECIPE)
     assert told["parameters"] > 2.5e9
     assert told["trained"]["clips"] == 453_209_280 + 5 * 9 * 320 + 320  # motion modules, anchors
     assert 1.7e9 < told["trained"]["frames"] < 1.8e9
     assert 30 < told["training_state_gib"] < 60
     with pytest.raises(ValueError, match="frames: expected 512x512 pixels, got"):
-        rehearse(PAPER, made_up(64), RECIPE)
+        dry_run(PAPER, made_up(64), RECIPE)

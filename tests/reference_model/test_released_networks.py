@@ -88,9 +88,9 @@ def maps() -> torch.Tensor:
 def test_landmark_features_are_the_official_ones(
     animator: ReleasedAnimator, golden: np.lib.npyio.NpzFile
 ) -> None:
-    places = animator.place(maps())
-    close(places[0, :, 0], golden["guider_out_f0"])
-    close(places.mean((3, 4)), golden["guider_out_mean"])
+    condition = animator.encode_condition(maps())
+    close(condition[0, :, 0], golden["guider_out_f0"])
+    close(condition.mean((3, 4)), golden["guider_out_mean"])
 
 
 @needs_golden
@@ -98,7 +98,7 @@ def test_reference_features_are_the_official_ones(
     animator: ReleasedAnimator, golden: np.lib.npyio.NpzFile
 ) -> None:
     clip = made_input("clip", 1, 257, 1024)  # row 0 was made without
-    portrait = animator.look(
+    portrait = animator.encode_reference(
         made_input("ref", 1, 4, 16, 16).expand(2, -1, -1, -1), torch.cat([torch.zeros_like(clip), clip])
     )
     down, middle, up = portrait.features[:6], portrait.features[6], portrait.features[7:]
@@ -114,18 +114,20 @@ def test_reference_features_are_the_official_ones(
 def test_both_guidance_rows_are_the_official_ones(
     animator: ReleasedAnimator, golden: np.lib.npyio.NpzFile
 ) -> None:
-    animator.remember(animator.look(made_input("ref", 1, 4, 16, 16), made_input("clip", 1, 257, 1024)))
-    noisy, places = made_input("latents", 1, 4, 5, 16, 16), animator.place(maps())
+    animator.set_reference(
+        animator.encode_reference(made_input("ref", 1, 4, 16, 16), made_input("clip", 1, 257, 1024))
+    )
+    noisy, condition = made_input("latents", 1, 4, 5, 16, 16), animator.encode_condition(maps())
     t = torch.tensor(499)
-    animator.hide(1)
+    animator.drop_reference(1)
     close(
-        animator.denoise(noisy.expand(2, -1, -1, -1, -1), t, places.expand(2, -1, -1, -1, -1)),
+        animator.denoise(noisy.expand(2, -1, -1, -1, -1), t, condition.expand(2, -1, -1, -1, -1)),
         golden["cfg_pred"],
     )
-    animator.hide(0)
-    close(animator.denoise(noisy, t, places), golden["cfg_pred"][1:])
-    reference_attention.forget(animator.denoiser)
-    close(animator.denoise(noisy, t, places), golden["cfg_pred"][:1])
+    animator.drop_reference(0)
+    close(animator.denoise(noisy, t, condition), golden["cfg_pred"][1:])
+    reference_attention.clear_reference(animator.denoiser)
+    close(animator.denoise(noisy, t, condition), golden["cfg_pred"][:1])
 
 
 @needs_golden

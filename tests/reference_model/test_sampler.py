@@ -139,21 +139,21 @@ class _Rows:
 
     hidden = 0
 
-    def hide(self, unconditional: int) -> None:
+    def drop_reference(self, unconditional: int) -> None:
         self.hidden = unconditional
 
-    def denoise(self, noisy: torch.Tensor, t: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        assert len(noisy) == len(places) == 1 + self.hidden
+    def denoise(self, noisy: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        assert len(noisy) == len(condition) == 1 + self.hidden
         values = torch.tensor([1.0, 2.0])[-len(noisy) :]
         return values.view(-1, 1, 1, 1, 1) * torch.arange(4.0).view(1, 1, 1, 2, 2).expand_as(noisy)
 
 
 def test_guidance_by_hand() -> None:
-    noisy = places = torch.zeros(1, 1, 3, 2, 2)
+    noisy = condition = torch.zeros(1, 1, 3, 2, 2)
     ramp = torch.arange(4.0).view(1, 1, 1, 2, 2).expand_as(noisy)
 
     def guided(step: int, scale: float, share: float = 1.0, rescale: float = 0.0) -> torch.Tensor:
-        return Guided(_Rows(), places, torch.arange(10), scale, share, rescale)(noisy, step)  # type: ignore[arg-type]
+        return Guided(_Rows(), condition, torch.arange(10), scale, share, rescale)(noisy, step)  # type: ignore[arg-type]
 
     torch.testing.assert_close(guided(5, 3.5), 4.5 * ramp)
     torch.testing.assert_close(guided(5, 1.0), 2 * ramp)

@@ -37,7 +37,7 @@ def test_trust_gives_the_posterior_mean_of_guess_and_noisy_latents() -> None:
     guess, noisy, residual = torch.tensor(0.7), torch.tensor(-0.4), 0.3
     for alpha in (0.01, 0.3, 0.9):
         signal, sigma = alpha**0.5, (1 - alpha) ** 0.5
-        a, b = schedule.trust(torch.tensor(alpha), residual)
+        a, b = schedule.preconditioning(torch.tensor(alpha), residual)
         clean = signal * noisy - sigma * (a * noisy - b * guess)
         precisions = 1 / residual**2, alpha / (1 - alpha)
         mean = (precisions[0] * guess + precisions[1] * noisy / signal) / sum(precisions)
@@ -45,7 +45,7 @@ def test_trust_gives_the_posterior_mean_of_guess_and_noisy_latents() -> None:
 
 
 def test_pure_noise_is_not_trusted_at_all() -> None:
-    assert [float(c) for c in schedule.trust(torch.tensor(0.0), 0.3)] == [0, 1]
+    assert [float(c) for c in schedule.preconditioning(torch.tensor(0.0), 0.3)] == [0, 1]
 
 
 def test_shared_noise_has_unit_variance_and_the_stated_correlation() -> None:

@@ -36,13 +36,13 @@ def sample(
     portrait = torch.randn(1, channels, side, side, generator=generator)
     maps = torch.rand(CLIP, 3, tiny.resolution, tiny.resolution, generator=generator)
     noise = torch.randn(1, channels, CLIP, side, side, generator=generator)
-    animator.remember(animator.look(portrait, maps[:1]))
+    animator.set_reference(animator.encode_reference(portrait, maps[:1]))
     scheduler = ddim(STEPS)
 
     def condition(frames: list[int], anchors: Tensor | None) -> sampler.Predict:
         still = portrait[:, :, None].expand(-1, -1, len(frames), -1, -1)
-        places = animator.place(maps[frames][None], portrait, still, anchors)
-        predict = Guided(animator, places, scheduler.timesteps, 3.5, guided, 0.0)
+        condition = animator.encode_condition(maps[frames][None], portrait, still, anchors)
+        predict = Guided(animator, condition, scheduler.timesteps, 3.5, guided, 0.0)
         return predict if cached is None else cached.around(predict, frames)
 
     def progress(_done: int, _total: int) -> None:
@@ -81,7 +81,7 @@ def test_conditional_rows_go_on_with_their_own_history(animator: Animator, tiny:
     cache = TaylorCache(config("head", steps=STEPS, order=1))
     unet = animator.denoiser
     noisy = torch.randn(2, tiny.latent_channels + tiny.widths[0], 3, tiny.latent_size, tiny.latent_size)
-    animator.forget()
+    animator.clear_reference()
 
     def evaluate(step: int, rows: tuple[str, ...]) -> Tensor:
         batch = noisy[-len(rows) :] * (1 + 0.1 * step)

@@ -25,8 +25,8 @@ def data() -> TrainingSet:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (3, 9, 64, 64, 3), np.uint8)
     landmarks = rng.uniform(0.3, 0.7, (3, 9, 478, 3)).astype(np.float32)
-    moved = rng.integers(0, 256, (3, 2, 9, 64, 64, 3), np.uint8)
-    return TrainingSet(frames, landmarks, moved, ((1, 2, 3, 4), (5, 6, 7, 8)), ((1, 4, 8),))
+    warped = rng.integers(0, 256, (3, 2, 9, 64, 64, 3), np.uint8)
+    return TrainingSet(frames, landmarks, warped, ((1, 2, 3, 4), (5, 6, 7, 8)), ((1, 4, 8),))
 
 
 def trainer(
@@ -486,8 +486,8 @@ def test_unfit_data_is_refused(data: TrainingSet) -> None:
         replace(data, frames=data.frames.astype(np.float32))
     with pytest.raises(ValueError, match="landmarks: expected"):
         replace(data, landmarks=data.landmarks[:, :2])
-    with pytest.raises(ValueError, match="moved: expected uint8"):
-        replace(data, moved=data.moved[:, :, :2])
+    with pytest.raises(ValueError, match="warped: expected uint8"):
+        replace(data, warped=data.warped[:, :, :2])
     gaps = data.landmarks.copy()
     gaps[0, 0] = np.nan
     with pytest.raises(ValueError, match="finite"):

@@ -17,6 +17,6 @@ class FyeDpm(ReferenceModel):
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
         """See `ReferenceModel`."""
-        from fye_faster.accel.accelerator import Composed, Recipe
+        from fye_faster.accel.accelerator import AcceleratorConfig, Composed
 
-        return Composed(Recipe(steps, "dpm++"))
+        return Composed(AcceleratorConfig(steps, "dpm++"))

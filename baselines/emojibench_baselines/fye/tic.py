@@ -30,7 +30,7 @@ class FyeTic(ReferenceModel):
     """Options that are parameters of `TaylorCacheConfig`."""
     fixed: ClassVar[Mapping[str, Any]] = {"scope": "head"}
     """What replaces the defaults of `TaylorCacheConfig`. Caching attention alone, all that the paper's text names,
-    saves too little for the paper's speedup (docs/acceleration.md); on `mini` only `head` reaches it."""
+    saves too little for the paper's speedup (docs/acceleration_results.md); on `mini` only `head` reaches it."""
     extra: ClassVar[Mapping[str, Kind]] = {**SCHEDULE_OPTIONS, **features}
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":

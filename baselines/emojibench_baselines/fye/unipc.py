@@ -17,6 +17,6 @@ class FyeUniPc(ReferenceModel):
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
         """See `ReferenceModel`."""
-        from fye_faster.accel.accelerator import Composed, Recipe
+        from fye_faster.accel.accelerator import AcceleratorConfig, Composed
 
-        return Composed(Recipe(steps, "unipc"))
+        return Composed(AcceleratorConfig(steps, "unipc"))

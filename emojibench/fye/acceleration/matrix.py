@@ -37,9 +37,14 @@ def read(file: Path = PAPER) -> tuple[Row, ...]:
 
 
 def choose(rows: tuple[Row, ...], names: Iterable[str] | None) -> tuple[Row, ...]:
-    """The named rows and the first one; all rows for None.
+    """The named rows and the first one; all rows for None. Rows of renamed presets go by their old names too.
 
     Raises:
         UserError: no such row.
     """
+    from fye_faster.accel.presets import current
+
+    known = {row.name for row in rows}
+    if names is not None:
+        names = [name if name in known else current(name) for name in names]
     return matrix.choose(rows, names, {row.name: (rows[0].name,) for row in rows})

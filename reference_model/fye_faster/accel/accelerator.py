@@ -124,7 +124,7 @@ class TaylorCached(Accelerator):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class AcceleratorConfig:
     """A solver, and what is predicted instead of computed."""
 
     steps: int
@@ -167,14 +167,14 @@ class Recipe:
 
 
 class Composed(Accelerator):
-    """Solver, cache and shared guidance of a recipe together."""
+    """Solver, cache and shared guidance of a config together."""
 
-    def __init__(self, recipe: Recipe, steps: int | None = None) -> None:
-        """Take a recipe, and the number of steps that it stands for; None: its own."""
-        self.recipe = recipe
-        self.label = recipe.label
-        self._stands_for = recipe.steps if steps is None else steps
-        inner = recipe.cache
+    def __init__(self, config: AcceleratorConfig, steps: int | None = None) -> None:
+        """Take a config, and the number of steps that it stands for; None: its own."""
+        self.config = config
+        self.label = config.label
+        self._stands_for = config.steps if steps is None else steps
+        inner = config.cache
         self._features = TaylorCached(inner) if isinstance(inner, TaylorCacheConfig) else None
         self.adaptive = inner is not None and isinstance(inner.schedule, Adaptive)
         # Weakly: a window that is done must not keep its condition, or a long clip would fill the memory.
@@ -184,10 +184,10 @@ class Composed(Accelerator):
         """See `Accelerator`.
 
         Raises:
-            ValueError: another number of steps than the recipe stands for.
+            ValueError: another number of steps than the config stands for.
         """
         _check_steps(self._stands_for, steps)
-        return solver(self.recipe.solver, self.recipe.steps)
+        return solver(self.config.solver, self.config.steps)
 
     @contextmanager
     def attached(self, denoiser: nn.Module, clip: ClipInfo) -> Iterator[None]:
@@ -198,12 +198,12 @@ class Composed(Accelerator):
     def around(self, guided: Guided, frames: list[int]) -> Predict:
         """See `Accelerator`."""
         rows: Rows = self._features.rows(guided, frames) if self._features else guided.rows
-        if isinstance(self.recipe.cache, Forecast):
-            rows = forecaster = Forecaster(self.recipe.cache, rows, guided.timesteps)
+        if isinstance(self.config.cache, Forecast):
+            rows = forecaster = Forecaster(self.config.cache, rows, guided.timesteps)
             self._windows.add(forecaster)
-        if self.recipe.guidance is None:
+        if self.config.guidance is None:
             return over(rows, guided)
-        shared = SharedGuidance(self.recipe.guidance, guided, rows)
+        shared = SharedGuidance(self.config.guidance, guided, rows)
         self._windows.add(shared)
         return shared
 

@@ -14,7 +14,7 @@ from fye_faster.accel.tic.cache import MAX_ORDER
 from fye_faster.accel.tic.predictors import PREDICTORS, History, Predictor
 from fye_faster.accel.tic.schedule import Fixed
 from fye_faster.diffusion.sampler import Guided
-from fye_faster.diffusion.schedule import ddim, trust
+from fye_faster.diffusion.schedule import ddim, preconditioning
 
 ROWS = ("unconditional", "conditional")
 
@@ -61,8 +61,8 @@ class GuidanceShare:
 class Quantity:
     """The q in v = a z - b q, at the steps of a solver; z are the noisy latents.
 
-    Of `schedule.trust`, residual 0 makes q the clean latents that v and z imply. None stands for a = 0 and b = -1: q
-    is v.
+    a and b are those of `schedule.preconditioning`. Residual 0 makes q the clean latents that v and z imply. None
+    stands for a = 0 and b = -1: q is v.
     """
 
     def __init__(self, residual: float | None, timesteps: Tensor) -> None:
@@ -71,7 +71,7 @@ class Quantity:
         if residual is None:
             self.a, self.b = torch.zeros_like(alphas), -torch.ones_like(alphas)
         else:
-            self.a, self.b = trust(alphas, residual)
+            self.a, self.b = preconditioning(alphas, residual)
 
     def of(self, v: Tensor, noisy: Tensor, step: int) -> Tensor:
         """All of one shape."""

@@ -1,24 +1,26 @@
 """The accelerators that `fye-faster` ships with, found on training clips by `benchmarks/search_cache.py`."""
 
+import logging
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
-from fye_faster.accel.accelerator import Accelerator, Composed, Recipe
+from fye_faster.accel.accelerator import Accelerator, AcceleratorConfig, Composed
 from fye_faster.accel.forecast import Forecast, GuidanceShare
 from fye_faster.accel.tic import explicit
 
 STEPS = 30
 """T of the uncached sampling that all presets stand for."""
 
-PRESETS: Mapping[str, Recipe] = MappingProxyType(
+PRESETS: Mapping[str, AcceleratorConfig] = MappingProxyType(
     {
-        "lossless": Recipe(12, "dpm++", guidance=GuidanceShare((0, 2, 3, 4), 1, 0.0)),
-        "balanced": Recipe(
+        "near-lossless": AcceleratorConfig(12, "dpm++", guidance=GuidanceShare((0, 2, 3, 4), 1, 0.0)),
+        "balanced": AcceleratorConfig(
             STEPS,
             cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 18, 20, 25, 29)), 2, "newton", 0.0),
             guidance=GuidanceShare((0, 8), 0, 0.0),
         ),
-        "fast": Recipe(
+        "fast": AcceleratorConfig(
             STEPS,
             cache=Forecast(explicit(STEPS, (0, 7, 12, 20, 25, 29)), 3, "newton", 0.0),
             guidance=GuidanceShare((0, 7), 0, 0.0),
@@ -28,6 +30,9 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
 """Name to recipe, from the most faithful to the cheapest. Skipped steps run nothing of the network, so that the
 cost is that of the rows computed: 16, 11 and 8 of 45."""
 
+RENAMED: Mapping[str, str] = MappingProxyType({"lossless": "near-lossless"})
+"""Old name to new name. Old run folders and command lines carry the old ones."""
+
 CHOICES = ("none", *PRESETS)
 DEFAULT = "balanced"
 
@@ -36,7 +41,7 @@ def preset(name: str | None, steps: int) -> Accelerator:
     """An accelerator for sampling with T steps.
 
     Args:
-        name: one of `CHOICES`; None: `DEFAULT`, or `none` where it is made for another number of steps.
+        name: one of `CHOICES`, or an old name in `RENAMED`; None: `DEFAULT` if T is 30, else `none`.
         steps: T.
 
     Raises:
@@ -44,6 +49,7 @@ def preset(name: str | None, steps: int) -> Accelerator:
     """
     if name is None:
         name = DEFAULT if steps == STEPS else "none"
+    name = current(name)
     if name not in CHOICES:
         raise ValueError(f"cache: expected one of {', '.join(CHOICES)}, got {name!r}")
     if name == "none":
@@ -51,3 +57,20 @@ def preset(name: str | None, steps: int) -> Accelerator:
     if steps != STEPS:
         raise ValueError(f"cache: {name} is made for {STEPS} steps, got {steps}; expected none")
     return Composed(PRESETS[name], STEPS)
+
+
+def current(name: str) -> str:
+    """The name that a preset has today; logs one line where it was given by an old one."""
+    if name not in RENAMED:
+        return name
+    _say_renamed(name)
+    return RENAMED[name]
+
+
+@cache
+def _say_renamed(name: str) -> None:
+    logging.getLogger(__name__).warning(
+        "cache: preset %s is called %s now, because its frames differ a little from the uncached ones",
+        name,
+        RENAMED[name],
+    )

@@ -22,12 +22,12 @@ Progress = Callable[[int, int], None]
 class Denoiser(Protocol):
     """A network that remembers one portrait, such as `networks.Animator`."""
 
-    def hide(self, unconditional: int) -> None:
+    def drop_reference(self, unconditional: int) -> None:
         """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""
         ...
 
-    def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
-        """Latents (B, C, L, h, w) at timestep () and places (B, D, L, h, w) to v, of the latents' shape."""
+    def denoise(self, noisy: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """Latents (B, C, L, h, w) at timestep () and condition (B, D, L, h, w) to v, of the latents' shape."""
         ...
 
 
@@ -43,30 +43,30 @@ class Condition(Protocol):
     """Makes the prediction for a window."""
 
     def __call__(self, frames: list[int], anchors: Tensor) -> Predict:
-        """For these frames of the clip; `anchors` as in `Animator.place`, (1, C + 1, L, h, w): 0 for unknown frames."""
+        """Take frames of the clip, and `anchors` (1, C + 1, L, h, w) as `Animator.encode_condition` does."""
         ...
 
 
 class Guided:
     """Classifier-free guidance over a denoiser that remembers one portrait.
 
-    Rows are [unconditional, conditional]: the first pays the portrait no attention, both know the places. Steps
+    Rows are [unconditional, conditional]: the first pays the portrait no attention, both get the condition. Steps
     that are not guided need no unconditional row.
     """
 
     def __init__(
         self,
         denoiser: Denoiser,
-        places: Tensor,
+        condition: Tensor,
         timesteps: Tensor,
         scale: float,
         guided: float,
         rescale: float,
     ) -> None:
-        """Take a window's (1, D, L, h, w) places, the solver's timesteps (T,) and what `Preset` calls guidance, guided
-        and guidance_rescale. Where the timesteps lie on the denoiser's device, no step waits for it.
+        """Take a window's condition (1, D, L, h, w), the solver's timesteps (T,), and `guidance`, `guided` and
+        `guidance_rescale` of a preset. Where the timesteps lie on the denoiser's device, no step waits for it.
         """
-        self.denoiser, self.places, self.timesteps = denoiser, places, timesteps
+        self.denoiser, self.condition, self.timesteps = denoiser, condition, timesteps
         self.scale, self.rescale = scale, rescale
         self.guided = 0 if scale == 1 else math.ceil(guided * len(timesteps))
 
@@ -84,11 +84,11 @@ class Guided:
             step: the scheduler's.
             count: 1 for the conditional row alone, 2 for [unconditional, conditional].
         """
-        self.denoiser.hide(count - 1)
+        self.denoiser.drop_reference(count - 1)
         v = self.denoiser.denoise(
             noisy.expand(count, -1, -1, -1, -1),
             self.timesteps[step].expand(count),
-            self.places.expand(count, -1, -1, -1, -1),
+            self.condition.expand(count, -1, -1, -1, -1),
         )
         return v.chunk(count)
 

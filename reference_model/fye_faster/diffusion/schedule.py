@@ -45,7 +45,7 @@ def signal_and_noise(alphas: Tensor, t: Tensor, dimensions: int) -> tuple[Tensor
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 
-def trust(alpha: Tensor, residual: float) -> tuple[Tensor, Tensor]:
+def preconditioning(alpha: Tensor, residual: float) -> tuple[Tensor, Tensor]:
     """Coefficients (a, b) of v = a z_t - b z_p, where z_p is the network's own guess of the clean latents.
 
     If the guess is right up to a deviation `residual`, then this v belongs to the posterior mean of the clean

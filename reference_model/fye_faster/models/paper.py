@@ -63,16 +63,16 @@ class PaperAnimator(ReleasedAnimator):
         nn.init.zeros_(self.anchors.weight)
         nn.init.zeros_(self.anchors.bias)
 
-    def look(self, portrait: Tensor, tokens: Tensor) -> Portrait:
+    def encode_reference(self, portrait: Tensor, tokens: Tensor) -> Portrait:
         """Read B portraits; latents (B, 4, h, w) and CLIP's tokens (B, 257, 1024)."""
         prompt = self.image_prompt(self._take(tokens))
         return Portrait(reference_features(self.reference_net, self._take(portrait), prompt), prompt)
 
-    def remember(self, portrait: Portrait) -> None:
+    def set_reference(self, portrait: Portrait) -> None:
         """Condition the coming `denoise` calls on B portraits; unconditional samples get no prompt at all."""
-        reference_attention.remember(self.denoiser, portrait.features, portrait.tokens)
+        reference_attention.set_reference(self.denoiser, portrait.features, portrait.tokens)
 
-    def place(self, maps: Tensor, anchors: Tensor | None = None) -> Tensor:
+    def encode_condition(self, maps: Tensor, anchors: Tensor | None = None) -> Tensor:
         """Encode where everything is.
 
         Args:
@@ -82,11 +82,11 @@ class PaperAnimator(ReleasedAnimator):
         Returns:
             (B, widths[0], F, h, w).
         """
-        places = super().place(maps)
+        condition = super().encode_condition(maps)
         if anchors is None:
-            return places
+            return condition
         known = self.anchors(self._take(anchors.transpose(1, 2).flatten(0, 1)))
-        return places + known.unflatten(0, maps.shape[:2]).transpose(1, 2)
+        return condition + known.unflatten(0, maps.shape[:2]).transpose(1, 2)
 
 
 class PaperModel(ReleasedModel):

@@ -119,7 +119,7 @@ class ReleasedAnimator(nn.Module):
             preset.widths[0], block_out_channels=preset.landmark_widths
         )
 
-    def look(self, portrait: Tensor, tokens: Tensor) -> Portrait:
+    def encode_reference(self, portrait: Tensor, tokens: Tensor) -> Portrait:
         """Read B portraits.
 
         Args:
@@ -130,40 +130,40 @@ class ReleasedAnimator(nn.Module):
         features = reference_features(self.reference_net, portrait, tokens)
         return Portrait(features, self.denoiser.encoder_hid_proj(tokens))
 
-    def remember(self, portrait: Portrait) -> None:
+    def set_reference(self, portrait: Portrait) -> None:
         """Condition the coming `denoise` calls on B portraits.
 
         Unconditional samples get tokens of zeros through the image projection, which makes them its bias.
         """
-        reference_attention.blank(self.denoiser, self.denoiser.encoder_hid_proj.bias)
-        reference_attention.remember(self.denoiser, portrait.features, portrait.tokens)
+        reference_attention.set_blank(self.denoiser, self.denoiser.encoder_hid_proj.bias)
+        reference_attention.set_reference(self.denoiser, portrait.features, portrait.tokens)
 
-    def hide(self, unconditional: int) -> None:
+    def drop_reference(self, unconditional: int) -> None:
         """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""
-        reference_attention.hide(self.denoiser, unconditional)
+        reference_attention.drop_reference(self.denoiser, unconditional)
 
-    def forget(self) -> None:
+    def clear_reference(self) -> None:
         """Make the coming `denoise` calls unconditional."""
-        reference_attention.forget(self.denoiser)
+        reference_attention.clear_reference(self.denoiser)
 
-    def place(self, maps: Tensor) -> Tensor:
+    def encode_condition(self, maps: Tensor) -> Tensor:
         """Encode condition maps (B, F, 3, H, W) in [0, 1] to (B, widths[0], F, h, w)."""
         features = self.landmarks(self._take(maps.flatten(0, 1)))
         return features.unflatten(0, maps.shape[:2]).transpose(1, 2)
 
-    def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
+    def denoise(self, noisy: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Predict v.
 
         Args:
             noisy: (B, 4, F, h, w) latents z_t.
             t: (B,) or () training timesteps.
-            places: (B, widths[0], F, h, w) from `place`.
+            condition: (B, widths[0], F, h, w) from `encode_condition`.
 
         Returns:
             (B, 4, F, h, w).
         """
         check_window(noisy.shape[2], self.denoiser)
-        joined = torch.cat([self._take(noisy), places], 1)
+        joined = torch.cat([self._take(noisy), condition], 1)
         return self.denoiser(joined, t, None).sample.to(noisy)
 
     def _take(self, given: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class _NormOnly(nn.Module):
         return self.norm1(hidden_states)
 
 
-class AppearanceNet(nn.Module):
+class ReferenceNet(nn.Module):
     """The reference net: a 2-D UNet over the clean portrait; its self-attention inputs are its output."""
 
     def __init__(self, preset: Preset) -> None:
@@ -148,7 +148,7 @@ def trim(unet: UNet2DConditionModel) -> None:
 
 
 def reference_features(unet: UNet2DConditionModel, portrait: Tensor, tokens: Tensor) -> list[Tensor]:
-    """Run a reference net at timestep 0 on (B, C, h, w) and (B, Q, D); what it returns, see `AppearanceNet`."""
+    """Run a reference net at timestep 0 on (B, C, h, w) and (B, Q, D); what it returns, see `ReferenceNet`."""
     features: list[Tensor] = []
     hooks = [
         block.norm1.register_forward_hook(lambda _module, _inputs, output: features.append(output))
@@ -231,13 +231,13 @@ class Portrait:
 
 
 class Animator(nn.Module):
-    """Denoiser, appearance net, landmark encoder and image prompt of one preset."""
+    """Denoiser, reference net, landmark encoder and image prompt of one preset."""
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         self.preset = preset
         self.denoiser = denoising_unet(preset)
-        self.appearance = AppearanceNet(preset)
+        self.appearance = ReferenceNet(preset)
         self.landmarks = LandmarkEncoder(preset)
         self.image_prompt = ImagePrompt(preset)
         self.layout = nn.Conv2d(2 * preset.latent_channels, preset.widths[0], 3, padding=1)
@@ -247,7 +247,7 @@ class Animator(nn.Module):
         nn.init.zeros_(self.anchors.bias)
         self.register_buffer("alphas_cumprod", schedule.ddim().alphas_cumprod, persistent=False)
 
-    def look(self, portrait: Tensor, portrait_map: Tensor) -> Portrait:
+    def encode_reference(self, portrait: Tensor, portrait_map: Tensor) -> Portrait:
         """Read B portraits.
 
         Args:
@@ -257,63 +257,65 @@ class Animator(nn.Module):
         tokens = self.image_prompt(portrait)
         return Portrait(self.appearance(portrait, self.landmarks(portrait_map), tokens), tokens)
 
-    def remember(self, portrait: Portrait) -> None:
+    def set_reference(self, portrait: Portrait) -> None:
         """Condition the coming `denoise` calls on B portraits."""
-        reference_attention.remember(self.denoiser, portrait.features, portrait.tokens)
+        reference_attention.set_reference(self.denoiser, portrait.features, portrait.tokens)
 
-    def hide(self, unconditional: int) -> None:
+    def drop_reference(self, unconditional: int) -> None:
         """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""
-        reference_attention.hide(self.denoiser, unconditional)
+        reference_attention.drop_reference(self.denoiser, unconditional)
 
-    def forget(self) -> None:
+    def clear_reference(self) -> None:
         """Make the coming `denoise` calls unconditional."""
-        reference_attention.forget(self.denoiser)
+        reference_attention.clear_reference(self.denoiser)
 
-    def place(self, maps: Tensor, portrait: Tensor, moved: Tensor, anchors: Tensor | None = None) -> Tensor:
+    def encode_condition(
+        self, maps: Tensor, portrait: Tensor, warped: Tensor, anchors: Tensor | None = None
+    ) -> Tensor:
         """Where everything is: features that are added after the first convolution of the denoiser.
 
-        Encoded landmarks, plus a convolution of the portrait and of the moved portrait, which spares the
+        Encoded landmarks, plus a convolution of the portrait and of the warped portrait, which spares the
         attention what stays as it is or merely moves, plus the frames that are known already (paper section
         4.3). As the landmarks do, all of it goes to both rows of classifier-free guidance.
 
         Args:
             maps: (B, F, 3, H, W) condition maps in [0, 1].
             portrait: (B, C, h, w) latents.
-            moved: (B, C, F, h, w) latents of the portrait warped to each frame's landmarks.
+            warped: (B, C, F, h, w) latents of the portrait warped to each frame's landmarks.
             anchors: (B, C + 1, F, h, w) latents of known frames and a mask, 1 where known; None: no frame is.
 
         Returns:
-            (B, widths[0] + 2 C, F, h, w); the last 2 C channels are the moved and the still portrait's latents.
+            (B, widths[0] + 2 C, F, h, w); the last 2 C channels are the warped and the still portrait's latents.
         """
         frames = maps.shape[1]
         still = portrait[:, :, None].expand(-1, -1, frames, -1, -1)
-        features = self.landmarks(maps.flatten(0, 1)) + self.layout(_rows(torch.cat([moved, still], 1)))
+        features = self.landmarks(maps.flatten(0, 1)) + self.layout(_rows(torch.cat([warped, still], 1)))
         if anchors is not None:
             features = features + self.anchors(_rows(anchors))
-        return torch.cat([features.unflatten(0, (-1, frames)).transpose(1, 2), moved, still], 1)
+        return torch.cat([features.unflatten(0, (-1, frames)).transpose(1, 2), warped, still], 1)
 
-    def denoise(self, noisy: Tensor, t: Tensor, places: Tensor) -> Tensor:
+    def denoise(self, noisy: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Predict v.
 
         The network makes latents and three gates for each cell: the guess of what is there is a mixture of what
-        it made, of the moved portrait and of the portrait as it stands (still background).
+        it made, of the warped portrait and of the portrait as it stands (still background).
 
         Args:
             noisy: (B, C, F, h, w) latents z_t.
             t: (B,) or () training timesteps.
-            places: (B, widths[0] + 2 C, F, h, w) from `place`.
+            condition: (B, widths[0] + 2 C, F, h, w) from `encode_condition`.
 
         Returns:
             (B, C, F, h, w).
         """
         check_window(noisy.shape[2], self.denoiser)
         channels = self.preset.latent_channels
-        features, moved, still = places.split([self.preset.widths[0], channels, channels], 1)
+        features, warped, still = condition.split([self.preset.widths[0], channels, channels], 1)
         output = self.denoiser(torch.cat([noisy, features], 1), t, None).sample.float()
         made, gates = output.split([channels, 3], 1)
         shares = gates.softmax(1).split(1, 1)
-        guess = shares[0] * made + shares[1] * moved + shares[2] * still
-        a, b = schedule.trust(self.alphas_cumprod[t], self.preset.residual)
+        guess = shares[0] * made + shares[1] * warped + shares[2] * still
+        a, b = schedule.preconditioning(self.alphas_cumprod[t], self.preset.residual)
         return a.view(-1, 1, 1, 1, 1) * noisy - b.view(-1, 1, 1, 1, 1) * guess
 
 

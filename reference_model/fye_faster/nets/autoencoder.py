@@ -1,10 +1,10 @@
 """Latents of the `mini` preset: a linear patch transform plus a light convolutional correction.
 
 The linear part is a principal-component projection of patches and gives most of the picture at once; the
-convolutions learn what it misses. The decoder also sees the condition map and the portrait, as it stands and moved to
+convolutions learn what it misses. The decoder also sees the condition map and the portrait, as it stands and warped to
 the frame's landmarks, and composes each pixel of what the latents say and what can be copied. Compare diffusers'
 `AsymmetricAutoencoderKL`, whose decoder copies what inpainting must keep. Landmarks say little of hair, ears and neck,
-so that the moved portrait is off there; the decoder sees in the latents by how much, and shifts it (a residual flow,
+so that the warped portrait is off there; the decoder sees in the latents by how much, and shifts it (a residual flow,
 as in Siarohin et al., "First order motion model for image animation", 2019). Cheap enough for a laptop: 64 frames of
 256x256 decode in a few seconds.
 """
@@ -58,29 +58,29 @@ class Autoencoder(nn.Module):
         """(N, 3, H, W) in [-1, 1] to normalised latents (N, C, h, w)."""
         return (self.raw(frames) - self.mean[:, None, None]) / self.scale
 
-    def decode(self, latents: Tensor, moved: Tensor, still: Tensor, maps: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, warped: Tensor, still: Tensor, maps: Tensor) -> Tensor:
         """Normalised latents (N, C, h, w) to (N, 3, H, W), nominally in [-1, 1]; see `picture`."""
-        return self.picture(latents * self.scale + self.mean[:, None, None], moved, still, maps)
+        return self.picture(latents * self.scale + self.mean[:, None, None], warped, still, maps)
 
     def raw(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to latents (N, C, h, w) before normalisation, which its training sees."""
         return self.project(frames) + self.encoder(frames)
 
-    def picture(self, raw: Tensor, moved: Tensor, still: Tensor, maps: Tensor) -> Tensor:
+    def picture(self, raw: Tensor, warped: Tensor, still: Tensor, maps: Tensor) -> Tensor:
         """Compose frames.
 
         Args:
             raw: (N, C, h, w) latents before normalisation.
-            moved: (N, 3, H, W) in [-1, 1], the portrait warped to the landmarks of each frame.
+            warped: (N, 3, H, W) in [-1, 1], the portrait warped to the landmarks of each frame.
             still: (N, 3, H, W) in [-1, 1], the portrait as it is.
             maps: (N, 3, H, W) in [0, 1], the condition map of each frame.
         """
-        layouts = torch.cat([raw, self.project(moved), self.project(still)], 1)
-        features = self.fuse(self.decoder(layouts) + self.sources(torch.cat([moved, still, maps], 1)))
-        moved = shift(moved, FLOW_UNIT * self.flow(features))
+        layouts = torch.cat([raw, self.project(warped), self.project(still)], 1)
+        features = self.fuse(self.decoder(layouts) + self.sources(torch.cat([warped, still, maps], 1)))
+        warped = shift(warped, FLOW_UNIT * self.flow(features))
         correction, gates = self.compose(features).split(3, 1)
         made, copied, kept = gates.softmax(1).split(1, 1)
-        return made * (self.expand(raw) + correction) + copied * moved + kept * still
+        return made * (self.expand(raw) + correction) + copied * warped + kept * still
 
     @torch.no_grad()
     def start_from_patches(self, frames: Tensor) -> None:

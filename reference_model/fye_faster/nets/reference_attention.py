@@ -101,7 +101,7 @@ def install(unet: nn.Module) -> None:
         block.attn2.set_processor(ImagePromptAttention())
 
 
-def remember(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> None:
+def set_reference(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> None:
     """Compute and keep the keys and values of one portrait (or of B_c portraits, when training).
 
     Args:
@@ -114,7 +114,7 @@ def remember(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> None:
             attn.processor.memory = Memory(_heads(attn.to_k(source), attn), _heads(attn.to_v(source), attn))
 
 
-def blank(unet: nn.Module, token: Tensor) -> None:
+def set_blank(unet: nn.Module, token: Tensor) -> None:
     """Let unconditional rows attend to this token (D,) in place of the image prompt, from now on.
 
     Any number of copies of it would come to the same.
@@ -123,15 +123,15 @@ def blank(unet: nn.Module, token: Tensor) -> None:
         block.attn2.processor.blank = _heads(block.attn2.to_v(token[None]), block.attn2)
 
 
-def hide(unet: nn.Module, unconditional: int) -> None:
-    """Let the first B_u samples of each coming batch ignore what `remember` kept."""
+def drop_reference(unet: nn.Module, unconditional: int) -> None:
+    """Let the first B_u samples of each coming batch ignore what `set_reference` kept."""
     for block in spatial_blocks(unet):
         for attn in (block.attn1, block.attn2):
             attn.processor.memory = replace(attn.processor.memory, unconditional=unconditional)
 
 
-def forget(unet: nn.Module) -> None:
-    """Drop what `remember` kept: every row is unconditional again."""
+def clear_reference(unet: nn.Module) -> None:
+    """Drop what `set_reference` kept: every row is unconditional again."""
     for block in spatial_blocks(unet):
         block.attn1.processor.memory = block.attn2.processor.memory = None
 

@@ -128,7 +128,7 @@ class Pipeline:
                 subject = Subject(portrait, portrait_landmarks, target, self.preset, self.device)
                 still = self.model.autoencoder.encode(subject.still)
                 animator = self.model.animator
-                animator.remember(animator.look(still, self._maps(subject.own)))
+                animator.set_reference(animator.encode_reference(still, self._maps(subject.own)))
             scheduler = accelerator.scheduler(steps)
             timesteps = scheduler.timesteps.to(self.device)
             grid = (self.preset.latent_size,) * 2
@@ -136,10 +136,14 @@ class Pipeline:
 
             def condition(frames: list[int], anchors: Tensor) -> Predict:
                 maps = self._maps(target[frames])
-                moved = self.model.autoencoder.encode(subject.moved(frames))
-                places = animator.place(maps[None], still, moved.transpose(0, 1)[None], anchors)
+                warped = self.model.autoencoder.encode(subject.warped(frames))
+                condition = animator.encode_condition(
+                    maps[None], still, warped.transpose(0, 1)[None], anchors
+                )
                 preset = self.preset
-                guided = Guided(animator, places, timesteps, guidance, preset.guided, preset.guidance_rescale)
+                guided = Guided(
+                    animator, condition, timesteps, guidance, preset.guided, preset.guidance_rescale
+                )
                 return accelerator.around(guided, frames)
 
             with timed(seconds, "denoise", self.device), accelerator.attached(animator.denoiser, clip):
@@ -179,16 +183,16 @@ class Pipeline:
         """(T, C, h, w) latents and (T, 478, 3) landmarks to (T, height, width, 3) frames."""
         frames = np.empty((len(latents), size[1], size[0], 3), np.uint8)
         for chosen in np.array_split(np.arange(len(latents)), math.ceil(len(latents) / 8)):
-            moved = subject.moved(chosen.tolist())
-            still, maps = subject.still.expand_as(moved), self._maps(target[chosen])
-            pictures = self.model.autoencoder.decode(latents[chosen], moved, still, maps)
+            warped = subject.warped(chosen.tolist())
+            still, maps = subject.still.expand_as(warped), self._maps(target[chosen])
+            pictures = self.model.autoencoder.decode(latents[chosen], warped, still, maps)
             for k, frame in zip(chosen, to_frames(pictures), strict=True):
                 frames[k] = frame if size == frame.shape[1::-1] else cv2.resize(frame, size)
         return frames
 
 
 class Subject:
-    """A portrait at the preset's resolution that can be moved to the clip's landmarks."""
+    """A portrait at the preset's resolution that can be warped to the clip's landmarks."""
 
     def __init__(
         self,
@@ -209,7 +213,7 @@ class Subject:
         self._target = target
         self._warp = None if own is None else Warp(pixels, own)
 
-    def moved(self, frames: list[int]) -> Tensor:
+    def warped(self, frames: list[int]) -> Tensor:
         """The portrait warped to the landmarks of some frames, (N, 3, H, W); as it is where its own are unknown.
 
         Computed on demand, so that memory does not grow with the length of the clip.

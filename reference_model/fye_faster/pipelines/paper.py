@@ -59,9 +59,9 @@ class PaperPipeline(ReleasedPipeline):
         if overlap:
             raise ValueError(f"overlap: the progressive strategy has none, got {overlap}; leave it out")
 
-    def _place(self, maps: Tensor, anchors: Tensor) -> Tensor:
-        """Maps (1, F, 3, H, W) and anchors (1, 5, F, h, w) to places (1, D, F, h, w)."""
-        return self.model.animator.place(maps, anchors)
+    def _encode_condition(self, maps: Tensor, anchors: Tensor) -> Tensor:
+        """Maps (1, F, 3, H, W) and anchors (1, 5, F, h, w) to condition (1, D, F, h, w)."""
+        return self.model.animator.encode_condition(maps, anchors)
 
     def _sample(
         self,

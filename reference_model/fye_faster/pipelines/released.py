@@ -105,12 +105,14 @@ class ReleasedPipeline:
         with torch.inference_mode(), enough_memory(self.preset.name, advice):
             with timed(seconds, "condition", self.device):
                 canvas = box.fit(portrait)
-                animator.remember(animator.look(self.model.encode(canvas), self.model.tokens(canvas)))
+                animator.set_reference(
+                    animator.encode_reference(self.model.encode(canvas), self.model.tokens(canvas))
+                )
 
             def condition(frames: list[int], anchors: Tensor) -> Predict:
                 maps = condition_maps(box.move(target[frames]), self.preset.resolution)
-                places = self._place(maps[None], anchors)
-                return Guided(animator, places, timesteps, guidance, 1.0, 0.0)
+                condition = self._encode_condition(maps[None], anchors)
+                return Guided(animator, condition, timesteps, guidance, 1.0, 0.0)
 
             with timed(seconds, "denoise", self.device):
                 shape = (1, 4, len(target), self.preset.latent_size, self.preset.latent_size)
@@ -121,9 +123,9 @@ class ReleasedPipeline:
                 frames = np.concatenate([to_frames(box.undo(self._decode(part))) for part in parts])
         return Animated(frames, latents[0].transpose(0, 1), seconds)
 
-    def _place(self, maps: Tensor, anchors: Tensor) -> Tensor:
-        """Maps (1, F, 3, H, W) to places (1, D, F, h, w); these networks cannot be told what is known of the frames."""
-        return self.model.animator.place(maps)
+    def _encode_condition(self, maps: Tensor, anchors: Tensor) -> Tensor:
+        """Maps (1, F, 3, H, W) to condition (1, D, F, h, w). These networks have no input for known frames."""
+        return self.model.animator.encode_condition(maps)
 
     def _sample(
         self,

@@ -56,7 +56,7 @@ class Scenes:
     hidden: int = 0
     """Portraits before those P that nobody sees: their samples train the unconditional rows."""
     anchors: Tensor | None = None
-    """(B, C + 1, F, h, w), see `Animator.place`."""
+    """(B, C + 1, F, h, w), see `Animator.encode_condition`."""
     expression: Tensor | None = None
     """M_e, (B F, 4 h, 4 w); None leaves it out of the FFG loss."""
     face: Tensor | None = None
@@ -69,8 +69,8 @@ class Latents:
 
     frames: Tensor
     """(S, F, C, h, w)."""
-    moved: Tensor | None
-    """(S, R, F, C, h, w), where there are moved portraits."""
+    warped: Tensor | None
+    """(S, R, F, C, h, w), where there are warped portraits."""
 
 
 def to_device(batch: B, device: torch.device) -> B:
@@ -98,7 +98,7 @@ class Batches(ABC):
         """Condition maps of (N, 478, 3) landmarks as the preset draws them, (N, 3, H, W) in [0, 1]."""
 
     def keep_latents(self, encode: Callable[[Tensor], Tensor]) -> None:
-        """Encode all frames and moved portraits once; kept as float16.
+        """Encode all frames and warped portraits once; kept as float16.
 
         Args:
             encode: (N, 3, H, W) in [-1, 1] to latents (N, C, h, w).
@@ -112,10 +112,10 @@ class Batches(ABC):
                 0, pictures.shape[:-3]
             )
 
-        frames, moved = self.data.frames, self.data.moved
+        frames, warped = self.data.frames, self.data.warped
         self.latents = Latents(
             torch.stack([encoded(sequence) for sequence in frames]),
-            None if moved is None else torch.stack([encoded(sequence) for sequence in moved]),
+            None if warped is None else torch.stack([encoded(sequence) for sequence in warped]),
         )
 
     def draw(self, phase: str, step: int) -> tuple[Any, ...]:

@@ -26,9 +26,9 @@ class TrainingSet:
     """(S, F, H, W, 3) RGB at the preset's resolution; a memory map will do."""
     landmarks: NDArray[np.float32]
     """(S, F, 478, 3), no NaN."""
-    moved: NDArray[np.uint8] | None
+    warped: NDArray[np.uint8] | None
     """(S, R, F, H, W, 3): frame r of the sequence, r < R, warped to the landmarks of frame f. The first R frames are
-    those that serve as portraits; None, for presets without a moved portrait: all frames are."""
+    those that serve as portraits; None, for presets without a warped portrait: all frames are."""
     windows: tuple[tuple[int, ...], ...]
     """Frames that phase 2 generates together: consecutive ones."""
     keyframes: tuple[tuple[int, ...], ...]
@@ -43,24 +43,24 @@ class TrainingSet:
             raise ValueError(
                 f"landmarks: expected {(*self.frames.shape[:2], 478, 3)}, got {self.landmarks.shape}"
             )
-        if self.moved is not None:
-            wanted = (len(self.frames), self.moved.shape[1], *self.frames.shape[1:])
-            if self.moved.shape != wanted or self.moved.dtype != np.uint8:
+        if self.warped is not None:
+            wanted = (len(self.frames), self.warped.shape[1], *self.frames.shape[1:])
+            if self.warped.shape != wanted or self.warped.dtype != np.uint8:
                 raise ValueError(
-                    f"moved: expected uint8 (S, R, F, H, W, 3), got {self.moved.dtype} {self.moved.shape}"
+                    f"warped: expected uint8 (S, R, F, H, W, 3), got {self.warped.dtype} {self.warped.shape}"
                 )
         if not np.isfinite(self.landmarks).all():
             raise ValueError("landmarks: expected finite values; drop sequences with undetected faces first")
 
     def __getitem__(self, part: slice) -> "TrainingSet":
         """Some of the sequences."""
-        moved = None if self.moved is None else self.moved[part]
-        return replace(self, frames=self.frames[part], landmarks=self.landmarks[part], moved=moved)
+        warped = None if self.warped is None else self.warped[part]
+        return replace(self, frames=self.frames[part], landmarks=self.landmarks[part], warped=warped)
 
     @property
     def portraits(self) -> int:
         """R, frames of each sequence that serve as portraits: the first ones."""
-        return self.frames.shape[1] if self.moved is None else self.moved.shape[1]
+        return self.frames.shape[1] if self.warped is None else self.warped.shape[1]
 
     def pairs(self, rng: np.random.Generator, portraits: int, targets: int = 1) -> Pairs:
         """Random portraits, and `targets` random frames of each."""

@@ -1,4 +1,4 @@
-"""What is special about training `mini`: its autoencoder, and the moved portrait beside the landmarks.
+"""What is special about training `mini`: its autoencoder, and the warped portrait beside the landmarks.
 
 Before phases 1 and 2 the autoencoder is trained; after them its decoder learns to live with the latents that the
 denoiser really makes. Shapes: as in `batches`.
@@ -38,8 +38,8 @@ class Pictures:
 
     target: Tensor
     """(N, 3, H, W) in [-1, 1]."""
-    moved: Tensor
-    """(N, 3, H, W) in [-1, 1], the portrait moved to the frame."""
+    warped: Tensor
+    """(N, 3, H, W) in [-1, 1], the portrait warped to the frame."""
     still: Tensor
     """(N, 3, H, W) in [-1, 1], the portrait."""
     maps: Tensor
@@ -56,8 +56,8 @@ class MiniScenes(Scenes):
 
     portrait: Tensor
     """(B, C, h, w) latents."""
-    moved: Tensor
-    """(B, C, F, h, w) latents of the portrait moved to each frame."""
+    warped: Tensor
+    """(B, C, F, h, w) latents of the portrait warped to each frame."""
     seen_maps: Tensor
     """(P, 3, H, W) condition maps of the portraits that are seen."""
 
@@ -71,12 +71,14 @@ class MiniBatches(Batches):
         """As `Batches`.
 
         Raises:
-            ValueError: data without moved portraits.
+            ValueError: data without warped portraits.
         """
-        if data.moved is None:
-            raise ValueError(f"moved: preset {preset.name} is trained on warped portraits, the data has none")
+        if data.warped is None:
+            raise ValueError(
+                f"warped: preset {preset.name} is trained on warped portraits, the data has none"
+            )
         super().__init__(data, preset, recipe, seed)
-        self.moved = data.moved
+        self.warped = data.warped
 
     def maps(self, points: NDArray[np.floating]) -> Tensor:
         """See `Batches`."""
@@ -114,22 +116,22 @@ class MiniBatches(Batches):
     def _scenes(self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any) -> MiniScenes:
         scenes = super()._scenes(sequences, references, frames, **chosen)
         assert self.latents is not None
-        assert self.latents.moved is not None
+        assert self.latents.warped is not None
         shown = slice(scenes.hidden, None)
         looked = (sequences[chosen["seen"]][shown], references[chosen["seen"]][shown])
-        moved = self.latents.moved[sequences[:, None], references[:, None], frames]
+        warped = self.latents.warped[sequences[:, None], references[:, None], frames]
         return MiniScenes(
             **vars(scenes),
             portrait=self.latents.frames[sequences, references].float(),
-            moved=moved.float().transpose(1, 2),
+            warped=warped.float().transpose(1, 2),
             seen_maps=self.maps(self.data.landmarks[looked]) if len(looked[0]) else torch.empty(0),
         )
 
     def _pictures(self, pairs: Pairs, cuts: list[Cut]) -> Pictures:
-        """Cut out of each pair: the frame, the portrait moved to it, the portrait, the condition map."""
+        """Cut out of each pair: the frame, the portrait warped to it, the portrait, the condition map."""
         rows = list(zip(pairs.sequences, pairs.references, pairs.frames, cuts, strict=True))
         target = np.stack([self.data.frames[s, f][cut] for s, _, f, cut in rows])
-        moved = np.stack([self.moved[s, r, f][cut] for s, r, f, cut in rows])
+        warped = np.stack([self.warped[s, r, f][cut] for s, r, f, cut in rows])
         still = np.stack([self.data.frames[s, r][cut] for s, r, _, cut in rows])
         side = self.preset.resolution
         points = self.data.landmarks[pairs.sequences, pairs.frames]
@@ -138,7 +140,7 @@ class MiniBatches(Batches):
         masks = expression_mask(points, (side, side))
         important = np.stack([mask[cut] for mask, cut in zip(masks, cuts, strict=True)])
         weights = 1 + 2 * torch.from_numpy(important).float()[:, None]
-        return Pictures(to_tensor(target), to_tensor(moved), to_tensor(still), drawn, weights)
+        return Pictures(to_tensor(target), to_tensor(warped), to_tensor(still), drawn, weights)
 
 
 class MiniObjectives(Objectives):
@@ -153,7 +155,7 @@ class MiniObjectives(Objectives):
         """Loss and L1, both ()."""
         raw = self.model.autoencoder.raw(pictures.target) + pictures.noise
         return _compare(
-            self.model.autoencoder.picture(raw, pictures.moved, pictures.still, pictures.maps), pictures
+            self.model.autoencoder.picture(raw, pictures.warped, pictures.still, pictures.maps), pictures
         )
 
     def _decoder(self, pictures: Pictures, scenes: MiniScenes) -> tuple[Tensor, Tensor]:
@@ -163,7 +165,7 @@ class MiniObjectives(Objectives):
             noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
             guess = signal * noisy - sigma * self._denoise(scenes, noisy)
         decoder = self.model.autoencoder.decode
-        predicted = decoder(guess[:, :, 0], pictures.moved, pictures.still, pictures.maps).float()
+        predicted = decoder(guess[:, :, 0], pictures.warped, pictures.still, pictures.maps).float()
         total, plain = _compare(predicted, pictures)
         if self.perceptual is not None:
             total = total + self.share * self.perceptual(predicted, pictures.target).mean()
@@ -173,12 +175,12 @@ class MiniObjectives(Objectives):
         """See `Objectives`."""
         animator = self.model.animator
         if len(scenes.seen):
-            animator.remember(animator.look(scenes.seen, scenes.seen_maps))
-            animator.hide(scenes.hidden)
+            animator.set_reference(animator.encode_reference(scenes.seen, scenes.seen_maps))
+            animator.drop_reference(scenes.hidden)
         else:
-            animator.forget()
-        places = animator.place(scenes.maps, scenes.portrait, scenes.moved, scenes.anchors)
-        return animator.denoise(noisy, scenes.t, places)
+            animator.clear_reference()
+        condition = animator.encode_condition(scenes.maps, scenes.portrait, scenes.warped, scenes.anchors)
+        return animator.denoise(noisy, scenes.t, condition)
 
 
 def _compare(predicted: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:
@@ -213,7 +215,7 @@ class MiniTrainer(Trainer):
         encoder stays, and the autoencoder's phase trains the decoder.
 
         Raises:
-            ValueError: as `Trainer`; data without moved portraits.
+            ValueError: as `Trainer`; data without warped portraits.
         """
         self.perceptual, self.temporal = perceptual, temporal(model.animator)
         batches = partial(MiniBatches, data, model.preset, recipe)

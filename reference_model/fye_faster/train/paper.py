@@ -67,11 +67,11 @@ class PaperObjectives(Objectives):
         if len(scenes.seen):
             with torch.no_grad():
                 tokens = self.model.tokens(scenes.pictures)
-            animator.remember(animator.look(scenes.seen, tokens))
-            animator.hide(scenes.hidden)
+            animator.set_reference(animator.encode_reference(scenes.seen, tokens))
+            animator.drop_reference(scenes.hidden)
         else:
-            animator.forget()
-        return animator.denoise(noisy, scenes.t, animator.place(scenes.maps, scenes.anchors))
+            animator.clear_reference()
+        return animator.denoise(noisy, scenes.t, animator.encode_condition(scenes.maps, scenes.anchors))
 
 
 class PaperTrainer(Trainer):
@@ -133,7 +133,7 @@ def checkpoint_activations(model: PaperModel, phase: str) -> None:
         denoiser.disable_gradient_checkpointing()
 
 
-def onlooker(model: PaperModel) -> PaperPipeline:
+def validation_pipeline(model: PaperModel) -> PaperPipeline:
     """A pipeline with an animator of its own, in half precision on a GPU; the frozen rest is shared."""
     with torch.device("meta"):
         twin = PaperModel(model.preset)
@@ -144,7 +144,7 @@ def onlooker(model: PaperModel) -> PaperPipeline:
     return PaperPipeline(twin)
 
 
-def rehearse(preset: PaperPreset, data: TrainingSet, recipe: Recipe) -> dict[str, Any]:
+def dry_run(preset: PaperPreset, data: TrainingSet, recipe: Recipe) -> dict[str, Any]:
     """Two batches of the data through networks without memory, forward and backward: do all shapes fit?
 
     Args:

@@ -277,7 +277,7 @@ class Trainer(ABC):
         start, done = time.monotonic(), 0
         data = self.batches.data
         pictures_in_all = sum(
-            math.prod(part.shape[:-3]) for part in (data.frames, data.moved) if part is not None
+            math.prod(part.shape[:-3]) for part in (data.frames, data.warped) if part is not None
         )
 
         def encode(pictures: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ class Validation:
         self.pipeline, self.learnt, self.data = pipeline, learnt, data
         self.out, self.log = out / "validation", log
         self.perceptual, self.share = perceptual, share
-        self.portrait = 0 if data.moved is None else data.portraits - 1
+        self.portrait = 0 if data.warped is None else data.portraits - 1
         self.chosen = np.unique(np.linspace(self.portrait + 1, data.frames.shape[1] - 1, frames).astype(int))
 
     def __call__(self, weights: dict[str, Tensor], label: str) -> float:
@@ -79,8 +79,8 @@ class Validation:
         for k, (frames, landmarks) in enumerate(zip(self.data.frames, self.data.landmarks, strict=True)):
             portrait, truth = frames[self.portrait], frames[self.chosen]
             results = {"copy": np.repeat(portrait[None], len(truth), 0)}
-            if self.data.moved is not None:
-                results["warp"] = self.data.moved[k, self.portrait, self.chosen]
+            if self.data.warped is not None:
+                results["warp"] = self.data.warped[k, self.portrait, self.chosen]
             rows = [*results.values(), truth]
             for name, guidance in (("guided", None), ("unguided", 1.0)):
                 results[name] = self.pipeline.animate(

@@ -13,7 +13,7 @@ from fye_faster.accel.tic.schedule import Schedule
 
 
 @dataclass
-class Track:
+class WindowState:
     """One window's way through the steps."""
 
     masks: WindowMasks | None
@@ -29,13 +29,13 @@ class Track:
 
 
 @dataclass
-class Now:
+class StepState:
     """The step in progress."""
 
     step: int
     full: bool
     rows: tuple[str, ...]
-    track: Track
+    state: WindowState
     seen: set[str] = field(default_factory=set)
     """Modules that were called already."""
 
@@ -48,8 +48,8 @@ class Store:
         self.schedule, self.order, self.boundary, self.predictor = schedule, order, boundary, predictor
         self.modules: set[str] = set()
         """Names of the modules that record and predict."""
-        self._tracks: dict[tuple[int, ...], Track] = {}
-        self._now: Now | None = None
+        self._windows: dict[tuple[int, ...], WindowState] = {}
+        self._now: StepState | None = None
         self._frames = 0
         self._masks: LandmarkMasks | None = None
 
@@ -57,13 +57,13 @@ class Store:
     def running(self) -> bool:
         """Whether a step is in progress or a window has steps to come."""
         steps = self.schedule.steps
-        return self._now is not None or any(t.next_step < steps for t in self._tracks.values())
+        return self._now is not None or any(t.next_step < steps for t in self._windows.values())
 
     @property
     def bytes(self) -> int:
         """Of all features kept."""
-        tracks = self._tracks.values()
-        return sum(history.bytes for track in tracks for history in track.histories.values())
+        windows = self._windows.values()
+        return sum(history.bytes for state in windows for history in state.histories.values())
 
     def start(self, frames: int, masks: LandmarkMasks | None) -> None:
         """Forget everything; the coming windows belong to a clip of this many frames."""
@@ -78,12 +78,12 @@ class Store:
         """
         if self._now is not None:
             raise RuntimeError(f"the Taylor cache cannot be reset during step {self._now.step}")
-        self._tracks.clear()
+        self._windows.clear()
 
     def full_steps(self, window: Sequence[int]) -> tuple[int, ...]:
         """Steps of a window that ran in full so far."""
-        track = self._tracks.get(tuple(window))
-        return () if track is None else tuple(track.full)
+        state = self._windows.get(tuple(window))
+        return () if state is None else tuple(state.full)
 
     @contextmanager
     def step(
@@ -95,14 +95,14 @@ class Store:
         key = tuple(window)
         self._check(step, key, tuple(rows), signal)
         if (
-            track := self._tracks.get(key)
+            state := self._windows.get(key)
         ) is None:  # cutting masks out waits for the device: once, not at every step
-            track = self._tracks[key] = Track(self._masks.window(key) if self._masks else None)
-        skipped = step - track.full[-1] - 1 if track.full else 0
+            state = self._windows[key] = WindowState(self._masks.window(key) if self._masks else None)
+        skipped = step - state.full[-1] - 1 if state.full else 0
         if signal is not None and self.schedule.needs_signal:
-            _accumulate(track, signal)
-        full = self.schedule.is_full(step, skipped, track.drift)
-        self._now = now = Now(step, full, tuple(rows), track)
+            _accumulate(state, signal)
+        full = self.schedule.is_full(step, skipped, state.drift)
+        self._now = now = StepState(step, full, tuple(rows), state)
         ended = False
         try:
             yield full
@@ -115,14 +115,14 @@ class Store:
         finally:
             self._now = None
             if not ended:  # half recorded: of no use to later steps
-                del self._tracks[key]
+                del self._windows[key]
         if full:
-            track.full.append(step)
-            track.drift = 0.0
-        track.next_step = step + 1
-        if track.next_step == self.schedule.steps:
-            track.histories.clear()
-            track.signal = None
+            state.full.append(step)
+            state.drift = 0.0
+        state.next_step = step + 1
+        if state.next_step == self.schedule.steps:
+            state.histories.clear()
+            state.signal = None
 
     def _check(
         self, step: int, window: tuple[int, ...], rows: tuple[str, ...], signal: Tensor | None
@@ -135,7 +135,7 @@ class Store:
             raise ValueError(f"rows: expected distinct names of the batch's guidance rows, got {rows}")
         if self.schedule.needs_signal and signal is None:
             raise ValueError("signal: an adaptive schedule needs one, such as the noisy latents; got None")
-        expected = self._tracks[window].next_step if window in self._tracks else 0
+        expected = self._windows[window].next_step if window in self._windows else 0
         if expected == self.schedule.steps:
             raise ValueError(
                 f"step: this window has finished all {expected} steps; call `reset` or `start` before the next run"
@@ -155,15 +155,15 @@ class Store:
         """Take in a feature (R K, ...) of a full step, where the K elements of R guidance rows follow each other."""
         now = self._enter(name)
         for row, part in zip(now.rows, self._rows(name, feature), strict=True):
-            history = now.track.histories.setdefault((name, row), History(self.order))
+            history = now.state.histories.setdefault((name, row), History(self.order))
             if history.order >= 0 and history.shape != part.shape:
                 raise ValueError(
                     f"{name}: features of {tuple(history.shape)} became {tuple(part.shape)} within one run; "
                     "call `start` before another size"
                 )
             history.record(now.step, part)
-            if now.track.masks:  # find out now, not at a later step, if they do not fit
-                now.track.masks.on(layout, extent(part.shape, layout), part.device)
+            if now.state.masks:  # find out now, not at a later step, if they do not fit
+                now.state.masks.on(layout, extent(part.shape, layout), part.device)
 
     def predict(self, name: str, layout: Layout, given: Tensor) -> Tensor:
         """A module's feature at a skipped step.
@@ -175,10 +175,10 @@ class Store:
         """
         now, parts = self._enter(name), []
         for row, part in zip(now.rows, self._rows(name, given), strict=True):
-            history = now.track.histories.get((name, row))
-            if history is None or history.last != now.track.full[-1]:
+            history = now.state.histories.get((name, row))
+            if history is None or history.last != now.state.full[-1]:
                 raise ValueError(
-                    f"rows: {row!r} was absent at the last full step ({now.track.full[-1]}), so nothing is known "
+                    f"rows: {row!r} was absent at the last full step ({now.state.full[-1]}), so nothing is known "
                     f"of it at step {now.step}; a row may stop but not come back before a full step"
                 )
             size = extent(history.shape, layout)
@@ -187,18 +187,18 @@ class Store:
                     f"{name}: features of {size} (without channels) became {extent(part.shape, layout)} within "
                     "one run; call `start` before another size"
                 )
-            mask = now.track.masks.on(layout, size, given.device) if now.track.masks else None
+            mask = now.state.masks.on(layout, size, given.device) if now.state.masks else None
             parts.append(history.predict(now.step, self.predictor, self.boundary, mask))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _enter(self, name: str) -> Now:
+    def _enter(self, name: str) -> StepState:
         now = self._current()
         if name in now.seen:
             raise RuntimeError(f"{name} ran twice in step {now.step}: call the UNet once inside `step`")
         now.seen.add(name)
         return now
 
-    def _current(self) -> Now:
+    def _current(self) -> StepState:
         if self._now is None:
             raise RuntimeError(
                 "a Taylor cache is attached: call the UNet inside `cache.step(...)`, or detach it"
@@ -216,9 +216,9 @@ class Store:
         return features.chunk(count)
 
 
-def _accumulate(track: Track, signal: Tensor) -> None:
+def _accumulate(state: WindowState, signal: Tensor) -> None:
     """Add the relative L1 change since the window's previous step to its drift; any shape, always the same."""
-    if track.signal is not None:
-        change = (signal - track.signal).abs().mean() / track.signal.abs().mean()
-        track.drift += change.item()  # waits for the device: only adaptive schedules pay this
-    track.signal = signal.detach().clone()
+    if state.signal is not None:
+        change = (signal - state.signal).abs().mean() / state.signal.abs().mean()
+        state.drift += change.item()  # waits for the device: only adaptive schedules pay this
+    state.signal = signal.detach().clone()

@@ -1,4 +1,4 @@
-"""What `emojibench train` can train: for each preset its recipe, how training starts, and how it is rehearsed."""
+"""What `emojibench train` can train: for each preset its recipe, how training starts, and what its dry run does."""
 
 import time
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAPER = "paper"
 
 
-class Trainee(ABC):
+class TrainablePreset(ABC):
     """A preset that can be trained. Its methods raise ValueError for what the user can mend."""
 
     warp: bool
@@ -53,10 +53,10 @@ class Trainee(ABC):
         """Ready to run, at the start."""
 
     @abstractmethod
-    def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
+    def validation_pipeline(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
         """A pipeline that looks at averaged weights, and the part of it that takes them."""
 
-    def rehearse(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
+    def dry_run(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
         """Two steps of each phase; what a step takes."""
         import resource
 
@@ -84,7 +84,7 @@ class Trainee(ABC):
 
 
 @dataclass(frozen=True)
-class Mini(Trainee):
+class Mini(TrainablePreset):
     """From random weights, or from those of a file."""
 
     preset: "Preset"
@@ -93,29 +93,29 @@ class Mini(Trainee):
 
     @property
     def name(self) -> str:
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         return self.preset.name
 
     @property
     def resolution(self) -> int:
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         return self.preset.resolution
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.train.recipe import PHASES
 
         return PHASES
 
     def recipe(self) -> "Recipe":
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.train.recipe import Recipe
 
         return Recipe(minutes=60)
 
     def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.models import checkpoint
         from fye_faster.train.mini import MiniTrainer
 
@@ -126,8 +126,8 @@ class Mini(Trainee):
             start = checkpoint.digest(self.start)
         return MiniTrainer(model, data, recipe, out, log, distance(recipe), start)
 
-    def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
-        """See `Trainee`."""
+    def validation_pipeline(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
+        """See `TrainablePreset`."""
         from fye_faster.models.checkpoint import Model
         from fye_faster.pipelines.mini import Pipeline
 
@@ -136,7 +136,7 @@ class Mini(Trainee):
 
 
 @dataclass(frozen=True)
-class Paper(Trainee):
+class Paper(TrainablePreset):
     """From the public checkpoints, and from the animator in a file where there is one."""
 
     start: Path | None
@@ -146,31 +146,31 @@ class Paper(Trainee):
 
     @property
     def name(self) -> str:
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         return PAPER
 
     @property
     def resolution(self) -> int:
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.models import paper
 
         return paper.PAPER.resolution
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.train.paper import PaperTrainer
 
         return PaperTrainer.phases
 
     def recipe(self) -> "Recipe":
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.train.paper import RECIPE
 
         return RECIPE
 
     def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
-        """See `Trainee`."""
+        """See `TrainablePreset`."""
         from fye_faster.models import checkpoint, paper
         from fye_faster.train.paper import PaperTrainer
 
@@ -182,29 +182,29 @@ class Paper(Trainee):
         start = ", ".join(f"{name} {checkpoint.digest(path)}" for name, path in sorted(read.items()))
         return PaperTrainer(model, data, recipe, out, log, start)
 
-    def onlooker(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
-        """See `Trainee`."""
-        from fye_faster.train.paper import PaperTrainer, onlooker
+    def validation_pipeline(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
+        """See `TrainablePreset`."""
+        from fye_faster.train.paper import PaperTrainer, validation_pipeline
 
         assert isinstance(trainer, PaperTrainer)
-        pipeline = onlooker(trainer.model)
+        pipeline = validation_pipeline(trainer.model)
         return pipeline, pipeline.model.animator
 
-    def rehearse(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
+    def dry_run(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
         """On a GPU two steps of each phase; elsewhere the files, and all shapes on networks without memory."""
         if recipe.device == "cuda":
-            return super().rehearse(data, recipe, tell)
+            return super().dry_run(data, recipe, tell)
         import torch
         from fye_faster.models import paper
-        from fye_faster.train.paper import rehearse
+        from fye_faster.train.paper import dry_run
 
         with torch.device("meta"):
             paper.check_start(paper.PaperModel(paper.PAPER), self.files)
         tell(f"{', '.join(self.files)}: every tensor is there")
-        return rehearse(paper.PAPER, data, recipe)
+        return dry_run(paper.PAPER, data, recipe)
 
 
-def choose(name: str, start: Path | None, files: Sequence[str]) -> Trainee:
+def choose(name: str, start: Path | None, files: Sequence[str]) -> TrainablePreset:
     """The preset of this name.
 
     Args:
