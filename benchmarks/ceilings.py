@@ -56,7 +56,7 @@ def main() -> None:
     pipeline, dataset = Pipeline.from_preset("mini"), load_dataset(options.dataset)
     for clip_id in dataset.clip_ids(options.split)[: options.clips]:
         clip, truth = dataset.clip(clip_id), dataset.ground_truth(clip_id)
-        assert truth is not None, "the embedded datasets know the truth of both splits"
+        assert truth is not None, "the built-in datasets know the truth of both splits"
         made = {"ground-truth": truth, "true-latents": through_latents(pipeline, clip, truth)}
         for name, frames in made.items():
             file = options.out / options.split / name / f"{clip_id}.mkv"

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="a .jpg or .png")
     parser.add_argument(
-        "--clips", type=int, default=8, help="of the embedded datasets, 8 are two of each domain"
+        "--clips", type=int, default=8, help="of the built-in datasets, 8 are two of each domain"
     )
     parser.add_argument("--frames", type=int, default=3, help="of each clip")
     parser.add_argument("--side", type=int, default=128, help="of each picture, pixels")

@@ -3,7 +3,7 @@
     python benchmarks/held_out.py runs/fye-faster-self runs/copy-reference-self runs/landmark-warp-self [--turns 15]
 
 For each column that all runs measured: means with 95 % intervals, and the paired difference of the first run to each
-other, over all clips and over those of the embedded datasets whose head turns far: yaw beyond --turns degrees in at
+other, over all clips and over those of the built-in datasets whose head turns far: yaw beyond --turns degrees in at
 least a quarter of their frames. Intervals resample portraits. A difference whose interval excludes zero is marked
 + (better) or - (worse). Means over surviving frames say how many were lost. Prints Markdown.
 """
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def turning(run: FinishedRun, clips: Sequence[str], degrees: float) -> list[str]:
-    """Those of an embedded dataset's clips whose driving head turns far."""
+    """Those of a built-in dataset's clips whose driving head turns far."""
     known = sequences(run.spec.dataset)
     drivers = pairing(known) if run.spec.split == "cross" else range(len(known))
     far = []

@@ -2,7 +2,7 @@
 
     python benchmarks/model_speed.py [--caches none near-lossless balanced fast] [--lengths 64 256 1000] [--steps 2]
 
-Each row is a fresh process that animates one clip of the embedded dataset; longer clips play its motion to and fro.
+Each row is a fresh process that animates one clip of the built-in dataset; longer clips play its motion to and fro.
 The first table: 64 frames in the preset's 30 steps, with each cache. The second: what the length of a clip does to
 memory, uncached in --steps steps and with the fastest cache. `loaded` is the peak before the first frame (libraries,
 weights), `returned` the frames and latents that the caller gets, which grow as they must; what is left of the peak is

@@ -2,7 +2,7 @@
 
     python benchmarks/scoring.py [--clips 50]
 
-Clips are embedded sequences of 64x256x256 frames, scored against themselves one frame late. For each metric
+Clips are built-in sequences of 64x256x256 frames, scored against themselves one frame late. For each metric
 both sides run one after the other on the same clip; values are compared, too. Metrics whose weights cannot be
 had are left out, and said so. On a busy machine CPU seconds say more than the clock. Set EMOJIBENCH_WEIGHTS
 to a folder of weight files to add metrics.

@@ -1,4 +1,4 @@
-"""Can a face-mesh detector read the embedded dataset? Detection rate, correlations with the truth, and speed.
+"""Can a face-mesh detector read the built-in dataset? Detection rate, correlations with the truth, and speed.
 
     python benchmarks/synth_readability.py [--frames 2000] [--split synth|training] [--processes 2]
 

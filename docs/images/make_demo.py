@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path, help="run folder of an embedded dataset")
+    parser.add_argument("run", type=Path, help="run folder of a built-in dataset")
     parser.add_argument("--out", type=Path, required=True, help="a .webp")
     parser.add_argument("--side", type=int, default=108, help="of each picture, pixels")
     parser.add_argument("--every", type=int, default=3, help="show every n-th frame")

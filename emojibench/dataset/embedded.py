@@ -1,4 +1,4 @@
-"""The embedded datasets `mini` and `synth`: made on the spot from their seeds, file by file, into the cache.
+"""The built-in datasets `mini` and `synth`: made on the spot from their seeds, file by file, into the cache.
 
 Sequence i is identity i under motion i (`emojibench.synth`).
 Clip `self-i`: the portrait is frame 0 of sequence i, which also drives and is the truth.
@@ -72,7 +72,7 @@ def embedded(name: str, *, size: int | None, detector: str) -> Dataset:
 
 
 class EmbeddedFiles:
-    """Files of an embedded dataset; each is rendered (and its landmarks are read off) when first asked for.
+    """Files of a built-in dataset; each is rendered (and its landmarks are read off) when first asked for.
 
     Any number of processes may do so at once: every file appears whole, and all make the same bytes.
     """

@@ -82,7 +82,7 @@ def _folder(folder: Path, *, size: int | None, detector: str) -> Dataset:
     manifest, entries = read_manifest(folder)
     if manifest.recipe is not None:
         raise DatasetError(
-            f"{folder}: the cache of an embedded dataset; use it by its name: --dataset {manifest.name}"
+            f"{folder}: the cache of a built-in dataset; use it by its name: --dataset {manifest.name}"
         )
     size = manifest.size if size is None else size
     if size > manifest.size:

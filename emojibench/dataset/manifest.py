@@ -91,7 +91,7 @@ class ClipEntry(_Strict):
     truth: RelativePath | None = None
     """Video of what a perfect method would return; for `self` the driving video."""
     sha256: dict[RelativePath, Digest] = {}
-    """Digest of every file named above; empty in embedded datasets, whose files are made when asked for."""
+    """Digest of every file named above; empty in built-in datasets, whose files are made when asked for."""
 
     @model_validator(mode="after")
     def _subjects_fit_the_split(self) -> Self:
@@ -126,7 +126,7 @@ class Manifest(_Strict):
     digest: Digest
     """sha256 over the recipe, or over clips.jsonl, which holds the sha256 of every file."""
     recipe: dict[str, Any] | None = None
-    """Everything that decides the bytes of an embedded dataset; None for folders of files."""
+    """Everything that decides the bytes of a built-in dataset; None for folders of files."""
     notes: dict[str, Any] = {}
     """How a built dataset was made: settings of the builder, rules."""
 

@@ -111,7 +111,7 @@ def animate(
 
 
 def is_procedural(picture: Path) -> bool:
-    """Whether a picture is a portrait of an embedded dataset."""
+    """Whether a picture is a portrait of a built-in dataset."""
     return picture.resolve().is_relative_to(cache_folder().resolve())
 
 

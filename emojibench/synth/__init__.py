@@ -1,1 +1,1 @@
-"""The embedded dataset: procedural portraits and motions with exact ground truth."""
+"""The built-in dataset: procedural portraits and motions with exact ground truth."""

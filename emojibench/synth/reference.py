@@ -1,4 +1,4 @@
-"""What the renderer drew when the embedded datasets were made: mean colours of two pictures of every sequence.
+"""What the renderer drew when the built-in datasets were made: mean colours of two pictures of every sequence.
 
 They stand for the pixels in the datasets' digests, so that no version of a library has to: a release of numpy or
 OpenCV that draws the same changes no digest. And a sequence is held against them before its files are made: a
@@ -44,7 +44,7 @@ def check(index: int) -> None:
     if off > TOLERANCE:
         libraries = f"numpy {np.__version__}, numba {numba.__version__}, OpenCV {cv2.__version__}"
         raise DatasetError(
-            f"sequence {index} of the embedded datasets comes out otherwise here (mean colours are up to {off:.1f} of "
+            f"sequence {index} of the built-in datasets comes out otherwise here (mean colours are up to {off:.1f} of "
             f"255 levels off), so its numbers could not be compared with anybody's; this is {libraries}: install the "
             "versions of constraints.txt"
         )

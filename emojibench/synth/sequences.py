@@ -1,4 +1,4 @@
-"""The embedded sequences: which identity moves how, and who drives whom.
+"""The built-in sequences: which identity moves how, and who drives whom.
 
 Seeds: sequence i of `synth` uses the identity seed SPLIT_SEEDS.start + 2 i and the motion seed one above it; training
 sequence i counts in the same way from TRAINING_SEEDS.start. The two ranges do not overlap, so no split contains a
@@ -50,7 +50,7 @@ def sequences(name: str) -> list[Sequence]:
     if name not in COUNTS:
         near = difflib.get_close_matches(name, COUNTS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"no embedded dataset is called {name!r}: expected one of {', '.join(COUNTS)}{hint}")
+        raise UserError(f"no built-in dataset is called {name!r}: expected one of {', '.join(COUNTS)}{hint}")
     return [_sequence("synth", i, SPLIT_SEEDS) for i in range(COUNTS[name])]
 
 
