@@ -58,9 +58,7 @@ def verify(folder: Path) -> VerifyReport:
     try:
         manifest, entries = read_manifest(folder)
         if manifest.recipe is not None:
-            raise DatasetError(
-                f"{folder}: the cache of a built-in dataset; its files are made, not verified"
-            )
+            raise DatasetError(f"{folder}: the cache of a built-in dataset; its files are made, not verified")
     except DatasetError as error:
         problem = Problem(where=DATASET_FILE, severity="error", what=str(error))
         return VerifyReport(folder=str(folder), problems=[problem])
