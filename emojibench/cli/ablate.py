@@ -17,7 +17,9 @@ def ablate(
     minutes: Annotated[float, typer.Option(help="Training budget of each row, wall clock.", min=0.01)] = 30.0,
     steps: Annotated[
         str,
-        typer.Option(help="Steps of single frames, clips and decoder instead of a budget, as 2000,800,400."),
+        typer.Option(
+            help="Train this many steps of single frames, clips and decoder instead of --minutes, e.g. 2000,800,400."
+        ),
     ] = "",
     rows: Annotated[
         list[str] | None,
@@ -42,7 +44,8 @@ def ablate(
     main: Annotated[
         Path | None,
         typer.Option(
-            help="Main weights: all rows have their encoder, some all of it.", show_default="the package's"
+            help="Weights whose encoder all rows use; rows that are not trained use all of them.",
+            show_default="the package's",
         ),
     ] = None,
     start: Annotated[
@@ -52,7 +55,10 @@ def ablate(
         ),
     ] = "random",
     data: Annotated[
-        Path | None, typer.Option(help="Training data, made if it is not there.", show_default="OUT/data")
+        Path | None,
+        typer.Option(
+            help="Folder of training data; it is made if it does not exist.", show_default="OUT/data"
+        ),
     ] = None,
     identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
     bf16: Annotated[bool, typer.Option("--bf16", help="Train in mixed precision.")] = False,
@@ -62,10 +68,11 @@ def ablate(
     split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "cross",
     dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
     clips: Annotated[
-        str, typer.Option(help="The first so many clips, or clip ids separated by commas.")
+        str, typer.Option(help="Number of clips, counted from the first, or clip ids separated by commas.")
     ] = "20",
     frames: Annotated[
-        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the dataset's")
+        int | None,
+        typer.Option(help="Use at most this many frames of each clip.", show_default="the dataset's"),
     ] = None,
     metrics: Annotated[
         list[str] | None,
@@ -76,23 +83,26 @@ def ablate(
         typer.Option("--set", metavar="KEY=VALUE", help="Option of fye-faster for all rows; repeatable."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Worker processes of the measuring.")] = 1,
-    timeout: Annotated[float, typer.Option(help="Seconds after which one clip counts as hung.")] = 1800,
+    timeout: Annotated[float, typer.Option(help="Seconds that one clip may take; then it fails.")] = 1800,
     fresh: Annotated[
         bool,
         typer.Option(
             "--fresh",
-            help="Train and measure the named rows anew, all without --rows; training data that was made otherwise "
+            help="Train and measure the rows of --rows again, all by default; training data that was made otherwise "
             "is replaced.",
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Measure the named rows anew; trained weights are kept.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Measure the rows of --rows again, all by default; trained weights are kept."
+        ),
     ] = False,
 ) -> None:
-    """Train each row with the same budget from the same start, measure all on the same clips, print the table.
+    """Train variants of the reference model with equal budgets and compare them on the same clips.
 
-    The same command continues what was interrupted: finished rows are kept, a row in the middle goes on from its
-    last checkpoint. Exit code 3 where a clip failed.
+    Started again, it continues what was interrupted: finished rows are kept, a row in the middle goes on from its
+    last checkpoint. Exit code 3 if a clip failed.
     """
     typer.echo("loading the training code …", err=True)
     import shutil

@@ -30,19 +30,22 @@ def accel(
     split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "self",
     dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
     clips: Annotated[
-        str, typer.Option(help="The first so many clips, or clip ids separated by commas.")
+        str, typer.Option(help="Number of clips, counted from the first, or clip ids separated by commas.")
     ] = "12",
     traced: Annotated[
-        int, typer.Option(help="So many of the clips are denoised once more, watched step by step.", min=0)
+        int, typer.Option(help="Denoise this many of the clips once more and record every step.", min=0)
     ] = 4,
     floor_clips: Annotated[
         int | None,
         typer.Option(
-            help="Run the noise floors, which are slow, on so many of the clips.", show_default="all", min=1
+            help="Run the noise floors, which are slow, on this many of the clips only.",
+            show_default="all",
+            min=1,
         ),
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Cut clips to so many frames.", show_default="the dataset's")
+        int | None,
+        typer.Option(help="Use at most this many frames of each clip.", show_default="the dataset's"),
     ] = None,
     metrics: Annotated[
         list[str] | None,
@@ -53,13 +56,15 @@ def accel(
         typer.Option("--set", metavar="KEY=VALUE", help="Option of all rows' methods; repeatable."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Worker processes. Seconds are only comparable with 1.")] = 1,
-    timeout: Annotated[float, typer.Option(help="Seconds after which one clip counts as hung.")] = 1800,
+    timeout: Annotated[float, typer.Option(help="Seconds that one clip may take; then it fails.")] = 1800,
     seed: Annotated[int, typer.Option(help="Seed of all animations.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Run the chosen rows anew.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Run the rows of --rows again, all by default.")
+    ] = False,
 ) -> None:
-    """Run each accelerator on the same clips, compare it with the uncached run, print the tables, draw the figures.
+    """Compare accelerators of the reference model with the uncached run: tables and figures.
 
-    The same command continues what was interrupted. Exit code 3 where a clip failed.
+    Started again, it continues what was interrupted. Exit code 3 if a clip failed.
     """
     typer.echo("loading methods and metrics …", err=True)
     from emojibench.cli.results import chosen_clips, key_values, listed

@@ -7,7 +7,9 @@ import typer
 
 
 def animate(
-    portrait: Annotated[Path, typer.Option(help="Picture with one face; its head is cut out square.")],
+    portrait: Annotated[
+        Path, typer.Option(help="Picture with one face; a square around the head is cut out.")
+    ],
     driving: Annotated[
         Path,
         typer.Option(help="Video, driving landmarks of a dataset (.npz), or official motion file (.npy)."),
@@ -22,7 +24,9 @@ def animate(
     ] = "mini",
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights from `emojibench train`; mini has some of its own.", exists=True),
+        typer.Option(
+            help="Weights from `emojibench train`; those in the package by default (mini only).", exists=True
+        ),
     ] = None,
     files: Annotated[
         list[str] | None,
@@ -38,7 +42,7 @@ def animate(
     cache: Annotated[
         str | None,
         typer.Option(
-            help="What is predicted instead of computed: none, near-lossless, balanced or fast.",
+            help="Cache preset, from exact to fast: none, near-lossless, balanced or fast.",
             show_default="balanced; none with other steps than its 30",
         ),
     ] = None,
@@ -54,7 +58,8 @@ def animate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The portrait's 478 landmarks, .npz or .json; else such a file beside it, or else detected.",
+            help="The portrait's 478 landmarks, .npz or .json. By default such a file beside the "
+            "picture, or else the detector.",
         ),
     ] = None,
     start: Annotated[int, typer.Option(help="Driving frames to skip.", min=0)] = 0,
@@ -68,7 +73,7 @@ def animate(
         ),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Numbers of the networks: fp32, bf16 or fp16.", show_default="fp32")
+        str | None, typer.Option(help="Precision of the networks: fp32, bf16 or fp16.", show_default="fp32")
     ] = None,
     device: Annotated[str, typer.Option(help="auto (CUDA where there is some), cpu or cuda.")] = "auto",
     detector: Annotated[
@@ -76,14 +81,15 @@ def animate(
         typer.Option(help="Landmark detector: auto, bundled, task (aligns as the release does), or an id."),
     ] = "auto",
     no_watermark: Annotated[
-        bool, typer.Option("--no-watermark", help="Leave out the visible AI-generated mark.")
+        bool,
+        typer.Option("--no-watermark", help='Do not write the visible "AI-generated" mark into the frames.'),
     ] = False,
     no_audio: Annotated[
         bool, typer.Option("--no-audio", help="Leave out the sound of a driving video.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video.")] = False,
 ) -> None:
-    """Let a portrait follow the face of a video. Prints the path of the new video."""
+    """Make a video of one portrait that follows the face in a driving video. Prints the path of the new video."""
     typer.echo(f"loading preset {preset} …", err=True)
     from emojibench.fye import animating
     from emojibench.fye.animators import ModelOptions, open_animator

@@ -38,7 +38,7 @@ app.command("check-method")(check_method.check_method)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.add_typer(data.app, name="data", help="Look at, build, verify and export datasets.")
-app.add_typer(weights.app, name="weights", help="Look at and fetch the files that metrics and methods need.")
+app.add_typer(weights.app, name="weights", help="List and fetch the weights that metrics and methods need.")
 
 
 @app.callback(cls=Commands, invoke_without_command=True)

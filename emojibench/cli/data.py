@@ -57,22 +57,25 @@ def build(
     subjects: Annotated[
         Path | None,
         typer.Option(
-            help="CSV: file,subject[,domain], files by path below their folder; others are subjects of their own."
+            help="CSV table with columns file, subject and, if wanted, domain. A file that is not in it is "
+            "a subject of its own."
         ),
     ] = None,
     detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
     size: Annotated[int, typer.Option(help="Side of the stored square frames in pixels.")] = 256,
     frames: Annotated[int, typer.Option(help="Length of every driving sequence.")] = 64,
     fps: Annotated[
-        float, typer.Option(help="Wanted rate; every n-th frame is taken to come near it.")
+        float, typer.Option(help="Target frame rate; every n-th frame is taken to come close to it.")
     ] = 25.0,
     min_fps: Annotated[float, typer.Option(help="Slower videos are left out.")] = 10.0,
-    min_detected: Annotated[float, typer.Option(help="Least share of frames with a face.")] = 0.9,
+    min_detected: Annotated[
+        float, typer.Option(help="Smallest share of frames with a face; other videos are left out.")
+    ] = 0.9,
     windows: Annotated[
         int,
         typer.Option(help="Clips per video, spread over it by --seed; one alone starts with the first face."),
     ] = 1,
-    start: Annotated[float, typer.Option(help="Seconds of each video that are passed over.")] = 0.0,
+    start: Annotated[float, typer.Option(help="Seconds to skip at the beginning of each video.")] = 0.0,
     pairs_per_portrait: Annotated[int, typer.Option(help="Cross clips per portrait.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the pairing and of the windows.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
@@ -125,7 +128,7 @@ def landmarks(
         bool, typer.Option("--overwrite", help="Replace the landmarks that are there.")
     ] = False,
 ) -> None:
-    """Place landmarks by hand, in a minute: a face of 478 points is fitted to a few.
+    """Place landmarks by hand: click or type a few points, and a face of 478 points is fitted to them.
 
     Writes PICTURE's .json, which `data build` and `animate` read, and .landmarks.png to look at.
     """
@@ -175,9 +178,9 @@ def export(
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Write clips as plain files, for a program that is no registered method. The same command continues.
+    """Write clips as plain files for a program that is not a registered method. Started again, it continues.
 
-    Its videos come back with `emojibench score --predictions DIR`. Exit code 2 where some clip failed.
+    Its videos come back with `emojibench score --predictions DIR`. Exit code 2 if a clip failed.
     """
     from emojibench.cli.results import chosen_clips, listed
     from emojibench.dataset import locating

@@ -19,20 +19,20 @@ def gate(
         ),
     ] = None,
     gate_costs: Annotated[
-        bool, typer.Option("--gate-costs", help="Judge latency, arithmetic and memory too.")
+        bool, typer.Option("--gate-costs", help="Judge latency, FLOPs and memory too.")
     ] = False,
     clips: Annotated[
         str | None,
         typer.Option(
-            help="Compare on the baseline's first so many clips, or on ids separated by commas. Without it, a run "
-            "that lacks clips of the baseline could not be measured."
+            help="Compare only this number of the baseline's clips, counted from the first, or these clip ids (separated "
+            "by commas). Without it, the verdict on a run that lacks clips of the baseline is `could not measure`."
         ),
     ] = None,
     allow_undecided: Annotated[
         bool,
         typer.Option(
             "--allow-undecided",
-            help="Pass where the clips are too few to tell a tolerable change from another.",
+            help="Pass if there are too few clips to tell a tolerable change from an intolerable one.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,

@@ -21,7 +21,7 @@ def report(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
 ) -> None:
-    """Print the leaderboard of every track and write it as a Markdown page."""
+    """Print the leaderboard of every track (runs that can be compared) and write it as a Markdown page."""
     from emojibench.reports import accept as copy_accepted
     from emojibench.reports import write_pages
 

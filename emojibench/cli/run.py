@@ -9,7 +9,9 @@ Split = Annotated[str, typer.Option(help="`self` (a subject drives itself) or `c
 Data = Annotated[str, typer.Option("--dataset", help="`mini`, `synth`, or a dataset folder.")]
 Clips = Annotated[
     str | None,
-    typer.Option(help="The first so many clips (a number), or clip ids separated by commas; all by default."),
+    typer.Option(
+        help="Number of clips, counted from the first, or clip ids separated by commas; all by default."
+    ),
 ]
 Metrics = Annotated[
     list[str] | None,
@@ -18,14 +20,14 @@ Metrics = Annotated[
 Size = Annotated[
     int | None,
     typer.Option(
-        help="Side in pixels of the frames that methods get and metrics see. Another size is a track of its own.",
+        help="Size of the square frames in pixels. Results of different sizes are never compared.",
         show_default="the dataset's",
     ),
 ]
 Frames = Annotated[
     int | None,
     typer.Option(
-        help="Cut clips to so many frames. Another length is a track of its own.",
+        help="Use at most this many frames of each clip. Results of different lengths are never compared.",
         show_default="the dataset's",
     ),
 ]
@@ -34,8 +36,8 @@ Name = Annotated[
     str | None, typer.Option(help="Name of the run folder; <method>-<split>-<dataset> by default.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 where a metric is unavailable.")]
-Timeout = Annotated[float, typer.Option(help="Seconds after which one clip counts as hung and fails.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a metric is unavailable.")]
+Timeout = Annotated[float, typer.Option(help="Seconds that one clip may take; then it fails.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a run of this name instead of continuing it.")
 ]
@@ -62,7 +64,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Option of the method; repeatable.")
     ] = None,
     jobs: Jobs = 1,
-    seed: Annotated[int, typer.Option(help="Every clip's seed is derived from it and the clip id.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed. Each clip's own seed is derived from it and the clip id.")
+    ] = 0,
     name: Name = None,
     out: Out = Path("runs"),
     strict: Strict = False,
@@ -71,9 +75,9 @@ def run(
     every: Every = False,
     as_json: AsJson = False,
 ) -> None:
-    """Animate a split with a method and score it. The same command continues a run that was interrupted.
+    """Animate a split with a method and score it. Started again, it continues an interrupted run.
 
-    Exit code 0: all went well; 2: something has to be mended first; 3: some clip failed (or, with --strict,
+    Exit code 0: all went well; 2: something has to be corrected first; 3: some clip failed (or, with --strict,
     some metric was unavailable).
     """
     from emojibench.cli.results import chosen_clips, key_values, listed, show

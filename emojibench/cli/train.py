@@ -37,20 +37,21 @@ def train(
     shares: Annotated[
         str,
         typer.Option(
-            help="Of the budget, what each phase gets: autoencoder,frames,clips,decoder; paper: frames,clips.",
+            help="Share of --minutes for each phase: autoencoder,frames,clips,decoder; paper: frames,clips.",
             show_default="0.12,0.55,0.2,0.13; paper: 0.75,0.25",
         ),
     ] = "",
     steps: Annotated[
         str,
         typer.Option(
-            help="Steps of the phases instead of a budget, as 2000,2000,800,1000; paper: 30000,10000."
+            help="Steps of each phase instead of --minutes, e.g. 2000,2000,800,1000; paper: 30000,10000."
         ),
     ] = "",
     start: Annotated[
         Path | None,
         typer.Option(
-            help="Weights to start from; a phase whose share is 0 keeps what they say.", exists=True
+            help="Weights to start from; what a phase with share 0 would train stays as it is in them.",
+            exists=True,
         ),
     ] = None,
     learning_rate: Annotated[
@@ -67,7 +68,9 @@ def train(
         str, typer.Option(help="Folder made by `emojibench data build`; procedural identities by default.")
     ] = "",
     identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
-    validation: Annotated[int, typer.Option(help="Further identities to look at while training.", min=1)] = 6,
+    validation: Annotated[
+        int, typer.Option(help="Identities held out for validation while training.", min=1)
+    ] = 6,
     seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
     perceptual: Annotated[
         float,
@@ -99,7 +102,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a preset on identities and motions that no split contains, or on a dataset of your own.
+    """Train the reference model, on drawn faces that no split contains or on your own dataset.
 
     Continues from the last checkpoint in `--out` when there is one. The weights end up in
     OUT/PRESET.safetensors (fp16), progress in OUT/log.jsonl and OUT/tensorboard.

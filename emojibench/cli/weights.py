@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True)
 def list_files(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List every file of the registry: size, licence, users, and where it is, on this machine or else officially."""
+    """List all known files: size, licence, what uses them, and where they are (on this machine, or their address)."""
     from emojibench import weights
 
     where = {name: _where(name) for name in weights.TABLE}
