@@ -24,8 +24,8 @@ def gate(
     clips: Annotated[
         str | None,
         typer.Option(
-            help="Compare only this number of the baseline's clips, counted from the first, or these clip ids (separated "
-            "by commas). Without it, the verdict on a run that lacks clips of the baseline is `could not measure`."
+            help="Compare only this number of the baseline's clips, counted from the first, or these clip ids, "
+            "separated by commas. Without it, the verdict on a run that lacks clips is `could not measure`."
         ),
     ] = None,
     allow_undecided: Annotated[
