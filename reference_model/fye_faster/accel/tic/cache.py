@@ -23,16 +23,17 @@ class TaylorCacheConfig:
     """How features are cached."""
 
     schedule: Schedule
-    """Which steps run in full; holds T and the interval N."""
+    """Which steps run in full; holds T and the interval N. A longer interval is cheaper and less exact."""
     order: int = 1
-    """O, of the prediction, 0 (plain reuse) to `MAX_ORDER`. The paper does not state that of its final setting."""
+    """O, of the prediction, from 0 (plain reuse) to `MAX_ORDER`. Cost hardly depends on it; O + 1 features are kept. On
+    `mini` order 2 was nearer than 1, and 3 added nothing. The paper does not state the order of its final setting."""
     boundary: int | None = None
     """G, 0 to T: the step from which Taylor terms act outside the mask too; by default ceil(0.72 T), the paper's
-    "slightly above 70%". Compared with the step at hand, as in Algorithm 1."""
+    "slightly above 70%". Compared with the current step, as in Algorithm 1."""
     mask: Literal["expression", "face", "none"] = "expression"
-    """Where Taylor terms act before G; `none`: nowhere."""
+    """Where Taylor terms act before G; `none`: nowhere, so that features are repeated until G."""
     scope: Scope = "deep"
-    """See `layers.patches`."""
+    """What is cached: `attention` saves least, `head` most; see `layers.patches`."""
     cut: int = 0
     """For scope `deep`: the skip connection that still runs, counted from the first convolution's output."""
     predictor: Predictor = "eq4"
@@ -66,7 +67,7 @@ class TaylorCacheConfig:
 
 
 class TaylorCache:
-    """A cache for one UNet at a time.
+    """A cache for one UNet at a time. Attach it, start a clip, and call the UNet inside `step`.
 
         cache = TaylorCache(TaylorCacheConfig(uniform(steps=30, interval=3), mask="none"))
         with cache.attached(animator.denoiser):
@@ -75,8 +76,8 @@ class TaylorCache:
             with cache.step(step, window=frames, rows=("unconditional", "conditional")):
                 animator.denoise(...)
 
-    Steps of different windows may alternate. Nothing is learnt from the tensors themselves: step, window and rows
-    are what the caller says.
+    Steps of different windows may alternate. The caller says which step, window and rows a call is; nothing is
+    guessed from tensors.
     """
 
     def __init__(self, config: TaylorCacheConfig) -> None:
@@ -157,7 +158,7 @@ class TaylorCache:
         self._store.start(frames, masks)
 
     def reset(self) -> None:
-        """Forget all features, as between the stages of progressive generation; frames and masks stay.
+        """Forget all features, for the next stage of progressive generation; frames and masks stay.
 
         Raises:
             RuntimeError: a step is in progress.

@@ -13,7 +13,7 @@ class Fixed:
     steps: int
     """T, of the sampler."""
     full: tuple[int, ...]
-    """Full steps, ascending; the first is 0, for there is nothing to predict from before it."""
+    """Full steps, ascending. The first is 0: before it there is nothing to predict from."""
     needs_signal: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
