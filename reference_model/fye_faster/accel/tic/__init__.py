@@ -1,6 +1,7 @@
 """TIC, the Taylor-Interpolated Cache (paper section 4.4), for any diffusers-style UNet.
 
-At full steps the network runs and its features are recorded; at the other steps they are extrapolated. Read in this order:
+At full steps the network runs and its features are recorded. At the other steps they are extrapolated. Read in this
+order:
 
 1. `schedule`: which steps are full.
 2. `predictors`: the formula (Eq. 4), its coefficients, and the history of one feature. The Taylor rule is here.
