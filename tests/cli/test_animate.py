@@ -296,7 +296,7 @@ def test_out_of_memory_names_the_options_that_need_less(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(model.animator, "look", full)
+    monkeypatch.setattr(model.animator, "encode_reference", full)
     assert animate() == 2
     assert "--dtype bf16, --device cpu or fewer --frames need less" in capfd.readouterr().err
     assert not Path("out.mp4").exists()

@@ -106,7 +106,7 @@ def test_a_full_gpu_says_what_takes_less(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(pipeline.model.animator, "look", full)
+    monkeypatch.setattr(pipeline.model.animator, "encode_reference", full)
     with pytest.raises(MemoryError, match="not enough for preset tiny; dtype bf16 or fp16 takes less"):
         frames(pipeline, moving_landmarks)
 
