@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something the user can mend. Commands print it without a traceback and exit with 2.
+    """Something that the user can correct. Commands print it without a traceback and exit with 2.
 
     The message names the file or flag, what was expected, what came, and what to do.
     """

@@ -50,11 +50,11 @@ def load(group: str, name: str) -> Any:
     except BaseException as error:  # modules raise SystemExit and worse
         raise UserError(
             f"{kind} {name!r} ({plain(values[0])}) cannot be imported: {one_line(error)}; "
-            "mend or uninstall its package"
+            "correct or uninstall its package"
         ) from error
     if lacking:
         raise UserError(
-            f"{kind} {name!r} ({values[0]}) is no {kind}: {lacking}; mend or uninstall its package"
+            f"{kind} {name!r} ({values[0]}) is no {kind}: {lacking}; correct or uninstall its package"
         )
     return loaded
 

@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes: those that the command documents; 2 with one line on stderr for what a user can mend; 70 with
+    Exit codes: those that the command documents; 2 with one line on stderr for what a user can correct; 70 with
     one line and the path of a log for what nobody expected; 130 after Ctrl-C.
     """
     # Nothing is imported before this: Ctrl-C during imports ends like any other.

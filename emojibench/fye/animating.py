@@ -71,7 +71,7 @@ def animate(
         audio: whether the sound of a driving video is kept.
 
     Raises:
-        UserError: anything about these that the user can mend; found out before the long work where possible.
+        UserError: anything about these that the user can correct; found out before the long work where possible.
         UnavailableError: the detector's file cannot be had.
     """
     reader = shared_detector(detector_id(detector))

@@ -24,7 +24,7 @@ PAPER = "paper"
 
 
 class TrainablePreset(ABC):
-    """A preset that can be trained. Its methods raise ValueError for what the user can mend."""
+    """A preset that can be trained. Its methods raise ValueError for what the user can correct."""
 
     warp: bool
     """Whether it is shown warped portraits."""

@@ -125,7 +125,7 @@ def run(
         frames: cut clips to so many frames; None means the dataset's. Another number is another protocol.
 
     Raises:
-        UserError: something the caller can mend; what was finished before stays in the run folder.
+        UserError: something the caller can correct; what was finished before stays in the run folder.
     """
     method, reference = finding.checked(method)
     checked_name(method, "--method")
@@ -185,7 +185,7 @@ def score(
         name: of the method; by default the folder's. The run folder is `<name>-<split>-<dataset>`.
 
     Raises:
-        UserError: something the caller can mend.
+        UserError: something the caller can correct.
     """
     folder = Predictions(locating.predictions(predictions))
     bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)

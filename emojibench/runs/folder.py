@@ -370,7 +370,7 @@ def remedy(error: OSError) -> str:
         return f"free some space and {again}"
     if error.errno == errno.ENOENT:
         return "somebody removed it meanwhile; run the same command again: it makes what is missing anew"
-    return f"mend that and {again}"
+    return f"correct that and {again}"
 
 
 def _leave_out_middle(log: Path) -> None:
