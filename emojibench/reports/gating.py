@@ -232,7 +232,8 @@ def _check_comparable(old: FinishedRun, new: FinishedRun) -> None:
 
 def _compare(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[str]) -> Comparison:
     if rule.column not in old.summaries:
-        return _without_value(rule, Verdict.INFO, "not in the baseline; accept a run that has it to gate it")
+        reason = rule.ungated or "not in the baseline; accept a run that has it to gate it"
+        return _without_value(rule, Verdict.INFO, reason)
     gaps = [_gap(rule.column, side, run) for side, run in (("baseline", old), ("run", new))]
     if all(gaps):
         return _without_value(rule, Verdict.INFO, f"in neither run ({gaps[0]})")

@@ -12,6 +12,14 @@ from emojibench.runs.summary import ColumnSummary
 
 ABSENT = "no metric that is installed here has this column"
 KEPT = f"kept as it was measured: {ABSENT}"
+MOTION = Traits(
+    "driving_motion",
+    "none",
+    "eye distances",
+    (0.0, math.inf),
+    "how far the points of the driving face that move most stray, emojibench/dataset/motion.py",
+)
+"""How much a clip's driving moves (`emojibench.runs.driving`): the same for every method, hence never judged."""
 
 
 class Column(BaseModel):
@@ -49,20 +57,20 @@ def declared(factories: Iterable[Any]) -> tuple[Column, ...]:
     return tuple(_column(traits, factory.kind) for factory in factories for traits in factory.traits)
 
 
-def costs(traits: Iterable[Traits]) -> tuple[Column, ...]:
-    """Cost columns, which the harness fills."""
+def filled_here(traits: Iterable[Traits]) -> tuple[Column, ...]:
+    """Columns that the harness fills, not a metric."""
     return tuple(_column(one, "clip") for one in traits)
 
 
 def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[Column, ...]:
-    """The columns of a summary by an older version, whose spec.json has none; costs left out."""
+    """The columns of metrics in a summary by an older version, whose spec.json has none."""
     return tuple(
         Column(
             name=name, kind=about.kind, better=about.better, unit=about.unit, decimals=about.decimals,
             version=about.version or 1, lowest=None, highest=None,
         )
         for name, about in columns.items()
-        if not is_cost(name)
+        if not is_cost(name) and name != MOTION.name
     )  # fmt: skip
 
 

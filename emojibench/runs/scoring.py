@@ -18,7 +18,9 @@ from emojibench import registry
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError
 from emojibench.runs import cost
-from emojibench.runs.columns import ABSENT, Column
+from emojibench.runs.clips import Clips
+from emojibench.runs.columns import ABSENT, MOTION, Column
+from emojibench.runs.driving import motion
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RowKey, RunFolder
 from emojibench.runs.progress import Progress
@@ -57,6 +59,10 @@ class Plan:
     def landmarks_key(self, record: AnimationRecord) -> str:
         """Digest of all that the landmarks on the generated frames are computed from."""
         return self._digest(record.clip_id, "landmarks", (), frames=record.digest)
+
+    def motion_key(self, clip_id: str) -> str:
+        """Digest of all that a clip's motion is computed from."""
+        return self._digest(clip_id, "motion", (MOTION,))
 
     def _digest(self, clip_id: str, what: str, traits: Iterable[Traits], **more: str) -> str:
         protocol = self.spec.protocol.model_dump(mode="json")
@@ -100,6 +106,7 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
     left = Plan(spec, dataset, factories, rows)
     records = {clip_id: folder.animation(clip_id) for clip_id in spec.clips}
     costs = cost.columns(record for record in records.values() if record)
+    _tell_motion(folder, left)
     for clip_id, record in records.items():
         if record is None or record.status == "failed":
             reason = record.reason if record else "not animated yet"
@@ -118,6 +125,16 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
         if job := _job(folder, left, record):
             left.jobs.append(job)
     return left
+
+
+def _tell_motion(folder: RunFolder, left: Plan) -> None:
+    """How much each clip's driving moves, which its animation does not change."""
+    clips = Clips(left.dataset, left.spec.protocol.frames)
+    for clip_id in left.spec.clips:
+        key = left.motion_key(clip_id)
+        row = left.rows.get((clip_id, MOTION.name))
+        if row is None or row.inputs != key or row.status not in FINISHED:
+            _append(folder, left, [left.row(clip_id, motion(clips, clip_id), inputs=key)])
 
 
 def _give_up(folder: RunFolder, left: Plan, record: AnimationRecord, kept: Iterable[Column]) -> None:

@@ -32,7 +32,7 @@ def summarise(folder: RunFolder) -> Summary:
     records = [record for clip in spec.clips if (record := folder.animation(clip))]
     views: dict[str, ColumnSummary] = {}
     per_clip: list[Row] = []
-    for column in (*columns.costs(cost.columns(records)), *spec.columns):
+    for column in (*columns.filled_here((*cost.columns(records), columns.MOTION)), *spec.columns):
         traits, kind = column.traits, column.kind
         of_column = [
             rows[clip, traits.name].judged(traits) for clip in spec.clips if (clip, traits.name) in rows
