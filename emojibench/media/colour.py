@@ -16,7 +16,7 @@ REFERENCE_WHITE = 203.0
 """cd/m² that become sRGB's white, as BT.2408 has it."""
 PEAK = 1000.0
 """cd/m² of the display that high dynamic range is taken to be graded for; what is brighter is clipped."""
-PQ, HLG = 16, 18
+SRGB, PQ, HLG = 13, 16, 18
 """Transfer functions, as ITU-T H.273 numbers them."""
 _FROM_PRIMARIES = {
     # Linear RGB of BT.2020, DCI-P3 with D65 (Display P3) to linear RGB of BT.709.
@@ -72,14 +72,25 @@ def with_profile(picture: Pillow.Image) -> Pillow.Image:
     return converted
 
 
+def with_primaries(picture: Pillow.Image, primaries: int) -> Pillow.Image:
+    """A picture without an ICC profile in sRGB, by the number of its primaries; as it is where they are not `WIDE`."""
+    if primaries not in WIDE or picture.mode not in ("RGB", "RGBA"):
+        return picture
+    codes = np.asarray(picture.convert("RGB"), np.uint16) * 257
+    converted = Pillow.fromarray(to_srgb(codes, SRGB, primaries))
+    if picture.mode == "RGBA":
+        converted.putalpha(picture.getchannel("A"))
+    return converted
+
+
 def to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> Image:
     """Bring (H, W, 3) RGB code values, 0 to 65535, of a wide gamut or a high dynamic range to sRGB.
 
     `PQ` and `HLG` become light on a display of `PEAK` cd/m² (HLG by the OOTF of BT.2100, gamma 1.2), which the
     EETF of BT.2390, applied to the largest of R, G and B, compresses to `REFERENCE_WHITE`; then the primaries are
     changed, and what lies outside sRGB is clipped. Standard video is shown with the code values that it has, whose
-    light is BT.1886's (gamma 2.4); so that is how light becomes code values here, and how other transfer functions
-    are read: the same scene looks the same, whichever way it was stored.
+    light is BT.1886's (gamma 2.4); so that is how light becomes code values here, and how other transfer functions but
+    `SRGB` are read: the same scene looks the same, whichever way it was stored.
     """
     image = np.empty(coded.shape, np.uint8)
     for top in range(0, len(coded), _ROWS):
@@ -99,7 +110,7 @@ def _strip_to_srgb(coded: NDArray[np.uint16], transfer: int, primaries: int) -> 
         )
     if primaries in _FROM_PRIMARIES:
         light = light @ np.array(_FROM_PRIMARIES[primaries], np.float32).T
-    image: Image = _codes()[(np.sqrt(light.clip(0, 1)) * 65535 + 0.5).astype(np.uint16)]
+    image: Image = _codes(transfer)[(np.sqrt(light.clip(0, 1)) * 65535 + 0.5).astype(np.uint16)]
     return image
 
 
@@ -134,16 +145,21 @@ def _light(transfer: int) -> NDArray[np.float32]:
     elif transfer == HLG:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         light = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+    elif transfer == SRGB:
+        light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     else:
         light = code**2.4
     return light.astype(np.float32)
 
 
 @functools.cache
-def _codes() -> NDArray[np.uint8]:
+def _codes(transfer: int) -> NDArray[np.uint8]:
     """The code value, 0 to 255, for each of 65536 roots of light."""
-    codes: NDArray[np.float64] = np.linspace(0, 1, 65536) ** (2 / 2.4) * 255
-    return (codes + 0.5).astype(np.uint8)
+    root = np.linspace(0, 1, 65536)
+    codes = root ** (2 / 2.4)
+    if transfer == SRGB:
+        codes = np.where(root**2 <= 0.0031308, 12.92 * root**2, 1.055 * codes - 0.055)
+    return (codes * 255 + 0.5).astype(np.uint8)
 
 
 @functools.cache

@@ -28,6 +28,11 @@ MAX_PIXELS = 51_000_000
 refused before memory is taken for it."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "HEIF")
 """Pillow's names of the formats that are read. Others start programs (EPS) or hold no pictures of people."""
+_NEED_READERS = (
+    (b"avif|avis", "an AVIF", "AVIF", "pillow-avif-plugin"),
+    (b"heic|heix|hevc|mif1", "a HEIC", "HEIF", "pillow-heif"),
+)
+"""Brands of files that Pillow may not read here: what they are, Pillow's name, and the package that reads them."""
 
 
 def read_image(path: str | Path) -> Image:
@@ -97,7 +102,7 @@ def _read(stream: BinaryIO, path: Path) -> Image:
                     )
                 picture.load()
                 ImageOps.exif_transpose(picture, in_place=True)
-                return _rgb(picture, path)
+                return _rgb(picture, path, _primaries(head))
     except MediaError:
         raise
     except UnidentifiedImageError:
@@ -108,7 +113,7 @@ def _read(stream: BinaryIO, path: Path) -> Image:
         raise MediaError(f"{path}: the picture is damaged or cannot be read: {error}") from error
 
 
-def _rgb(picture: Pillow.Image, path: Path) -> Image:
+def _rgb(picture: Pillow.Image, path: Path, primaries: int) -> Image:
     if picture.mode == "F":
         raise MediaError(f"{path}: floating-point pixels have no stated range; save it with 8 or 16 bits")
     profile = picture.info.get("icc_profile")
@@ -119,7 +124,7 @@ def _rgb(picture: Pillow.Image, path: Path) -> Image:
     elif picture.mode not in ("L", "RGB", "CMYK", "RGBA"):
         picture = picture.convert("RGB")
     picture.info["icc_profile"] = profile
-    picture = colour.with_profile(picture)
+    picture = colour.with_profile(picture) if profile else colour.with_primaries(picture, primaries)
     if picture.mode == "RGBA":
         return colour.on_white(picture)
     return np.array(picture.convert("RGB"), np.uint8)
@@ -147,9 +152,18 @@ def _formats() -> tuple[str, ...]:
 
 
 def _unidentified(head: bytes) -> str:
-    if re.match(rb"....ftyp.{0,64}(heic|heix|hevc|mif1)", head[:80], re.DOTALL):
-        return "a HEIC picture; install its reader (pip install pillow-heif), or convert it to PNG or JPEG"
+    for brands, kind, reader, package in _NEED_READERS:
+        if re.match(rb"....ftyp.{0,64}(" + brands + rb")", head[:80], re.DOTALL):
+            if reader in _formats():
+                return "the picture is damaged or cut short"
+            return f"{kind} picture; install its reader (pip install {package}), or convert it to PNG or JPEG"
     return "not a picture that can be read (PNG, JPEG, WebP, ...)"
+
+
+def _primaries(head: bytes) -> int:
+    """H.273's number of the primaries that PNG or the HEIF family say (`cICP`, `nclx`); 2 where they do not."""
+    said = re.search(rb"(?:cICP|colrnclx.)(.)", head, re.DOTALL)
+    return said[1][0] if said else 2
 
 
 def _refuse_high_dynamic_range(head: bytes, path: Path) -> None:

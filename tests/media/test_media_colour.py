@@ -1,6 +1,7 @@
 """Whatever colours a file stores, pictures come out in sRGB on white."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -125,6 +126,17 @@ def test_transparency_is_laid_on_white_wherever_it_is(tmp_path):
         options={"auto-alt-ref": "0", "lossless": "1"},
     )
     assert np.abs(read_video(webm)[0].astype(int) - expected)[:, [0, 28]].max() < 4
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_primaries_of_pictures_without_a_profile_count(tmp_path, mode):
+    buffer = io.BytesIO()
+    Pillow.new(mode, (4, 4), (200, 100, 50, 255)[: len(mode)]).save(buffer, "png")
+    data = buffer.getvalue()
+    said = b"cICP" + bytes([12, 13, 0, 1])
+    chunk = (4).to_bytes(4, "big") + said + zlib.crc32(said).to_bytes(4, "big")
+    (tmp_path / "p3.png").write_bytes(data[:33] + chunk + data[33:])
+    assert abs(read_image(tmp_path / "p3.png")[0, 0].astype(int) - (214, 93, 31)).max() <= 1
 
 
 def test_pictures_of_high_dynamic_range_are_refused(tmp_path):

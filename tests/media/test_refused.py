@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 from foreign import encode, head
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from emojibench.errors import MediaError
 from emojibench.media import read_image, read_video, video_info
@@ -91,14 +93,43 @@ def test_formats_that_start_programs_are_no_pictures(tmp_path):
         read_image(tmp_path / "figure.png")
 
 
-def test_heic_without_its_reader_says_what_to_install(tmp_path):
-    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-    with pytest.raises(MediaError, match=r"phone.heic: (a HEIC picture; install .*pillow-heif|.*damaged)"):
-        read_image(tmp_path / "phone.heic")
+@pytest.mark.parametrize(("brand", "package"), [(b"heic", "pillow-heif"), (b"avif", "pillow-avif-plugin")])
+def test_a_missing_reader_and_a_damaged_file_are_told_apart(tmp_path, monkeypatch, brand, package):
+    from emojibench.media import images
+
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1" + brand + bytes(100))
+    monkeypatch.setattr(images, "_formats", lambda: ("PNG",))
+    with pytest.raises(MediaError, match=rf"phone.heic: an? .* picture; install its reader .*{package}"):
+        read_image(path)
+    monkeypatch.setattr(images, "_formats", lambda: ("PNG", "AVIF", "HEIF"))
+    monkeypatch.setattr(images.Pillow, "open", unidentified)
+    with pytest.raises(MediaError, match=r"phone.heic: the picture is damaged or cut short"):
+        read_image(path)
+
+
+def unidentified(*_, **__):
+    raise UnidentifiedImageError
+
+
+def test_heic_is_read_with_its_reader(tmp_path):
+    heif = pytest.importorskip("pillow_heif", reason="HEIC needs pillow-heif")
+    heif.register_heif_opener()
+    picture = Pillow.new("RGBA", (64, 48), (200, 100, 50, 255))
+    picture.paste((0, 0, 0, 0), (0, 0, 32, 48))
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "phone.HEIC", quality=95, exif=exif.tobytes())
+    read = read_image(tmp_path / "phone.HEIC").astype(int)
+    assert read.shape == (64, 48, 3)
+    assert abs(read[8, 24] - 255).max() < 4  # transparent, turned to the top
+    assert abs(read[56, 24] - (200, 100, 50)).max() < 6
+    data = (tmp_path / "phone.HEIC").read_bytes()
+    (tmp_path / "cut.heic").write_bytes(data[: len(data) // 2])
+    with pytest.raises(MediaError, match=r"cut.heic: the picture is damaged or cut short"):
+        read_image(tmp_path / "cut.heic")
 
 
 def test_avif_is_read(tmp_path):
-    from PIL import Image as Pillow
-
     Pillow.new("RGB", (16, 16), (200, 100, 50)).save(tmp_path / "a.avif", quality=100)
     assert abs(read_image(tmp_path / "a.avif")[0, 0].astype(int) - (200, 100, 50)).max() < 5
