@@ -76,7 +76,7 @@ def with_primaries(picture: Pillow.Image, primaries: int) -> Pillow.Image:
     """A picture without an ICC profile in sRGB, by the number of its primaries; as it is where they are not `WIDE`."""
     if primaries not in WIDE or picture.mode not in ("RGB", "RGBA"):
         return picture
-    codes = np.asarray(picture.convert("RGB"), np.uint16) * 257
+    codes = np.asarray(picture.convert("RGB"), np.uint16) * np.uint16(257)
     converted = Pillow.fromarray(to_srgb(codes, SRGB, primaries))
     if picture.mode == "RGBA":
         converted.putalpha(picture.getchannel("A"))

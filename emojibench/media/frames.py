@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from emojibench.media import colour
+from emojibench.media.combing import COMBED, Combing
 from emojibench.types import Image
 
 _SDR = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15})
@@ -33,7 +34,7 @@ class FrameReader:
         from av.video.reformatter import VideoReformatter
 
         context = stream.codec_context
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._to_grey = VideoReformatter(), VideoReformatter()
         self._stored = (first.width, first.height)
         self._square = _square_size(stream, self._stored)
         self._turn, turned = _upright(first)
@@ -43,6 +44,8 @@ class FrameReader:
         self._alpha = first.format.has_palette or any(part.is_alpha for part in first.format.components)
         self._field_order = context.field_order
         self._interlaced = bool(first.interlaced_frame or self._field_order > 1)
+        # What we wrote ourselves is scored as it is, whatever a method made.
+        self._may_be_combed = not self._interlaced and not (context.name == "ffv1" and first.format.is_rgb)
         _check_colour(self._transfer, _known(first.colorspace, context.colorspace), first)
         self.notes = list(filter(None, [*self._said(), turned]))
         """What happens to the frames, other than a change of pixel format."""
@@ -58,13 +61,19 @@ class FrameReader:
         """Yield seconds and pixels, uint8 RGB (H, W, 3), of each frame, the first one included.
 
         Raises:
-            ValueError: a frame is of another kind than the first; says which.
+            ValueError: a frame is of another kind than the first; says which. Or the frames are combed: at the latest
+                after the last one.
         """
+        combing = Combing()
         for number, (time, frame) in enumerate(self._progressive(frames)):
             if (frame.width, frame.height) != self._stored:
                 (width, height), was = (frame.width, frame.height), "x".join(map(str, self._stored))
                 raise ValueError(f"frame {number} has {width}x{height} pixels, those before {was}")
+            if self._may_be_combed and combing.look(self._grey(frame)):
+                raise ValueError(COMBED)
             yield time, self._picture(frame)
+        if combing.end():
+            raise ValueError(COMBED)
 
     def _said(self) -> Iterator[str]:
         if self._interlaced:
@@ -95,6 +104,10 @@ class FrameReader:
         if self._alpha:
             pixels = colour.on_white(Pillow.fromarray(pixels))
         return np.ascontiguousarray(self._turn(pixels))
+
+    def _grey(self, frame: Any) -> NDArray[np.uint8]:
+        grey: NDArray[Any] = self._to_grey.reformat(frame, format="gray", threads=1).to_ndarray()
+        return grey
 
     def _progressive(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
         if self._interlaced:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emojibench.errors import MediaError
+from emojibench.media.combing import COMBED, Combing
 from emojibench.media.decoding import VIDEOS
 from emojibench.media.images import PICTURES, read_image
 from emojibench.types import Image
@@ -44,16 +45,20 @@ def iterate_pictures(folder: Path) -> Iterator[Image]:
     """Yield the pictures of `numbered_pictures`, uint8 RGB (H, W, 3), all of one size.
 
     Raises:
-        MediaError: as `numbered_pictures`; one cannot be read, or has another size than the first.
+        MediaError: as `numbered_pictures`; one cannot be read, or has another size than the first; they are combed.
     """
-    expected = None
+    expected, combing = None, Combing()
     for file in numbered_pictures(folder):
         picture = read_image(file)
         expected = expected or picture.shape
         if picture.shape != expected:
             (height, width), (h, w) = expected[:2], picture.shape[:2]
             raise MediaError(f"{file}: expected {width}x{height} pixels like the first picture, got {w}x{h}")
+        if combing.look(picture[..., 1]):
+            raise MediaError(f"{folder}: {COMBED}")
         yield picture
+    if combing.end():
+        raise MediaError(f"{folder}: {COMBED}")
 
 
 def _check_order(folder: Path, files: list[Path], numbers: dict[Path, list[str]]) -> None:
