@@ -29,6 +29,8 @@ LONGEST_ID = 90
 _DIGITS = 8
 _OURS = re.compile(r"\.(frame0|w\d+)$", re.IGNORECASE)
 """Ends that ids of first frames and windows have."""
+_NO_FILE_NAME = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*\.", re.IGNORECASE)
+"""Names that Windows has for devices, or would shorten."""
 
 
 @dataclass(frozen=True)
@@ -177,11 +179,12 @@ def _identity(relative: Path, *, is_folder: bool, taken: set[str]) -> str:
         text.isascii()
         and 0 < len(plain) <= LONGEST_ID
         and not _OURS.search(plain)
+        and not _NO_FILE_NAME.fullmatch(plain)
         and plain.lower() not in taken
     ):
         return plain
     digest = hashlib.sha256(os.fsencode(path.as_posix())).hexdigest()
-    stem = plain[: LONGEST_ID - _DIGITS - 1].rstrip("-") or "unnamed"
+    stem = plain[: LONGEST_ID - _DIGITS - 1].rstrip("-.") or "unnamed"
     return next(one for n in range(_DIGITS, 64) if (one := f"{stem}-{digest[:n]}").lower() not in taken)
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 from pydantic import TypeAdapter
@@ -42,14 +43,18 @@ def test_every_name_gives_an_id_of_its_own(tmp_path):
         "anna.frame0.png",
         "anna.W2.png",
         "anna.w.png",
+        "nul.x.png",
+        "dots...png",
     )
     found = ids(tmp_path)
-    assert len(found) == len(names) + 4
+    assert len(found) == len(names) + 6
     assert len({identity.lower() for identity in found.values()}) == len(found)
     assert all(len(TypeAdapter(Identifier).validate_python(identity)) <= 90 for identity in found.values())
     assert found["anna.w.png"] == "anna.w"
     assert found["anna.frame0.png"].startswith("anna.frame0-")  # never the name of a video's own first frame
     assert found["anna.W2.png"].startswith("anna.W2-")
+    for name in ("CON.png", "nul.x.png", "dots...png"):  # no file names on Windows without their digests
+        assert re.fullmatch(r"(CON|nul\.x|dots)-[0-9a-f]{8,}", found[name])
     assert found["René.png"].startswith("Rene-")
     files(tmp_path / "videos", "René.mp4")  # one stem, one subject, in any script
     assert ids(tmp_path / "videos", VIDEOS)["René.mp4"] == found["René.png"]
