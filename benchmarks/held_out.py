@@ -68,7 +68,7 @@ def table(runs: Sequence[FinishedRun], clips: Sequence[str], title: str) -> str:
     lines.append("|" + " --- |" * len(header))
     for column, summary in first.summaries.items():
         values = [run.values.get(column, {}) for run in runs]
-        if is_cost(column) or not all(set(clips) <= set(v) for v in values):
+        if is_cost(column) or summary.better == "none" or not all(set(clips) <= set(v) for v in values):
             continue
         subjects = [values[0][clip].subject for clip in clips]
         numbers = [np.array([v[clip].value for clip in clips]) for v in values]

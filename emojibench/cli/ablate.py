@@ -104,6 +104,11 @@ def ablate(
     Started again, it continues what was interrupted: finished rows are kept, a row in the middle goes on from its
     last checkpoint. Exit code 3 if a clip failed.
     """
+    from emojibench.dataset import locating
+
+    locating.dataset(dataset)
+    if matrix is not None:
+        locating.existing(matrix, "--matrix")
     typer.echo("loading the training code …", err=True)
     import shutil
 

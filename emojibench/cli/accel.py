@@ -66,6 +66,11 @@ def accel(
 
     Started again, it continues what was interrupted. Exit code 3 if a clip failed.
     """
+    from emojibench.dataset import locating
+
+    locating.dataset(dataset)
+    if matrix is not None:
+        locating.existing(matrix, "--matrix")
     typer.echo("loading methods and metrics …", err=True)
     from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.fye.acceleration import matrix as matrices

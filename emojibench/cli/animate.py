@@ -90,14 +90,24 @@ def animate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video.")] = False,
 ) -> None:
     """Make a video of one portrait that follows the face in a driving video. Prints the path of the new video."""
+    from emojibench.dataset import locating
+    from emojibench.fye.trainable import paths
+
+    locating.existing(portrait, "--portrait", "picture")
+    locating.existing(driving, "--driving", "file" if driving.suffix in (".npy", ".npz") else "video")
+    if portrait_landmarks is not None:
+        locating.existing(portrait_landmarks, "--portrait-landmarks")
+    checkpoints = paths(files or [])
+    for name, path in checkpoints.items():
+        locating.existing(path, f"--from {name}")
     typer.echo(f"loading preset {preset} …", err=True)
     from emojibench.fye import animating
     from emojibench.fye.animators import ModelOptions, open_animator
     from emojibench.fye.stages import stage
-    from emojibench.fye.trainable import paths
 
     animating.check_out(out, overwrite=overwrite)
-    model = ModelOptions(preset, weights, paths(files or []), steps, guidance, cache, sampler, dtype, device)
+    animating.check_kind(driving)
+    model = ModelOptions(preset, weights, checkpoints, steps, guidance, cache, sampler, dtype, device)
     animating.animate(
         open_animator(model),
         portrait,

@@ -85,6 +85,13 @@ def build(
 
     Each file is either kept or left out with the reason; the same report is kept in build-report.json.
     """
+    from emojibench.dataset import locating
+
+    locating.existing(portraits, "--portraits", "folder")
+    locating.existing(driving, "--driving", "folder")
+    if subjects is not None:
+        locating.existing(subjects, "--subjects", "table")
+    typer.echo("loading ...", err=True)
     from emojibench.dataset import building
 
     report = building.build(
@@ -132,6 +139,9 @@ def landmarks(
 
     Writes PICTURE's .json, which `data build` and `animate` read, and .landmarks.png to look at.
     """
+    from emojibench.dataset import locating
+
+    locating.existing(picture, "PICTURE", "picture")
     from emojibench.dataset import by_hand
 
     if points is None:
@@ -186,6 +196,7 @@ def export(
     from emojibench.dataset import locating
 
     locating.dataset(ref)
+    typer.echo("loading ...", err=True)
     from emojibench.dataset import export as exporting
     from emojibench.dataset import load_dataset
 

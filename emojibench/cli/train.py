@@ -107,14 +107,18 @@ def train(
     Continues from the last checkpoint in `--out` when there is one. The weights end up in
     OUT/PRESET.safetensors (fp16), progress in OUT/log.jsonl and OUT/tensorboard.
     """
-    typer.echo("loading the training code …", err=True)
-    import torch
-    from fye_faster.train import training_state
-
+    from emojibench.dataset import locating
     from emojibench.fye import trainable
 
     if device not in ("cpu", "cuda"):
         raise UserError(f"--device: expected cpu or cuda, got {device!r}")
+    trainable.check(preset, files or [])
+    if dataset:
+        locating.dataset(dataset)
+    typer.echo("loading the training code …", err=True)
+    import torch
+    from fye_faster.train import training_state
+
     chosen = trainable.choose(preset, start, files or [])
     recipe = chosen.recipe()
     if perceptual and "decoder" not in chosen.phases:

@@ -1,5 +1,6 @@
 """Where the paths lead that a user gives. Light: a typing mistake is told before anything heavy is imported."""
 
+import difflib
 from pathlib import Path
 
 from emojibench.errors import UserError
@@ -21,6 +22,15 @@ def dataset(ref: str | Path) -> Path | None:
         known = unknown("dataset", str(folder), [*EMBEDDED, *beside])
         raise UserError(f"{known} Or give the path of a dataset folder.")
     return folder.absolute()
+
+
+def existing(path: Path, flag: str, what: str = "file") -> None:
+    """Raise `UserError` where nothing is at the path that a flag gives, with the name nearest to it beside it."""
+    if path.exists():
+        return
+    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    raise UserError(f"{path}: no such {what}; " + (f"did you mean {near[0]}?" if near else f"correct {flag}"))
 
 
 def predictions(path: str | Path) -> Path:

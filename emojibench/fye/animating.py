@@ -29,6 +29,8 @@ from emojibench.types import Image
 
 Tell = Callable[[str], None]
 """Takes a line for the user."""
+_LANDMARKS = (".npy", ".npz")
+"""Suffixes of driving without frames."""
 UNSTATED_FPS = 25.0
 """Of official motion files, which do not state their rate."""
 
@@ -160,16 +162,12 @@ def read_driving(
         UserError: unknown kind of file, unreadable, no frames in that range or no face in any, no frame rate.
     """
     stop = None if frames is None else start + frames
-    if file.suffix.lower() in media.VIDEOS or file.is_dir():
-        sequence = _from_video(file, detector, start, stop, fps, progress)
-    elif file.suffix in (".npy", ".npz"):
+    check_kind(file)
+    if file.suffix in _LANDMARKS:
         sequence = _part(_from_landmarks(file), start, stop)
         sequence = sequence if fps is None else replace(sequence, fps=fps)
     else:
-        known = ", ".join(sorted({*media.VIDEOS, ".npy", ".npz"}))
-        raise UserError(
-            f"{file}: unknown kind of driving; expected one of {known}, or a folder of numbered pictures"
-        )
+        sequence = _from_video(file, detector, start, stop, fps, progress)
     if not len(sequence):
         raise _nothing(file, start)
     if not sequence.detected.any():
@@ -223,6 +221,16 @@ def _part(sequence: DrivingSequence, start: int, stop: int | None) -> DrivingSeq
 
 def _nothing(file: Path, start: int) -> UserError:
     return UserError(f"{file}: no driving frames from frame {start} on; the file is shorter, lower --start")
+
+
+def check_kind(driving: Path) -> None:
+    """Raise `UserError` where neither frames nor landmarks are to be expected of a driving file, by its name."""
+    if driving.is_dir() or driving.suffix.lower() in media.VIDEOS or driving.suffix in _LANDMARKS:
+        return
+    known = ", ".join(sorted({*media.VIDEOS, *_LANDMARKS}))
+    raise UserError(
+        f"{driving}: unknown kind of driving; expected one of {known}, or a folder of numbered pictures"
+    )
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:

@@ -28,7 +28,7 @@ class ModelOptions:
     weights: Path | None = None
     """What `emojibench train` wrote."""
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Of `paper`: those of `fye_faster.models.paper.FILES` that it was trained with and still needs."""
+    """Of `paper`: those of `fye_faster.presets.FILES` that it was trained with and still needs."""
     steps: int | None = None
     guidance: float | None = None
     cache: str | None = None

@@ -141,7 +141,7 @@ class Paper(TrainablePreset):
 
     start: Path | None
     files: Mapping[str, Path]
-    """See `fye_faster.models.paper.FILES`."""
+    """See `fye_faster.presets.FILES`."""
     warp = False
 
     @property
@@ -217,15 +217,21 @@ def choose(name: str, start: Path | None, files: Sequence[str]) -> TrainablePres
     """
     from fye_faster.presets import PRESETS
 
+    given = check(name, files)
+    return Mini(PRESETS[name], start) if name in PRESETS else Paper(start, given)
+
+
+def check(name: str, files: Sequence[str]) -> dict[str, Path]:
+    """The files that a preset starts from, by name. Imports nothing heavy. Raises as `choose`."""
+    from fye_faster.presets import FILES, PRESETS
+
     given = paths(files)
     if name in PRESETS:
         if given:
             raise UserError(f"--from: preset {name} starts from random weights or from --start; leave it out")
-        return Mini(PRESETS[name], start)
+        return given
     if name != PAPER:
         raise UserError(f"--preset: {registry.unknown('preset', name, [*PRESETS, PAPER])}")
-    from fye_faster.models.paper import FILES
-
     for key, path in given.items():
         if key not in FILES:
             raise UserError(f"--from: {registry.unknown('checkpoint', key, FILES)}")
@@ -236,7 +242,7 @@ def choose(name: str, start: Path | None, files: Sequence[str]) -> TrainablePres
             f"--from: preset {name} starts from {', '.join(FILES)}, of which {', '.join(missing)} are missing; "
             f"add --from {missing[0]}=PATH"
         )
-    return Paper(start, given)
+    return given
 
 
 def paths(files: Sequence[str]) -> dict[str, Path]:

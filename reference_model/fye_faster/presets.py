@@ -3,6 +3,10 @@
 import difflib
 from dataclasses import dataclass
 
+FILES = ("sd15-unet", "sd15-vae", "clip", "motion")
+"""What the `paper` preset starts from: UNet and autoencoder of Stable Diffusion 1.5 in diffusers' names, CLIP's image
+encoder, and AnimateDiff's motion modules v2 (`mm_sd_v15_v2.ckpt`)."""
+
 
 @dataclass(frozen=True)
 class Preset:

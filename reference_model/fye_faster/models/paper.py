@@ -27,6 +27,7 @@ from fye_faster.models.released import (
 from fye_faster.models.released_weights import check, fill
 from fye_faster.nets import reference_attention
 from fye_faster.nets.animator import Portrait, QFormer, reference_features
+from fye_faster.presets import FILES
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,6 @@ class PaperPreset(ReleasedPreset):
 
 
 PAPER = PaperPreset(**vars(replace(RELEASED, name="paper", window=16)), queries=16, qformer_layers=4)
-
-FILES = ("sd15-unet", "sd15-vae", "clip", "motion")
-"""What `start` reads: UNet and autoencoder of Stable Diffusion 1.5 in diffusers' names, CLIP's image encoder, and
-AnimateDiff's motion modules v2 (`mm_sd_v15_v2.ckpt`)."""
 
 
 class PaperAnimator(ReleasedAnimator):

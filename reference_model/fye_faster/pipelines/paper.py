@@ -36,7 +36,7 @@ class PaperPipeline(ReleasedPipeline):
 
         Args:
             animator: what `emojibench train --preset paper` wrote.
-            vae: the autoencoder that it was trained with, `sd15-vae` of `paper.FILES`.
+            vae: the autoencoder that it was trained with, `sd15-vae` of `presets.FILES`.
             clip: the image encoder that it was trained with.
             device: `cuda`, `cuda:1`, ...; `cpu` is for checks, it is very slow.
             preset: the sizes.
