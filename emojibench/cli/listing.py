@@ -16,7 +16,7 @@ def methods(as_json: AsJson = False) -> None:
     from emojibench.methods import finding
 
     rows = [
-        {"method": name, "what": finding.summary(loaded), "from": str(getattr(loaded, "__module__", loaded))}
+        {"method": name, "what": finding.summary(loaded), "from": finding.origin(loaded)}
         for name, loaded in registry.usable(registry.METHODS).items()
     ]
     _show(rows, as_json, names=1)

@@ -68,18 +68,17 @@ def collect(
         raise MediaError(
             f"{path.name}: expected frames of {wanted} (output.size), got {tile.width}x{tile.height}"
         )
-    media.resizing((tile.width, tile.height), size)  # before anything large is read
-    frames, count = _read(path, tile, expected)
+    resized = media.resizing((tile.width, tile.height), size)
+    frames, count = _read(path, tile, expected, size)
     notes = [*info.notes, _count_note(output, path, expected, count)]
     exact = not output.lossy or (info.codec in _EXACT and info.pixels.startswith(_RGB))
     if not exact:
-        taken = _taken(capture, path, frames, count, (info.width, info.height), tile)
+        taken = _taken(capture, path, frames, (count, info.height, info.width, 3), tile)
         if taken is not None:
             frames = taken
         notes.append(
             BEFORE if taken is not None else f"decoded from {info.codec}, whose loss is in the frames"
         )
-    frames, resized = media.fit(frames, size)
     return Collected(frames, "; ".join(filter(None, [*notes, resized])))
 
 
@@ -105,7 +104,7 @@ def _found(output: Output, filled: Mapping[str, str], folder: Path) -> Path:
 
 
 def _files(folder: Path, skip: tuple[Path, ...]) -> Iterator[Path]:
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():  # the command may have removed it
         if path in skip:
             continue
         if path.is_dir() and not path.is_symlink():
@@ -114,19 +113,19 @@ def _files(folder: Path, skip: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _read(path: Path, tile: Tile, expected: int) -> tuple[Frames, int]:
-    """The tile of the first `expected` frames, and how many frames there are."""
-    frames: Frames = np.zeros((expected, tile.height, tile.width, 3), np.uint8)
+def _read(path: Path, tile: Tile, expected: int, size: tuple[int, int]) -> tuple[Frames, int]:
+    """The first `expected` frames, cut and resized one by one, and how many frames there are."""
+    frames: Frames = np.zeros((expected, size[1], size[0], 3), np.uint8)
     count = 0
     for picture in media.iterate_video(path):
         if count < expected:
-            frames[count] = _cut(picture, tile)
+            frames[count] = media.resize(_cut(picture, tile), size)
         count += 1
     return frames, count
 
 
 def _cut(picture: Image, tile: Tile) -> Image:
-    return picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+    return np.ascontiguousarray(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
 
 
 def _count_note(output: Output, path: Path, expected: int, count: int) -> str:
@@ -137,19 +136,26 @@ def _count_note(output: Output, path: Path, expected: int, count: int) -> str:
     return f"the first {expected} of {count} frames"
 
 
-def _taken(
-    capture: Path, path: Path, written: Frames, count: int, size: tuple[int, int], tile: Tile
-) -> Frames | None:
-    """Frames that were taken before they were encoded into a file, cut; None where none agree with what it shows."""
+def _taken(capture: Path, path: Path, written: Frames, shape: tuple[int, ...], tile: Tile) -> Frames | None:
+    """Frames that were taken before they were encoded, cut and resized; None where none are those of the file.
+
+    Args:
+        capture: folder of the taken frames.
+        path: the written file.
+        written: its frames, cut and resized.
+        shape: of its frames as they are.
+        tile: what is cut.
+    """
+    size = written.shape[2], written.shape[1]
     best, least = None, np.inf
     for file in capture.glob("*.npy"):
         taken = np.load(file, mmap_mode="r", allow_pickle=False)
-        if taken.shape != (count, size[1], size[0], 3):
+        if taken.shape != shape:
             continue
+        frames = np.stack([media.resize(_cut(frame, tile), size) for frame in taken[: len(written)]])
         same = Path(file.with_suffix(".txt").read_text(encoding="utf-8", errors="surrogateescape")) == path
-        cut = taken[: len(written), tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
-        differences = (np.abs(a.astype(np.int16) - b).mean() for a, b in zip(cut, written, strict=True))
-        difference = float(np.mean(list(differences)))
+        apart = [np.abs(a.astype(np.int16) - b).mean() for a, b in zip(frames, written, strict=True)]
+        difference = float(np.mean(apart))
         if difference <= (_SAME_FILE if same else _ANY_FILE) and difference < least:
-            best, least = np.array(cut), difference
+            best, least = frames, difference
     return best

@@ -161,17 +161,14 @@ class CommandMethod:
         described, env = self._description, job.variables()
         memory = described.memory_limit
         left, ended, began = described.time_limit * len(job.clips), [], now()
-        for words in job.commands(cpu=self._cpu):
-            words[0] = resolve(words[0], self._places, env, job.cwd)
-            limits = Limits(left, memory and memory * MIB, described.output_limit * MIB * len(job.clips))
-            try:
-                ended.append(run(words, cwd=job.cwd, env=env, limits=limits, folders=[job.scratch]))
-            except CommandError as error:
-                raise CommandError(self._said(error, job)) from error
-            left = max(0.0, left - ended[-1].seconds)
         try:
+            for words in job.commands(cpu=self._cpu):
+                words[0] = resolve(words[0], self._places, env, job.cwd)
+                limits = Limits(left, memory and memory * MIB, described.output_limit * MIB * len(job.clips))
+                ended.append(run(words, cwd=job.cwd, env=env, limits=limits, folders=[job.scratch]))
+                left = max(0.0, left - ended[-1].seconds)
             job.check_outside(began)
-        except CommandError as error:
+        except UserError as error:
             raise CommandError(self._said(error, job)) from error
         return ended
 

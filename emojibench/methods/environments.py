@@ -12,8 +12,6 @@ from emojibench.methods.places import Places
 from emojibench.methods.templates import fill
 
 HOOK = Path(__file__).parent / "hook"
-CAPTURE_LIMIT = 8 * 2**30
-"""Bytes of frames that are taken before they are encoded, for one command."""
 _OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 """Variables that speak of the benchmark's own Python."""
 
@@ -73,7 +71,7 @@ def variables(
     return env | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HOOK), *own_path, *path])),
         "EMOJIBENCH_CAPTURE": str(capture),
-        "EMOJIBENCH_CAPTURE_LIMIT": str(CAPTURE_LIMIT),
+        "EMOJIBENCH_CAPTURE_LIMIT": str(int(description.output_limit * 2**20)),
         "EMOJIBENCH_FOLDERS": os.pathsep.join(map(str, own)),
         "EMOJIBENCH_SEED": str(seed),
     }

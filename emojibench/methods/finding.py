@@ -63,6 +63,13 @@ def open_method(reference: str, options: Mapping[str, str]) -> Method:
     return factory(reference)(options)
 
 
+def origin(loaded: object) -> str:
+    """Where a registered method comes from: a file, or a module."""
+    if isinstance(loaded, str | Path):
+        return str(loaded)
+    return str(getattr(loaded, "file", None) or getattr(loaded, "__module__", ""))
+
+
 def summary(loaded: object) -> str:
     """One line about a registered method."""
     try:

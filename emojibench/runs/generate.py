@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from emojibench import media
 from emojibench.dataset.clip import Clip
@@ -27,7 +28,7 @@ from emojibench.runs.predictions import Predictions
 from emojibench.runs.progress import Progress
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
-from emojibench.runs.spec import clip_seed
+from emojibench.runs.spec import FACTS, clip_seed
 from emojibench.runs.worker import StopError, Task, Tell
 from emojibench.types import Frames
 
@@ -300,8 +301,15 @@ def _revision(method: Method) -> str:
 
 
 def _about(method: Method) -> dict[str, str]:
-    """What the method says of itself; `RunSpec` checks that tables can print it."""
-    return dict(getattr(method, "about", {}))
+    """What the method says of itself, checked: it is kept with the run, and tables print its label."""
+    about = getattr(method, "about", {})
+    try:
+        return FACTS.validate_python(about)
+    except ValidationError as error:
+        raise UserError(
+            f"method {method.name!r}: about: expected texts of at most 500 printable characters without | and `, "
+            f"got {about!r:.100}; correct the method"
+        ) from error
 
 
 def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> AnimationRecord:

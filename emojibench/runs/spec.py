@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from emojibench.dataset.manifest import Identifier
 from emojibench.errors import UserError
@@ -31,6 +31,8 @@ _ANIMATION_PROTOCOL = ("size", "frames", "detector")
 
 
 Fact = Annotated[str, Field(pattern=r"^[^\x00-\x1f|`]{1,500}$")]
+Facts = dict[Fact, Fact]
+FACTS = TypeAdapter(Facts)
 
 
 class RunSpec(BaseModel):
@@ -52,7 +54,7 @@ class RunSpec(BaseModel):
     """`--set key=value` pairs."""
     revision: str
     """`Method.revision`; another one means other animations."""
-    about: dict[Fact, Fact] = {}
+    about: Facts = {}
     """What readers of the numbers must know, such as `label`, `motion` and `licence`, as the method says it."""
     dataset_ref: str
     """What the user asked for: a name, or a folder as typed."""

@@ -56,6 +56,16 @@ def test_where_frames_cannot_be_taken_the_loss_is_told(method: Any, tmp_path: Pa
     assert animation.note == "decoded from mpeg4, whose loss is in the frames"
 
 
+def test_a_startup_file_of_the_commands_own_runs_too(tmp_path: Path, description: Any) -> None:
+    (tmp_path / "compat").mkdir()
+    (tmp_path / "compat" / "sitecustomize.py").write_text("import builtins\nbuiltins.restored = 'restored'\n")
+    path = description(
+        command='python -c "raise SystemExit(restored)"', variables={"PYTHONPATH": "{here}/compat"}
+    )
+    with pytest.raises(UserError, match="ended with exit code 1: restored"):
+        Command(path)({}).animate(make_clip(), **QUIET)
+
+
 def test_a_tile_is_cut_and_another_size_resized_as_score_does(method: Any, tmp_path: Path) -> None:
     tile = {"x": SIZE, "y": 0, "width": SIZE, "height": SIZE}
     for how, kind in (("png", "pictures"), ("av", "video")):

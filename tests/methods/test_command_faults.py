@@ -38,6 +38,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "not a video": ("unreadable", {"how": "cv2"}, "result.mp4"),
     "writes elsewhere": ("elsewhere", {"words": "--elsewhere {here}/stray.txt"}, "wrote outside .*/stray.txt"),
     "writes beside its folder": ("beside", {}, "wrote outside its folder: .*/notes.txt"),
+    "removes its folder": ("", {"command": "rm -rf {scratch}"}, "no output: .*found nothing"),
+    "makes a pipe": ("", {"command": "mkfifo {out}", "output": {}}, "out/result.mp4: expected a file, got a pipe"),
     "leaves a child": ("child", {}, "left a process running when it ended: .*sleep"),
     "leaves a daemon": ("daemon", {}, "left a process running when it ended: .*sleep"),
 }  # fmt: skip

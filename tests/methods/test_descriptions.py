@@ -50,7 +50,7 @@ MISSING = {
     "its environment": ({"environment": {"path": "venv"}}, "no environment at {here}/venv"),
     "its working directory": ({"working_directory": "work"}, "got 'work' (no folder {here}/work)"),
     "a file of its revision": ({"revision": {"files": ["weights.bin"]}}, "{here}/weights.bin: no such file"),
-    "its program": ({"command": "no-such-program {portrait}"}, "command not found: 'no-such-program'"),
+    "its program": ({"command": "no-such-program {portrait}"}, "fake: command not found: 'no-such-program'"),
     "its script": ({"command": "./animate.sh {portrait}"}, "command not found: './animate.sh'"),
     "its sound": ({"input": "audio"}, "fake needs audio of clip clip-0, which cannot be had"),
 }

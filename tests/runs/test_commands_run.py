@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from emojibench.methods import finding
 from emojibench.reports.load import load_run
 from emojibench.reports.tables import build_track
 from emojibench.runs import contract
+from emojibench.runs.generate import Animator
 
 BASELINE = Path(__file__).parents[1] / "methods" / "fake_baseline.py"
 ARGUMENTS = (
@@ -209,3 +211,12 @@ def test_classes_are_checked_too(
     (info / "entry_points.txt").write_text("[emojibench.methods]\nplain = plain_methods:Method\n")
     monkeypatch.chdir(tmp_path)
     assert set(verdicts("plain", options={"fault": fault} if fault else {})) == failed
+
+
+@pytest.mark.parametrize("about", [{"label": "a | b"}, {"label": 3}, "zero-shot", {"label": "x" * 501}])
+def test_what_a_method_says_of_itself_can_be_printed(about: Any) -> None:
+    method: Any = SimpleNamespace(name="m", revision="1", outside=True, about=about)
+    with pytest.raises(
+        UserError, match="method 'm': about: expected texts of at most 500 printable characters"
+    ):
+        Animator(method, None, 0)  # type: ignore[arg-type]
