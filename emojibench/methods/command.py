@@ -160,7 +160,8 @@ class CommandMethod:
     def _run(self, job: Job) -> list[Ended]:
         described, env = self._description, job.variables()
         memory = described.memory_limit
-        left, ended, began = described.time_limit * len(job.clips), [], now()
+        left, began = described.time_limit * len(job.clips), now()
+        ended: list[Ended] = []
         try:
             for words in job.commands(cpu=self._cpu):
                 words[0] = resolve(words[0], self._places, env, job.cwd)
@@ -208,7 +209,7 @@ def with_motion(description: CommandDescription, mode: str | None) -> CommandDes
     motion = description.motion
     if mode is None or (motion and mode == motion.mode):
         return description
-    switch: dict[str, list[str]] = dict(motion.switch) if motion else {}
+    switch: dict[str, list[str]] = {**motion.switch} if motion else {}
     if motion is None or mode not in switch or motion.mode not in switch:
         modes = sorted({*switch, *([motion.mode] if motion else [])})
         wanted = " or ".join(modes) or "nothing, since its description has no motion.switch"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from emojibench import registry
 from emojibench.errors import UserError
@@ -44,14 +45,14 @@ def factory(reference: str) -> MethodFactory:
     return resolved(registry.load(registry.METHODS, reference))
 
 
-def resolved(loaded: object) -> MethodFactory:
+def resolved(loaded: Any) -> MethodFactory:
     """What an entry point names, or the command that it names by the path of a YAML file."""
     if isinstance(loaded, str | Path):
         from emojibench.methods.command import Command
 
         return Command(loaded)
-    assert callable(loaded)
-    return loaded
+    factory: MethodFactory = loaded
+    return factory
 
 
 def open_method(reference: str, options: Mapping[str, str]) -> Method:

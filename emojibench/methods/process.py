@@ -91,7 +91,8 @@ def run(
 def _watched(
     process: "subprocess.Popen[bytes]", tree: "_Tree", log: "_Log", limits: Limits, folders: Sequence[Path]
 ) -> Ended:
-    started, peak, code = time.perf_counter(), 0, None
+    started, peak = time.perf_counter(), 0
+    code: int | None = None
     while code is None:
         peak = max(peak, tree.memory())
         if limits.memory is not None and peak > limits.memory:

@@ -111,7 +111,8 @@ class _Prober:
         else:
             several: Any = self._method
             animations = several.animate_batch(given, seeds=seeds, progress=lambda done, total: None)
-        digests, shape = [], ()
+        digests: list[str] = []
+        shape: tuple[int, ...] = ()
         for clip, small, animation in zip(clips, given, animations, strict=True):
             if isinstance(animation, UserError):
                 raise animation
