@@ -14,7 +14,7 @@ from emojibench.methods.collecting import collect
 from emojibench.methods.description import BATCH, CommandDescription, read_description
 from emojibench.methods.environments import resolve
 from emojibench.methods.jobs import ClipJob, Job, now, private_folder
-from emojibench.methods.places import Places, checked_places, own_places
+from emojibench.methods.places import Places, checked_places, own_places, working_directory
 from emojibench.methods.process import CommandError, Ended, Limits, run
 from emojibench.methods.revision import version, warn
 from emojibench.registry import unknown
@@ -70,6 +70,8 @@ class Command:
             UserError: a wrong file or option; a part of the method that is not on this machine.
         """
         described, known = self.description, (*OPTIONS, *self._options)
+        if not described.can_run:
+            raise UserError(f"{described.name} cannot be run; its description says why under state")
         for key in options:
             if key not in known:
                 raise UserError(f"{described.name}: --set: {unknown('option', key, known)}")
@@ -154,8 +156,13 @@ class CommandMethod:
 
     @property
     def folders(self) -> list[Path]:
-        """Where it must not write, beside the working directory."""
-        return [folder for folder in (self._places.here, self._places.repo) if folder is not None]
+        """Where it might write and must not: nothing of that is its working directory."""
+        own = working_directory(self._description, self._places, Path())
+        return [
+            folder
+            for folder in (self._places.here, self._places.repo)
+            if folder is not None and folder != own
+        ]
 
     def _run(self, job: Job) -> list[Ended]:
         described, env = self._description, job.variables()
