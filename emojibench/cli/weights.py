@@ -66,8 +66,10 @@ def fetch(
             raise UserError(unknown("weight file", name, weights.TABLE))
     missing = False
     for name in wanted:
+        if weights.TABLE[name].non_commercial:
+            typer.echo(f"{name}: NON-COMMERCIAL: {weights.TABLE[name].licence}", err=True)
         try:
-            typer.echo(f"{name}\t{weights.find(name)}")
+            typer.echo(f"{name}\t{weights.find(name, asked=True)}")
         except UnavailableError as error:
             missing = True
             typer.echo(f"unavailable: {error} ({weights.TABLE[name].url})", err=True)

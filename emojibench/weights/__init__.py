@@ -5,25 +5,29 @@ from pathlib import Path
 from emojibench.errors import UnavailableError, UserError
 from emojibench.registry import unknown
 from emojibench.weights import store
-from emojibench.weights.table import TABLE, Archive, WeightFile
+from emojibench.weights.table import TABLE, UNPUBLISHED, Archive, WeightFile
 
 __all__ = ["TABLE", "WeightFile", "find", "locate", "used"]
 
 _used: dict[str, str] = {}
 
 
-def find(name: str) -> Path:
+def find(name: str, *, asked: bool = False) -> Path:
     """Path of a verified file of the registry.
 
     Looked for by digest in the folders of EMOJIBENCH_WEIGHTS, then in the cache, then in installed packages;
     at last downloaded from the official place, unless EMOJIBENCH_OFFLINE is set.
+
+    Args:
+        name: key of `TABLE`.
+        asked: whether a user asked for this very file; others are only downloaded if commercial use is allowed.
 
     Raises:
         UserError: unknown name, or a file that carries the official name but not the official content.
         UnavailableError: it is not here and cannot be fetched now; one line says how to get it.
     """
     entry = _entry(name)
-    found = store.locate(entry) or _make(entry)
+    found = store.locate(entry) or _make(entry, asked)
     _used[name] = found.digests.sha256
     return found.path
 
@@ -49,7 +53,7 @@ def _entry(name: str) -> WeightFile:
     return TABLE[name]
 
 
-def _make(entry: WeightFile) -> store.Found:
+def _make(entry: WeightFile, asked: bool) -> store.Found:
     """Bring a file into the cache; one process at a time, the others then find it there."""
     from filelock import FileLock
 
@@ -57,7 +61,7 @@ def _make(entry: WeightFile) -> store.Found:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / ".lock"):
-            return _obtain(entry)
+            return _obtain(entry, asked)
     except OSError as error:
         raise UnavailableError(
             f"{entry.file}: cannot be kept in {cache} ({error.strerror or error}); "
@@ -65,24 +69,37 @@ def _make(entry: WeightFile) -> store.Found:
         ) from error
 
 
-def _obtain(entry: WeightFile) -> store.Found:
-    from emojibench.weights import derive, download
+def _obtain(entry: WeightFile, asked: bool) -> store.Found:
+    from emojibench.weights import derive
 
     if found := store.locate(entry):
         return found
     if entry.slice_of is not None:
-        return derive.cut(_obtain(TABLE[entry.slice_of.source]), entry.slice_of)
+        return derive.cut(_obtain(TABLE[entry.slice_of.source], asked), entry.slice_of)
     if entry.archive is not None:
-        return _unpack(entry, entry.archive)
-    return download.download(entry)
+        return _unpack(entry, entry.archive, asked)
+    return _download(entry, entry, asked)
 
 
-def _unpack(entry: WeightFile, origin: Archive) -> store.Found:
+def _download(entry: WeightFile, source: WeightFile | Archive, asked: bool) -> store.Found:
+    """Download a file, or the archive that holds it."""
+    from emojibench.weights import download
+
+    if entry.non_commercial and not asked and entry.digest != UNPUBLISHED:
+        name = next(name for name, other in TABLE.items() if other == entry)
+        why = (
+            f"it is for non-commercial use only ({entry.licence}): `emojibench weights fetch {name}` gets it"
+        )
+        raise download.missing(entry, why)
+    return download.download(source)
+
+
+def _unpack(entry: WeightFile, origin: Archive, asked: bool) -> store.Found:
     """Take all files of the table out of the zip at once, so that it is fetched once and not kept."""
-    from emojibench.weights import derive, download
+    from emojibench.weights import derive
 
     held = store.locate(origin)
-    archive = held or download.download(origin)
+    archive = held or _download(entry, origin, asked)
     for sibling in TABLE.values():
         if sibling.archive == origin and sibling != entry and store.locate(sibling) is None:
             derive.unpack(archive.path, origin, sibling)

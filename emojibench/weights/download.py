@@ -1,18 +1,18 @@
 """Fetches one official file over HTTP: resumable, verified, and quick to say that there is no network."""
 
-import http.client
 import os
 import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import requests
+from requests.utils import get_environ_proxies, select_proxy
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from urllib3.exceptions import HTTPError
 
 from emojibench.errors import UnavailableError
 from emojibench.weights import store
@@ -38,12 +38,12 @@ def download(wanted: WeightFile | Archive) -> store.Found:
             or nobody could tell, because its digest is not published.
     """
     if wanted.digest == UNPUBLISHED:
-        raise _missing(wanted, "nobody publishes its digest, so that a download could not be verified")
+        raise missing(wanted, "nobody publishes its digest, so that a download could not be verified")
     host = urlsplit(wanted.url).netloc
     if os.environ.get(OFFLINE, "0") not in ("", "0"):
-        raise _missing(wanted, f"{OFFLINE} is set")
+        raise missing(wanted, f"{OFFLINE} is set")
     if host in _unreachable:
-        raise _missing(wanted, f"{host} cannot be reached ({_unreachable[host]})")
+        raise missing(wanted, f"{host} cannot be reached ({_unreachable[host]})")
     target = store.cache_folder() / wanted.file
     part = target.with_name(f"{target.name}.part")
     resumed = part.exists()
@@ -65,7 +65,8 @@ def download(wanted: WeightFile | Archive) -> store.Found:
     return store.Found(target, digests)
 
 
-def _missing(wanted: WeightFile | Archive, why: str) -> UnavailableError:
+def missing(wanted: WeightFile | Archive, why: str) -> UnavailableError:
+    """The error of a file that is not here and cannot be fetched, with the reason."""
     return UnavailableError(
         f"{wanted.file}: not in {store.FOLDERS} or the cache, and {why}; "
         "`emojibench weights list` has its address"
@@ -94,61 +95,61 @@ def _receive(wanted: WeightFile | Archive, part: Path, report: Callable[[int], N
     """One request; True when the body came to its end."""
     offset = _size(part)
     host = urlsplit(wanted.url).netloc
-    try:
-        response = _opener.open(_request(wanted.url, offset), timeout=_CONNECT_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-            part.unlink()  # at least as long as the file, yet not finished: not a part of it
-            return False
-        raise _missing(wanted, f"{host} answers {error.code} {error.reason}".rstrip()) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        _unreachable[host] = getattr(reason, "strerror", None) or str(reason)
-        raise _missing(wanted, f"{host} cannot be reached ({_unreachable[host]})") from error
-    with response:
-        if response.status != HTTPStatus.PARTIAL_CONTENT:
-            offset = 0  # the server sends the whole file
-        length = response.length  # None where the server does not say
-        with part.open("r+b" if offset else "wb") as stream:
-            done = stream.seek(offset)
-            while True:
-                try:
-                    block = response.read(_BLOCK)
-                except (OSError, http.client.HTTPException):
-                    return False
-                if not block:
-                    break
-                if done + len(block) > 1.25 * wanted.bytes:  # another file, perhaps without an end
-                    return True
-                done += stream.write(block)
-                report(done)
-    return length is None or done == offset + length
-
-
-def _request(url: str, offset: int) -> urllib.request.Request:
     headers = {"User-Agent": "emojibench", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
-    return urllib.request.Request(url, headers=headers)
+    try:
+        _look_up(wanted.url)
+        response = requests.get(
+            wanted.url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
+        )
+    except OSError as error:  # RequestException is one
+        _unreachable[host] = _reason(error)
+        raise missing(wanted, f"{host} cannot be reached ({_unreachable[host]})") from error
+    with response:
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
+            part.unlink()  # at least as long as the file, yet not finished: not a part of it
+            return False
+        if not response.ok:
+            raise missing(wanted, f"{host} answers {response.status_code} {response.reason}".rstrip())
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+            offset = 0  # the server sends the whole file
+        with part.open("r+b" if offset else "wb") as stream:
+            done = stream.seek(offset)
+            try:
+                # `iter_content` would lose what came of a block before a break.
+                while block := response.raw.read(_BLOCK, decode_content=False):
+                    if done + len(block) > 1.25 * wanted.bytes:  # another file, perhaps without an end
+                        return True
+                    done += stream.write(block)
+                    report(done)
+            except HTTPError:
+                return False
+    return True
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _resolve(host: str, port: int) -> None:
-    """Look a name up within the connect timeout; the resolver itself may take far longer to give up."""
+def _look_up(url: str) -> None:
+    """Look the name up within the connect timeout; the resolver itself may take far longer to give up.
+
+    Raises:
+        OSError: no such name, or no answer in time.
+    """
+    proxy = select_proxy(url, get_environ_proxies(url))
+    place = urlsplit(proxy if proxy and "//" in proxy else f"//{proxy}" if proxy else url)
     outcome: list[OSError | None] = []
 
-    def look_up() -> None:
+    def ask() -> None:
         try:
-            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_STREAM)
             outcome.append(None)
         except OSError as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=look_up, daemon=True)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_CONNECT_SECONDS)
     error = outcome[0] if outcome else TimeoutError("no answer to the name lookup")
@@ -156,32 +157,11 @@ def _resolve(host: str, port: int) -> None:
         raise error
 
 
-class _HTTPConnection(http.client.HTTPConnection):
-    """Connects within seconds, then waits longer for data."""
-
-    def connect(self) -> None:
-        _resolve(self.host, self.port)
-        super().connect()
-        self.sock.settimeout(_READ_SECONDS)
-
-
-class _HTTPSConnection(http.client.HTTPSConnection):
-    """Connects within seconds, then waits longer for data."""
-
-    def connect(self) -> None:
-        _resolve(self.host, self.port)
-        super().connect()
-        self.sock.settimeout(_READ_SECONDS)
-
-
-class _HTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_HTTPConnection, req)
-
-
-class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_HTTPSConnection, req)
-
-
-_opener = urllib.request.build_opener(_HTTPHandler, _HTTPSHandler)
+def _reason(error: BaseException) -> str:
+    """The words of the operating system behind an error of requests, which wraps them several times."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return " ".join(str(error).split())

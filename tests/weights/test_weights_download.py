@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from weights_site import CONTENT, Site
 
 from emojibench import weights
@@ -102,7 +103,7 @@ def test_an_unreachable_host_is_tried_once_a_process(
         with pytest.raises(UnavailableError) as caught:
             weights.find("demo")
         assert str(caught.value) == expected
-        monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("tried again"))
+        monkeypatch.setattr(requests, "get", lambda *_, **__: pytest.fail("tried again"))
         with pytest.raises(UnavailableError, match=r"^other\.pth: .* cannot be reached"):
             weights.find("other")
 
@@ -135,3 +136,16 @@ def test_a_cache_that_cannot_be_written_is_a_reason(
     monkeypatch.setenv("EMOJIBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(UnavailableError, match=r"demo\.pth: cannot be kept in .*; set EMOJIBENCH_CACHE to a"):
         weights.find("demo")
+
+
+def test_what_is_for_non_commercial_use_is_downloaded_only_when_asked_for(
+    entry: WeightFile, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(weights.TABLE, "demo", replace(entry, non_commercial=True, licence="research only"))
+    with pytest.raises(
+        UnavailableError, match=r"use only \(research only\): `emojibench weights fetch demo`"
+    ):
+        weights.find("demo")
+    assert site.requests == []
+    assert weights.find("demo", asked=True).read_bytes() == CONTENT
+    assert weights.find("demo").is_file()  # once it is here, it is used
