@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emojibench.errors import UserError
+from emojibench.extras import require_model
 
 if TYPE_CHECKING:
     from emojibench.fye.ablation.matrix import Row
@@ -14,76 +15,69 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    minutes: Annotated[float, typer.Option(help="Training budget of each row, wall clock.", min=0.01)] = 30.0,
-    steps: Annotated[
-        str,
-        typer.Option(
-            help="Train this many steps of single frames, clips and decoder instead of --minutes, e.g. 2000,800,400."
-        ),
-    ] = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of settings, as --dry-run prints it; flags come on top of it."),
+    ] = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(
             help="Rows to run, with those they refer to; repeat or separate by commas.", show_default="all"
         ),
     ] = None,
-    matrix: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML file of rows.", show_default="the paper's, emojibench/fye/ablation/matrix.yaml"
-        ),
-    ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for training data, checkpoints, weights and runs.")
-    ] = Path("ablation"),
-    table: Annotated[
-        Path | None,
-        typer.Option(help="The page; a JSON of all figures goes beside it.", show_default="OUT/ablation.md"),
-    ] = None,
-    preset: Annotated[str, typer.Option(help="Which preset of the reference model.")] = "mini",
-    main: Annotated[
         Path | None,
         typer.Option(
-            help="Weights whose encoder all rows use; rows that are not trained use all of them.",
-            show_default="the package's",
+            help="Folder for training data, checkpoints, weights and runs.", show_default="ablation"
         ),
     ] = None,
-    start: Annotated[
-        str,
-        typer.Option(
-            help="What trained rows start from: `random` weights, or the `main` ones with a new landmark encoder."
-        ),
-    ] = "random",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of training data; it is made if it does not exist.", show_default="OUT/data"
-        ),
+    split: Annotated[
+        str | None, typer.Option(help="What to measure on: `self` or `cross`.", show_default="cross")
     ] = None,
-    identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Train in mixed precision.")] = False,
-    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to PyTorch.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of all trainings and animations.")] = 0,
-    split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "cross",
-    dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
+    dataset: Annotated[
+        str | None, typer.Option(help="`mini`, `synth`, or a dataset folder.", show_default="synth")
+    ] = None,
     clips: Annotated[
-        str, typer.Option(help="Number of clips, counted from the first, or clip ids separated by commas.")
-    ] = "20",
-    frames: Annotated[
-        int | None,
-        typer.Option(help="Use at most this many frames of each clip.", show_default="the dataset's"),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option(help="Metrics or columns; repeat or separate by commas.", show_default="all"),
+        str | None,
+        typer.Option(
+            help="Number of clips, counted from the first, or clip ids separated by commas.",
+            show_default="20",
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Option of fye-faster for all rows; repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Option of all rows' methods; repeatable."),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Worker processes of the measuring.")] = 1,
-    timeout: Annotated[float, typer.Option(help="Seconds that one clip may take; then it fails.")] = 1800,
+    minutes: Annotated[
+        float | None, typer.Option(help="Training budget of each row, wall clock.", show_default="30")
+    ] = None,
+    steps: Annotated[
+        str,
+        typer.Option(
+            help="Train this many steps of single frames, clips and decoder instead of --minutes, e.g. 2000,800,400."
+        ),
+    ] = "",
+    device: Annotated[
+        str | None, typer.Option(help="Where to train: cpu or cuda.", show_default="cpu")
+    ] = None,
+    matrix: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    table: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    frames: Annotated[int | None, typer.Option(hidden=True)] = None,
+    metrics: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
+    jobs: Annotated[int | None, typer.Option(hidden=True)] = None,
+    timeout: Annotated[float | None, typer.Option(hidden=True)] = None,
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
+    preset: Annotated[str | None, typer.Option(hidden=True)] = None,
+    main: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    start: Annotated[str | None, typer.Option(hidden=True)] = None,
+    data: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    identities: Annotated[int | None, typer.Option(hidden=True)] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", hidden=True)] = False,
+    threads: Annotated[int | None, typer.Option(hidden=True)] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check all settings, print them as a file for --config, and stop."),
+    ] = False,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -102,13 +96,25 @@ def ablate(
     """Train variants of the reference model with equal budgets and compare them on the same clips.
 
     Started again, it continues what was interrupted: finished rows are kept, a row in the middle goes on from its
-    last checkpoint. Exit code 3 if a clip failed.
+    last checkpoint. Exit code 3 if a clip failed. Each key of the file that --dry-run prints is a flag as well, such
+    as --matrix.
     """
+    require_model("emojibench ablate", "train")
+    from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.dataset import locating
+    from emojibench.fye.settings import AblateSettings, numbers, settle
 
-    locating.dataset(dataset)
-    if matrix is not None:
-        locating.existing(matrix, "--matrix")
+    flags = {
+        "rows": listed(rows), "out": out, "split": split, "dataset": dataset, "clips": chosen_clips(clips),
+        "set": key_values(options) or None, "matrix": matrix, "table": table, "frames": frames,
+        "metrics": listed(metrics), "jobs": jobs, "timeout": timeout, "seed": seed,
+        "minutes": minutes, "steps": numbers(steps), "device": device, "preset": preset, "main": main,
+        "start": start, "data": data, "identities": identities, "bf16": bf16 or None, "threads": threads,
+    }  # fmt: skip
+    settings = settle(AblateSettings, config, flags)
+    locating.dataset(settings.dataset)
+    if settings.matrix is not None:
+        locating.existing(settings.matrix, "--matrix")
     typer.echo("loading the training code …", err=True)
     import shutil
 
@@ -116,43 +122,46 @@ def ablate(
     from fye_faster import presets
     from fye_faster.train.recipe import Recipe
 
-    from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.fye.ablation import matrix as matrices
     from emojibench.fye.ablation import running
-    from emojibench.fye.matrix import Measuring
     from emojibench.fye.training_data import synthetic
 
-    known = matrices.read(matrix or matrices.PAPER)
-    chosen = [row for row in matrices.choose(known, listed(rows)) if not row.missing]
-    if device not in ("cpu", "cuda"):
-        raise UserError(f"--device: expected cpu or cuda, got {device!r}")
-    if start not in running.STARTS:
-        raise UserError(f"--start: expected {' or '.join(running.STARTS)}, got {start!r}")
+    known = matrices.read(settings.matrix or matrices.PAPER)
+    chosen = [row for row in matrices.choose(known, settings.rows) if not row.missing]
     # The usual warm-up would be most of a small budget.
-    recipe = Recipe(minutes=minutes, steps=_steps(steps), seed=seed, warm_up=20, bf16=bf16, device=device)
+    recipe = Recipe(
+        minutes=settings.minutes,
+        steps=None if settings.steps is None else (0, *settings.steps),
+        seed=settings.seed,
+        warm_up=20,
+        bf16=settings.bf16,
+        device=settings.device,
+    )
     encoder, phase1, phase2, decoder = recipe.shares
     rest = 1 - encoder
     recipe = replace(recipe, shares=(0, phase1 / rest, phase2 / rest, decoder / rest))
     try:
-        size = presets.get(preset)
+        size = presets.get(settings.preset)
     except ValueError as error:
         raise UserError(f"--preset: {error}") from error
-    if threads:
-        torch.set_num_threads(threads)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    out, count = settings.out, settings.identities
     training = running.Training(
         out,
         size,
         recipe,
-        main,
-        start,
-        identities,
-        lambda: synthetic(data or out / "data", identities, size.resolution, fresh=fresh),
+        settings.main,
+        settings.start,
+        count,
+        lambda: synthetic(settings.data or out / "data", count, size.resolution, fresh=fresh),
     )
-    how = Measuring(
-        split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
-    )
+    how = settings.measuring
     running.check(chosen, training, how)
-    named = set(listed(rows) or (row.name for row in chosen))
+    if dry_run:
+        typer.echo(settings.yaml(), nl=False)
+        return
+    named = set(settings.rows or (row.name for row in chosen))
     if fresh:
         for row in known:
             if row.name in named:
@@ -168,7 +177,7 @@ def ablate(
         typer.echo(f"measuring {row.name}", err=True)
         result = running.measure(row, training, how, overwrite=overwrite and row.name in named)
         failed |= result.exit_code != 0
-        page = _write(known, training, result.folder, table or out / "ablation.md")
+        page = _write(known, training, result.folder, settings.table or out / "ablation.md")
     typer.echo(page, nl=False)
     if failed:
         raise typer.Exit(3)
@@ -194,14 +203,3 @@ def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: P
         trained, began = (effort(folder), start(folder)) if row.trained else (None, None)
         lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained, began))
     return write_ablation(lines, file)
-
-
-def _steps(text: str) -> tuple[int, int, int, int] | None:
-    """Numbers of steps from `2000,800,400`, none for the autoencoder; None for an empty text."""
-    if not text:
-        return None
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"--steps: expected three positive numbers as in 2000,800,400, got {text!r}")
-    frames, clips, decoder = map(int, parts)
-    return 0, frames, clips, decoder

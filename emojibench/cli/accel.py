@@ -5,90 +5,95 @@ from typing import Annotated
 
 import typer
 
+from emojibench.extras import require_model
+
 
 def accel(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of settings, as --dry-run prints it; flags come on top of it."),
+    ] = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(
-            help="Rows to run beside the first; repeat or separate by commas. The page shows those finished "
-            "before as well.",
+            help="Rows to run beside the first; repeat or separate by commas. The page shows those "
+            "finished before as well.",
             show_default="all",
         ),
     ] = None,
-    matrix: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML file of rows.",
-            show_default="the paper's and ours, emojibench/fye/acceleration/matrix.yaml",
-        ),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for runs and traces.", show_default="acceleration")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for runs and traces.")] = Path("acceleration"),
-    table: Annotated[
-        Path | None,
-        typer.Option(help="The page; figures and data go beside it.", show_default="OUT/acceleration.md"),
+    split: Annotated[
+        str | None, typer.Option(help="What to measure on: `self` or `cross`.", show_default="self")
     ] = None,
-    split: Annotated[str, typer.Option(help="What to measure on: `self` or `cross`.")] = "self",
-    dataset: Annotated[str, typer.Option(help="`mini`, `synth`, or a dataset folder.")] = "synth",
+    dataset: Annotated[
+        str | None, typer.Option(help="`mini`, `synth`, or a dataset folder.", show_default="synth")
+    ] = None,
     clips: Annotated[
-        str, typer.Option(help="Number of clips, counted from the first, or clip ids separated by commas.")
-    ] = "12",
-    traced: Annotated[
-        int, typer.Option(help="Denoise this many of the clips once more and record every step.", min=0)
-    ] = 4,
-    floor_clips: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            help="Run the noise floors, which are slow, on this many of the clips only.",
-            show_default="all",
-            min=1,
+            help="Number of clips, counted from the first, or clip ids separated by commas.",
+            show_default="12",
         ),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(help="Use at most this many frames of each clip.", show_default="the dataset's"),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option(help="Metrics or columns; repeat or separate by commas.", show_default="all"),
     ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Option of all rows' methods; repeatable."),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Worker processes. Seconds are only comparable with 1.")] = 1,
-    timeout: Annotated[float, typer.Option(help="Seconds that one clip may take; then it fails.")] = 1800,
-    seed: Annotated[int, typer.Option(help="Seed of all animations.")] = 0,
+    matrix: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    table: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    frames: Annotated[int | None, typer.Option(hidden=True)] = None,
+    metrics: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
+    jobs: Annotated[int | None, typer.Option(hidden=True)] = None,
+    timeout: Annotated[float | None, typer.Option(hidden=True)] = None,
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
+    traced: Annotated[int | None, typer.Option(hidden=True)] = None,
+    floor_clips: Annotated[int | None, typer.Option(hidden=True)] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check all settings, print them as a file for --config, and stop."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Run the rows of --rows again, all by default.")
     ] = False,
 ) -> None:
     """Compare accelerators of the reference model with the uncached run: tables and figures.
 
-    Started again, it continues what was interrupted. Exit code 3 if a clip failed.
+    Started again, it continues what was interrupted. Exit code 3 if a clip failed. Each key of the file that
+    --dry-run prints is a flag as well, such as --traced.
     """
-    from emojibench.dataset import locating
-
-    locating.dataset(dataset)
-    if matrix is not None:
-        locating.existing(matrix, "--matrix")
-    typer.echo("loading methods and metrics …", err=True)
+    require_model("emojibench accel")
     from emojibench.cli.results import chosen_clips, key_values, listed
+    from emojibench.dataset import locating
+    from emojibench.fye.settings import AccelSettings, settle
+
+    flags = {
+        "rows": listed(rows), "out": out, "split": split, "dataset": dataset, "clips": chosen_clips(clips),
+        "set": key_values(options) or None, "matrix": matrix, "table": table, "frames": frames,
+        "metrics": listed(metrics), "jobs": jobs, "timeout": timeout, "seed": seed,
+        "traced": traced, "floor_clips": floor_clips,
+    }  # fmt: skip
+    settings = settle(AccelSettings, config, flags)
+    locating.dataset(settings.dataset)
+    if settings.matrix is not None:
+        locating.existing(settings.matrix, "--matrix")
+    typer.echo("loading methods and metrics …", err=True)
     from emojibench.fye.acceleration import matrix as matrices
     from emojibench.fye.acceleration.comparing import AccelerationRow
     from emojibench.fye.acceleration.figures import write_figures
     from emojibench.fye.acceleration.page import write_acceleration
     from emojibench.fye.acceleration.running import Acceleration, Finished
-    from emojibench.fye.matrix import Measuring
 
-    known = matrices.read(matrix or matrices.PAPER)
-    chosen = matrices.choose(known, listed(rows))
-    how = Measuring(
-        split, dataset, chosen_clips(clips), frames, listed(metrics), jobs, timeout, seed, key_values(options)
-    )
-    work = Acceleration(out, how, traced, floor_clips)
+    known = matrices.read(settings.matrix or matrices.PAPER)
+    chosen = matrices.choose(known, settings.rows)
+    work = Acceleration(settings.out, settings.measuring, settings.traced, settings.floor_clips)
     work.check(chosen)
+    if dry_run:
+        typer.echo(settings.yaml(), nl=False)
+        return
 
-    page, finished = table or out / "acceleration.md", dict[str, Finished]()
+    page, finished = settings.table or settings.out / "acceleration.md", dict[str, Finished]()
     text, failed = "", False
     for row in chosen:
         typer.echo(f"running {row.name}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from emojibench.errors import UserError
+from emojibench.extras import require_model
 
 if TYPE_CHECKING:
     from fye_faster.train.data import TrainingSet
@@ -20,9 +21,16 @@ Number = TypeVar("Number", int, float)
 
 
 def train(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of settings, as --dry-run prints it; flags come on top of it."),
+    ] = None,
     preset: Annotated[
-        str, typer.Option(help="mini, or paper: the full-size model, which starts from --from.")
-    ] = "mini",
+        str | None,
+        typer.Option(
+            help="mini, or paper: the full-size model, which starts from --from.", show_default="mini"
+        ),
+    ] = None,
     files: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,66 +40,41 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float, typer.Option(help="Wall-clock budget of the training itself.", min=0.01)
-    ] = 60.0,
-    shares: Annotated[
-        str,
-        typer.Option(
-            help="Share of --minutes for each phase: autoencoder,frames,clips,decoder; paper: frames,clips.",
-            show_default="0.12,0.55,0.2,0.13; paper: 0.75,0.25",
-        ),
-    ] = "",
+        float | None, typer.Option(help="Wall-clock budget of the training itself.", show_default="60")
+    ] = None,
     steps: Annotated[
         str,
         typer.Option(
             help="Steps of each phase instead of --minutes, e.g. 2000,2000,800,1000; paper: 30000,10000."
         ),
     ] = "",
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            help="Weights to start from; what a phase with share 0 would train stays as it is in them.",
-            exists=True,
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak of the learning rate.", show_default="0.0006; paper: 0.00001", min=1e-7, max=0.1
-        ),
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Folder made by `emojibench data build`; procedural identities by default."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for data, checkpoints, log and pictures.", show_default="training/PRESET"),
     ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="Folder made by `emojibench data build`; procedural identities by default.")
-    ] = "",
-    identities: Annotated[int, typer.Option(help="Procedural identities to train on.", min=2)] = 900,
-    validation: Annotated[
-        int, typer.Option(help="Identities held out for validation while training.", min=1)
-    ] = 6,
-    seed: Annotated[int, typer.Option(help="Seed of weights, batches and noise.")] = 0,
-    perceptual: Annotated[
-        float,
-        typer.Option(
-            help="Weight of LPIPS (SqueezeNet, from the weights registry) in the decoder's phase.",
-            min=0,
-            max=100,
-        ),
-    ] = 0.0,
-    bf16: Annotated[
-        bool, typer.Option("--bf16", help="Mixed precision; faster on GPUs and on CPUs with AVX512-BF16.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to PyTorch.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cpu")] = None,
+    shares: Annotated[str, typer.Option(hidden=True)] = "",
+    start: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    learning_rate: Annotated[float | None, typer.Option(hidden=True)] = None,
+    identities: Annotated[int | None, typer.Option(hidden=True)] = None,
+    validation: Annotated[int | None, typer.Option(hidden=True)] = None,
+    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
+    perceptual: Annotated[float | None, typer.Option(hidden=True)] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", hidden=True)] = False,
+    threads: Annotated[int | None, typer.Option(hidden=True)] = None,
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Prepare the training data and stop.")
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="A few steps of each phase on a few sequences: checks data, shapes, memory."
+            "--dry-run",
+            help="Print all settings as a file for --config, after a few steps of each phase on a few sequences, "
+            "which check data, shapes and memory.",
         ),
     ] = False,
     fresh: Annotated[
@@ -105,46 +88,61 @@ def train(
     """Train the reference model, on drawn faces that no split contains or on your own dataset.
 
     Continues from the last checkpoint in `--out` when there is one. The weights end up in
-    OUT/PRESET.safetensors (fp16), progress in OUT/log.jsonl and OUT/tensorboard.
+    OUT/PRESET.safetensors (fp16), progress in OUT/log.jsonl and OUT/tensorboard. Each key of the file that --dry-run
+    prints is a flag as well, such as --seed.
     """
+    require_model("emojibench train", "train")
     from emojibench.dataset import locating
     from emojibench.fye import trainable
+    from emojibench.fye.settings import TrainSettings, numbers, settle
 
-    if device not in ("cpu", "cuda"):
-        raise UserError(f"--device: expected cpu or cuda, got {device!r}")
-    trainable.check(preset, files or [])
-    if dataset:
-        locating.dataset(dataset)
+    flags = {
+        "preset": preset, "from": trainable.paths(files) if files else None, "minutes": minutes,
+        "steps": numbers(steps), "dataset": dataset, "out": out, "device": device, "shares": numbers(shares),
+        "start": start, "learning_rate": learning_rate, "identities": identities, "validation": validation,
+        "seed": seed, "perceptual": perceptual, "bf16": bf16 or None, "threads": threads,
+    }  # fmt: skip
+    settings = settle(TrainSettings, config, flags)
+    trainable.check(settings.preset, settings.files)
+    if settings.dataset:
+        locating.dataset(settings.dataset)
     typer.echo("loading the training code …", err=True)
     import torch
     from fye_faster.train import training_state
+    from fye_faster.train.recipe import PHASES
 
-    chosen = trainable.choose(preset, start, files or [])
+    chosen = trainable.choose(settings.preset, settings.start, settings.files)
     recipe = chosen.recipe()
-    if perceptual and "decoder" not in chosen.phases:
-        raise UserError(f"--perceptual: preset {preset} has no decoder to train; leave it out")
+    if settings.perceptual and "decoder" not in chosen.phases:
+        raise UserError(f"--perceptual: preset {settings.preset} has no decoder to train; leave it out")
     recipe = replace(
         recipe,
-        minutes=minutes,
-        shares=_numbers("--shares", shares, float, chosen) if shares else recipe.shares,
-        steps=_numbers("--steps", steps, int, chosen) if steps else None,
-        seed=seed,
-        learning_rate=learning_rate or recipe.learning_rate,
-        perceptual=perceptual,
-        bf16=bf16,
-        device=device,
+        minutes=settings.minutes,
+        shares=_phases("--shares", settings.shares, chosen) or recipe.shares,
+        steps=_phases("--steps", settings.steps, chosen),
+        seed=settings.seed,
+        learning_rate=settings.learning_rate or recipe.learning_rate,
+        perceptual=settings.perceptual,
+        bf16=settings.bf16,
+        device=settings.device,
     )
-    if threads:
-        torch.set_num_threads(threads)
-    torch.manual_seed(seed)
+    out = settings.out or Path("training") / settings.preset
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
     if dry_run:
+        own = {
+            phase: share for phase, share in zip(PHASES, recipe.shares, strict=True) if phase in chosen.phases
+        }
+        told = {"out": out, "shares": tuple(own.values()), "learning_rate": recipe.learning_rate}
         with tempfile.TemporaryDirectory() as folder:
-            _dry_run(chosen, recipe, _data(Path(folder), dataset, 4, chosen, count=4))
+            found = _dry_run(chosen, recipe, _data(Path(folder), settings.dataset, 4, chosen, count=4))
+        typer.echo(f"# found by --dry-run: {found}\n{settings.model_copy(update=told).yaml()}", nl=False)
         return
-    out = out or Path("training") / preset
     if fresh:  # before anything new is made, so that no later call goes on from the old
         training_state.discard(out)
-    data = _data(out / "data", dataset, identities + validation, chosen, fresh=fresh)
+    count, validation = settings.identities + settings.validation, settings.validation
+    data = _data(out / "data", settings.dataset, count, chosen, fresh=fresh)
     if len(data.frames) < validation + 2:
         raise UserError(
             f"{out / 'data'}: {len(data.frames)} usable sequences, {validation} of them for validation; "
@@ -201,13 +199,13 @@ def _train(
     typer.echo(str(path))
 
 
-def _dry_run(chosen: "TrainablePreset", recipe: "Recipe", data: "TrainingSet") -> None:
-    """Print one JSON line of what a step takes."""
+def _dry_run(chosen: "TrainablePreset", recipe: "Recipe", data: "TrainingSet") -> str:
+    """JSON of what a step takes, on one line."""
     try:
         found = chosen.dry_run(data, recipe, lambda text: typer.echo(text, err=True))
     except ValueError as error:
         raise UserError(str(error)) from error
-    typer.echo(json.dumps({"sequences": len(data.frames), "frames": data.frames.shape[1], **found}))
+    return json.dumps({"sequences": len(data.frames), "frames": data.frames.shape[1], **found})
 
 
 def _data(
@@ -232,23 +230,21 @@ def _data(
     )
 
 
-def _numbers(
-    flag: str, text: str, kind: "type[Number]", chosen: "TrainablePreset"
-) -> "tuple[Number, Number, Number, Number]":
-    """Numbers for the preset's phases, none negative and not all 0; 0 for those of `recipe.PHASES` that it lacks."""
+def _phases(
+    flag: str, numbers: "tuple[Number, ...] | None", chosen: "TrainablePreset"
+) -> "tuple[Number, Number, Number, Number] | None":
+    """Numbers for the preset's phases, not all 0; 0 for those of `recipe.PHASES` that it lacks. None stays None."""
     from fye_faster.train.recipe import PHASES
 
-    try:
-        numbers = [kind(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
+    if numbers is None:
+        return None
     phases = chosen.phases
-    if len(numbers) != len(phases) or min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
-        example = ",".join("2000" if kind is int else "0.5" for _ in phases)
+    if len(numbers) != len(phases) or not any(numbers):
         raise UserError(
-            f"{flag}: expected {len(phases)} numbers ({', '.join(phases)}), none negative, as in {example}; "
-            f"got {text!r}"
+            f"{flag}: expected {len(phases)} numbers ({', '.join(phases)}), not all of them 0, got "
+            f"{','.join(map(str, numbers))}"
         )
     given = dict(zip(phases, numbers, strict=True))
-    first, second, third, fourth = (given.get(phase, kind(0)) for phase in PHASES)
+    zero = type(numbers[0])(0)
+    first, second, third, fourth = (given.get(phase, zero) for phase in PHASES)
     return first, second, third, fourth

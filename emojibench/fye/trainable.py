@@ -58,10 +58,9 @@ class TrainablePreset(ABC):
 
     def dry_run(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
         """Two steps of each phase; what a step takes."""
-        import resource
-
-        import torch
         from fye_faster.train.recipe import PHASES
+
+        from emojibench.runs.measuring import Memory
 
         ends = [time.monotonic()]
 
@@ -72,15 +71,15 @@ class TrainablePreset(ABC):
 
         first, second, third, fourth = (2 * (phase in self.phases) for phase in PHASES)
         trainer = self.trainer(data, replace(recipe, steps=(first, second, third, fourth)), None, log)
-        ends[0] = time.monotonic()
+        ends[0], memory = time.monotonic(), Memory()
         trainer.run()
-        if recipe.device == "cuda":
-            memory = torch.cuda.max_memory_allocated()
-        else:
-            memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         seconds = {phase: round((ends[i + 1] - ends[i]) / 2, 2) for i, phase in enumerate(self.phases)}
         parameters = sum(p.numel() for p in trainer.model.parameters())
-        return {"parameters": parameters, "seconds_a_step": seconds, "peak_memory_mib": memory >> 20}
+        return {
+            "parameters": parameters,
+            "seconds_a_step": seconds,
+            "peak_memory_mib": memory.peak()[0] >> 20,
+        }
 
 
 @dataclass(frozen=True)
@@ -204,32 +203,31 @@ class Paper(TrainablePreset):
         return dry_run(paper.PAPER, data, recipe)
 
 
-def choose(name: str, start: Path | None, files: Sequence[str]) -> TrainablePreset:
+def choose(name: str, start: Path | None, files: Mapping[str, Path]) -> TrainablePreset:
     """The preset of this name.
 
     Args:
         name: `paper`, or one of `fye_faster.presets.PRESETS`.
         start: weights of the preset to start from.
-        files: NAME=PATH of what the preset starts from.
+        files: what the preset starts from, by name.
 
     Raises:
         UserError: no such preset; files that it does not know or that are missing.
     """
     from fye_faster.presets import PRESETS
 
-    given = check(name, files)
-    return Mini(PRESETS[name], start) if name in PRESETS else Paper(start, given)
+    check(name, files)
+    return Mini(PRESETS[name], start) if name in PRESETS else Paper(start, files)
 
 
-def check(name: str, files: Sequence[str]) -> dict[str, Path]:
-    """The files that a preset starts from, by name. Imports nothing heavy. Raises as `choose`."""
+def check(name: str, given: Mapping[str, Path]) -> None:
+    """See that a preset is given the files that it starts from. Imports nothing heavy. Raises as `choose`."""
     from fye_faster.presets import FILES, PRESETS
 
-    given = paths(files)
     if name in PRESETS:
         if given:
             raise UserError(f"--from: preset {name} starts from random weights or from --start; leave it out")
-        return given
+        return
     if name != PAPER:
         raise UserError(f"--preset: {registry.unknown('preset', name, [*PRESETS, PAPER])}")
     for key, path in given.items():
@@ -242,7 +240,6 @@ def check(name: str, files: Sequence[str]) -> dict[str, Path]:
             f"--from: preset {name} starts from {', '.join(FILES)}, of which {', '.join(missing)} are missing; "
             f"add --from {missing[0]}=PATH"
         )
-    return given
 
 
 def paths(files: Sequence[str]) -> dict[str, Path]:

