@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fye_faster.models import checkpoint
 from fye_faster.train import training_state
@@ -265,11 +266,8 @@ class Trainer(ABC):
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the current ones."""
-        names = [name for name, _ in self.trained]
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                [self.average[n] for n in names], [self.weights[n] for n in names], 1 - decay
-            )
+        averages = [self.average[name] for name, _ in self.trained]
+        get_ema_multi_avg_fn(decay)(averages, [self.weights[name] for name, _ in self.trained], None)
 
     @torch.no_grad()
     def _encode_all(self) -> None:

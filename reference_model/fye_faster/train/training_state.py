@@ -1,4 +1,12 @@
-"""The state of an unfinished training on disk: what a checkpoint names, and how it is read back without trusting it."""
+"""The state of an unfinished training on disk: what a checkpoint names, and how it is read back without trusting it.
+
+Why not `Accelerator.save_state` and `load_state`: averaged weights and the generators of batches would be objects
+registered for checkpointing, which accelerate 1.15 reads with `weights_only=False`. A pickle planted in
+`custom_checkpoint_0.pkl` ran when we tried it. Its random states are passed over without a word where they are
+damaged, so that a training would go on with other batches; and frozen networks are written each time, 1.5 GiB for
+`paper`. Here tensors are safetensors, the moments of the optimizer are read with `weights_only=True`, everything else
+is JSON, each file has its sha256, and the state appears after the files that it names.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
