@@ -22,7 +22,6 @@ app = typer.Typer(
     name="emojibench",
     help="EmojiBench++: measure portrait-animation methods. Start with `emojibench run --method fye-faster`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

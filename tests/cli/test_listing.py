@@ -1,7 +1,10 @@
 """What lists and help texts say can be read and copied, however narrow the window."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -65,3 +68,27 @@ def test_no_help_text_loses_what_rich_would_take_for_markup() -> None:
     assert len(found) > 100
     for text in found:
         assert Text.from_markup(text).plain == text
+
+
+def test_shells_complete_without_loading_anything(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['emojibench']\n"
+        "from emojibench.cli import main\n"
+        "try: main()\n"
+        "finally: print([n for n in ('torch', 'numpy', 'pandas', 'cv2') if n in sys.modules], file=sys.stderr)"
+    )
+    asked = {"_EMOJIBENCH_COMPLETE": "complete_bash", "COMP_WORDS": "emojibench we", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["weights"]
+    assert done.stderr.strip() == "[]"
+    script = f"{sys.executable} -c \"import sys; sys.argv[0] = 'emojibench'; from emojibench.cli import main; main()\""
+    for flag in ("--show-completion", "--install-completion"):
+        # The shell that asks is found among the parents; `true` keeps it from making room for the command.
+        told = subprocess.run(
+            ["bash", "-c", f"{script} {flag}; true"], env=os.environ | {"HOME": str(tmp_path)}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert "bash" in told.stdout or "_EMOJIBENCH_COMPLETE" in told.stdout, told.stderr
+    assert "emojibench" in (tmp_path / ".bashrc").read_text()
