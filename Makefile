@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is installed, by what for: a demo has nothing of non-commercial packages, the tests try them as well.
+DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable
 export PYTHONHASHSEED ?= 0
 export PYTHONUTF8 = 1
 # Where this is set, every process compiles torch and diffusers anew, which takes half a minute each time.
@@ -10,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test slow check format clean
 
-demo: $(STAMP)
+demo: $(DEMO)
 	$(BIN)/emojibench run --method fye-faster --split cross
 	$(BIN)/emojibench report
 
@@ -30,13 +33,21 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+$(DEMO): $(BIN)/uv pyproject.toml constraints.txt
+	@echo "installing all but pyiqa, which is for non-commercial use only: pip install 'emojibench[quality]'"
+	$(INSTALL) ".[model,detect,identity]"
+	touch $@
+
+$(STAMP): $(BIN)/uv pyproject.toml constraints.txt
+	@echo "installing everything that tests try, pyiqa among it (PolyForm Noncommercial licence)"
+	$(INSTALL) ".[all,quality,peers,dev]"
+	touch $@ $(DEMO)
+
 # uv resolves and unpacks several times faster than pip; it comes from the same registry.
-$(STAMP): pyproject.toml constraints.txt
+$(BIN)/uv:
 	$(PYTHON) -c 'import sys; v = sys.version_info; assert (3, 11) <= v[:2] <= (3, 12), f"Python 3.11 or 3.12 is needed, this is {v.major}.{v.minor}; set PYTHON=python3.11"'
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[quality,train,peers,dev]"
-	touch $(STAMP)
 
 clean:
 	rm -rf $(VENV) runs

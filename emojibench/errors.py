@@ -21,7 +21,7 @@ class WriteError(UserError):
 
 
 class UnavailableError(Exception):
-    """Weights that cannot be had on this machine right now.
+    """Weights or optional packages that cannot be had on this machine right now.
 
     Not a failure of the run: the metric that needs them reports `unavailable` with this reason.
     """

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from os import PathLike
 from typing import Any
 
+from emojibench import extras
 from emojibench.errors import UserError, one_line, plain
 
 METHODS = "emojibench.methods"
@@ -48,6 +49,8 @@ def load(group: str, name: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # modules raise SystemExit and worse
+        if missing := extras.lacking(error):
+            raise UserError(f"{kind} {name!r}: {missing}") from error
         raise UserError(
             f"{kind} {name!r} ({plain(values[0])}) cannot be imported: {one_line(error)}; "
             "correct or uninstall its package"

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from emojibench.extras import require_model
+
 
 def animate(
     portrait: Annotated[
@@ -90,6 +92,7 @@ def animate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing video.")] = False,
 ) -> None:
     """Make a video of one portrait that follows the face in a driving video. Prints the path of the new video."""
+    require_model("emojibench animate")
     from emojibench.dataset import locating
     from emojibench.fye.trainable import paths
 

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from emojibench.errors import UnavailableError, UserError, one_line
+from emojibench.extras import lacking
 
 USER = 2
 UNEXPECTED = 70
@@ -42,6 +43,8 @@ def _complain(error: BaseException) -> int:
         return _say(str(error) or "interrupted", INTERRUPTED)
     if isinstance(error, UserError | UnavailableError):
         return _say(f"error: {error}", USER)
+    if missing := lacking(error):
+        return _say(f"error: {missing}", USER)
     log = _keep(error)
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -100,9 +100,11 @@ def _folder(folder: Path, *, size: int | None, detector: str) -> Dataset:
 
 
 def _detector_for(manifest: Manifest, detector: str) -> str:
-    """Id of the detector to use: under `auto` the dataset's own, if this machine has it."""
-    from emojibench.face import detector_id
+    """Id of the detector to use: under `auto` the dataset's own, if this machine has it or has none."""
+    from emojibench.face import detector_id, has_detector
 
+    if detector in ("auto", manifest.detector) and not has_detector():
+        return manifest.detector  # its landmarks are there; only those of generated frames cannot be had
     if detector == "auto":
         try:
             return detector_id(manifest.detector)

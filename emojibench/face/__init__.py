@@ -4,6 +4,6 @@
 differ by about 0.01 of the eye distance on human faces and up to 0.06 on animals: never mix their landmarks.
 """
 
-from emojibench.face.detect import Detector, detector_id, open_detector
+from emojibench.face.detect import Detector, detector_id, has_detector, open_detector
 
-__all__ = ["Detector", "detector_id", "open_detector"]
+__all__ = ["Detector", "detector_id", "has_detector", "open_detector"]

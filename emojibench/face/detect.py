@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.errors import UserError
+from emojibench.extras import require
 from emojibench.face.driving import DrivingSequence
 from emojibench.face.points import POINTS
 from emojibench.registry import unknown
@@ -121,9 +122,14 @@ def detector_id(name: str = "auto") -> str:
 
     Raises:
         UserError: unknown name, or an id that this machine's detectors do not have.
-        UnavailableError: the `.task` file is needed and cannot be had.
+        UnavailableError: MediaPipe is not installed, or the `.task` file is needed and cannot be had.
     """
     return _identify(_choose(name))
+
+
+def has_detector() -> bool:
+    """Whether MediaPipe, which all detectors need, is installed."""
+    return find_spec("mediapipe") is not None
 
 
 def gives_transforms(identity: str) -> bool:
@@ -140,13 +146,14 @@ def open_detector(name: str = "auto") -> Detector:
 
     Raises:
         UserError: unknown name, or an id that this machine's detectors do not have.
-        UnavailableError: the `.task` file is needed and cannot be had.
+        UnavailableError: MediaPipe is not installed, or the `.task` file is needed and cannot be had.
     """
     kind = _choose(name)
     return _FaceMesh(_identify(kind)) if kind == "bundled" else _FaceLandmarker(_identify(kind), _task_file())
 
 
 def _choose(name: str) -> str:
+    require("mediapipe", what="finding landmarks")
     if name == "auto":
         return "bundled" if _bundled_files() else "task"
     if name == "bundled" and not _bundled_files():

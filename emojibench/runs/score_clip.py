@@ -10,7 +10,7 @@ import numpy as np
 from emojibench_metrics.interface import ClipArrays, Figure, Traits
 from numpy.typing import NDArray
 
-from emojibench import media, registry, weights
+from emojibench import extras, media, registry, weights
 from emojibench.dataset.clip import Clip
 from emojibench.dataset.targets import target_landmarks
 from emojibench.errors import DatasetError, MediaError, UnavailableError, UserError, one_line
@@ -96,9 +96,10 @@ class Scorer:
         for name, factory in self._factories.items():
             if name not in self._unavailable:
                 try:
+                    extras.require(*getattr(factory, "packages", ()), what=f"metric {name!r}")
                     self._metrics[name] = factory(weights.find)
                 except (UnavailableError, ImportError) as error:  # weights or an optional package
-                    self._unavailable[name] = " ".join(str(error).split())
+                    self._unavailable[name] = extras.lacking(error) or " ".join(str(error).split())
                 except ValueError as error:
                     raise UserError(f"metric {name!r}: {error}") from error
         self.info = {"unavailable": self._unavailable, "weights": weights.used(), "device": device()}

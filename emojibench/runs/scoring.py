@@ -14,7 +14,7 @@ import numpy as np
 from emojibench_metrics.cost import LATENCY
 from emojibench_metrics.interface import Traits
 
-from emojibench import registry
+from emojibench import extras, registry
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError
 from emojibench.runs import cost
@@ -327,6 +327,7 @@ def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:
 
     Raises:
         UserError: no such metric or column, or it cannot be imported.
+        UnavailableError: a package that a metric needs is not installed.
     """
     if wanted is None:
         return tuple(registry.usable(registry.METRICS))
@@ -334,12 +335,15 @@ def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:
     chosen = set()
     columns: dict[str, str] = {}
     for given in wanted:
-        if given in names:
-            registry.load(registry.METRICS, given)
-        elif not columns:
+        if given not in names and not columns:
             usable = registry.usable(registry.METRICS)
             columns = {traits.name: name for name, factory in usable.items() for traits in factory.traits}
         if given not in names and given not in columns:
             raise UserError(registry.unknown("metric", given, {*names, *columns}))
-        chosen.add(given if given in names else columns[given])
+        name = given if given in names else columns[given]
+        factory = registry.load(registry.METRICS, name)
+        landmarks = any("generated_landmarks" in traits.needs for traits in factory.traits)
+        packages = (*getattr(factory, "packages", ()), *(("mediapipe",) if landmarks else ()))
+        extras.require(*packages, what=f"metric {name!r}")
+        chosen.add(name)
     return tuple(name for name in names if name in chosen)

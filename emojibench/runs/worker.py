@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from emojibench import descriptors
 from emojibench.errors import UnavailableError, UserError, one_line, plain
+from emojibench.extras import lacking
 from emojibench.parallel import leave_with
 
 Tell = Callable[[float], None]
@@ -88,6 +89,8 @@ def _build(setup: bytes, info: Any) -> tuple[Reply, Handler | None]:
     except (UserError, UnavailableError) as error:
         return ("abort", plain(str(error))), None
     except BaseException as error:  # plug-ins raise SystemExit and worse
+        if missing := lacking(error):
+            return ("abort", missing), None
         return ("broken", (one_line(error), plain(traceback.format_exc()))), None
 
 
@@ -112,7 +115,7 @@ def _attempt(handler: Handler, task: Task, pipe: Connection) -> Reply:
             # By name: the code that failed may have closed or replaced the streams.
             with task.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 traceback.print_exc(file=log)
-            return "failed", one_line(error)
+            return "failed", lacking(error) or one_line(error)
 
 
 def _send(pipe: Connection, reply: Reply) -> None:

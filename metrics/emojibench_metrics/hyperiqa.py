@@ -41,14 +41,10 @@ def empty_network() -> Any:
     empty one.
 
     Raises:
-        ImportError: pyiqa is not installed.
+        ModuleNotFoundError: pyiqa is not installed.
     """
-    try:
-        from pyiqa.archs import hypernet_arch
-    except ImportError as error:
-        raise ImportError(
-            f"HyperIQA needs the package pyiqa: pip install 'emojibench[quality]' ({error})"
-        ) from error
+    from pyiqa.archs import hypernet_arch
+
     create_model = hypernet_arch.timm.create_model
 
     def without_download(name: str, **options: Any) -> Any:
@@ -66,7 +62,7 @@ class HyperIqaNetwork:
 
         Raises:
             ValueError: names or shapes that are not those of `HyperIQA-resnet50-koniq10k`.
-            ImportError: pyiqa is not installed.
+            ModuleNotFoundError: pyiqa is not installed.
         """
         import torch
 
@@ -109,6 +105,7 @@ class HyperIqa:
     """No-reference image quality of frames."""
 
     kind: Literal["clip"] = "clip"
+    packages = ("pyiqa",)
     traits = TRAITS
 
     def __init__(self, find_weights: FindWeights) -> None:
@@ -116,7 +113,7 @@ class HyperIqa:
 
         Raises:
             ValueError: a file that is not what its name says.
-            ImportError: pyiqa is not installed.
+            ModuleNotFoundError: pyiqa is not installed.
         """
         path = find_weights(WEIGHTS)
         from emojibench_metrics.networks import load_tensors

@@ -165,6 +165,7 @@ class _Identity:
     """Identity columns of one recogniser."""
 
     kind: Literal["clip"] = "clip"
+    packages = ("insightface", "onnxruntime")
     recogniser: Recogniser
     traits: tuple[Traits, ...]
 

@@ -108,7 +108,11 @@ class SetMetric(Protocol):
 
 
 class MetricFactory(Protocol):
-    """What an entry point of the group `emojibench.metrics` names; the metric's class itself will do."""
+    """What an entry point of the group `emojibench.metrics` names; the metric's class itself will do.
+
+    It may have an attribute `packages: tuple[str, ...]`, the import names of optional packages that it needs. Where
+    one is missing, its columns are `unavailable` with what to install, before any weights are looked for.
+    """
 
     kind: Literal["clip", "set"]
     """Whether it makes a `ClipMetric` or a `SetMetric`."""

@@ -1,6 +1,5 @@
 """HyperIQA: pyiqa's network with given weights and no network access."""
 
-import builtins
 import socket
 
 import numpy as np
@@ -47,19 +46,6 @@ def test_file_metric_and_bad_files(weights, tmp_path):
     torch.save({"params": {}}, file)
     with pytest.raises(ValueError, match="weights do not fit HyperIQA"):
         HyperIqa(lambda name: file)
-
-
-def test_without_pyiqa_the_message_names_the_extra(monkeypatch, tmp_path):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("pyiqa"):
-            raise ImportError("No module named 'pyiqa'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError, match=r"pip install 'emojibench\[quality\]'"):
-        empty_network()
 
 
 def test_bad_frames_are_refused_before_any_network_runs():
