@@ -1,6 +1,7 @@
 """The examples in README and docs that take no time: they run, and give what the page says."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,22 @@ def test_an_accepted_run_is_the_same_as_itself(
         main()
     assert not end.value.code
     assert "same" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "cheaper"),
+    [
+        ("README.md", ("clips=2", "clips=1, frames=4")),
+        ("docs/runs.md", ("clips=50, jobs=2", "clips=1, frames=4")),
+    ],
+)
+def test_scripts_run(page: str, cheaper: tuple[str, str], tmp_path: Path) -> None:
+    """As files, because worker processes import the script again."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    (script,) = [block for block in blocks if cheaper[0] in block]
+    (tmp_path / "example.py").write_text(script.replace(*cheaper))
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
