@@ -17,13 +17,8 @@ from emojibench import media
 from emojibench.dataset import landmarks
 from emojibench.dataset.cache import cache_folder, shared_detector
 from emojibench.dataset.dataset import Dataset
-from emojibench.dataset.manifest import (
-    DATASET_FILE,
-    ClipEntry,
-    Manifest,
-    digest_of_recipe,
-    write_manifest,
-)
+from emojibench.dataset.locating import DATASET_FILE
+from emojibench.dataset.manifest import ClipEntry, Manifest, digest_of_recipe, write_manifest
 from emojibench.errors import UserError
 from emojibench.face import detector_id
 from emojibench.synth import reference

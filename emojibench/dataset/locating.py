@@ -3,11 +3,13 @@
 import difflib
 from pathlib import Path
 
-from emojibench.errors import UserError
+from emojibench.errors import DatasetError, UserError
 from emojibench.registry import unknown
 
 EMBEDDED = ("mini", "synth")
 """Names of the datasets that are made on the spot."""
+DATASET_FILE, CLIPS_FILE = "dataset.json", "clips.jsonl"
+"""What a dataset folder has."""
 
 
 def dataset(ref: str | Path) -> Path | None:
@@ -16,11 +18,14 @@ def dataset(ref: str | Path) -> Path | None:
         return None
     folder = Path(ref)
     if not folder.is_dir():
-        from emojibench.dataset.manifest import DATASET_FILE
-
         beside = [str(file.parent) for file in folder.parent.glob(f"*/{DATASET_FILE}")]
         known = unknown("dataset", str(folder), [*EMBEDDED, *beside])
         raise UserError(f"{known} Or give the path of a dataset folder.")
+    if not all((folder / name).exists() for name in (DATASET_FILE, CLIPS_FILE)):
+        raise DatasetError(
+            f"{folder}: lacks {DATASET_FILE} or {CLIPS_FILE}; expected a dataset folder as `emojibench data build` "
+            "writes it"
+        )
     return folder.absolute()
 
 

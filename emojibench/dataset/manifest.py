@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from emojibench.dataset.locating import CLIPS_FILE, DATASET_FILE
 from emojibench.errors import DatasetError, UserError
 from emojibench.files.reading import MissingFileError, parse_model, read_model, read_text
 from emojibench.media import write_text
 
-DATASET_FILE = "dataset.json"
-CLIPS_FILE = "clips.jsonl"
 SPLITS = ("self", "cross")
 
 Split = Literal["self", "cross"]

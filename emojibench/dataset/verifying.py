@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator
 
 from emojibench.dataset import landmarks
 from emojibench.dataset.loading import FolderFiles
-from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, ClipEntry, Manifest, read_manifest
+from emojibench.dataset.locating import CLIPS_FILE, DATASET_FILE
+from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
 from emojibench.dataset.preparing import spread
 from emojibench.errors import DatasetError, UserError, plain
 from emojibench.face.template import flaw_of

@@ -7,7 +7,8 @@ import pytest
 from emojibench import load_dataset
 from emojibench.dataset.landmarks import read_driving, write_driving
 from emojibench.dataset.loading import sha256
-from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE, digest_of_clips, read_manifest
+from emojibench.dataset.locating import CLIPS_FILE, DATASET_FILE
+from emojibench.dataset.manifest import digest_of_clips, read_manifest
 from emojibench.errors import DatasetError, UserError
 from emojibench.media import write_image
 

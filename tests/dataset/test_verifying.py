@@ -8,7 +8,7 @@ import pytest
 from test_loading import from_another_detector, seal
 
 from emojibench.dataset.landmarks import read_driving, read_portrait, write_driving, write_portrait
-from emojibench.dataset.manifest import CLIPS_FILE, DATASET_FILE
+from emojibench.dataset.locating import CLIPS_FILE, DATASET_FILE
 from emojibench.dataset.verifying import verify
 from emojibench.errors import UserError
 from emojibench.media import read_video, write_lossless
