@@ -16,7 +16,7 @@ Then every method is timed, uncached first, the fastest of --repeats. FLOPs are 
 (`emojibench_metrics.flops`); windows cost the same. `speed-up` and `counted` are ratios to the uncached row, `share` is
 the first divided by the second, `vs released` compares with the row `released loop`: 24-frame windows that wrap,
 reference attention for both guidance rows, always eager. `compiled` uses the two functions of
-`compiled_denoiser.py`.
+`fye_faster.accel.compiled`.
 
 The bars, for a GPU like an H200: uncached 1.25 times faster than the released loop, eager as well; a share of at least
 90 % for `near-lossless` and `balanced`; `fast` 7 times faster than the released loop. `--small` tries the script with a
@@ -32,7 +32,6 @@ from itertools import chain
 from multiprocessing.connection import Connection
 
 import torch
-from compiled_denoiser import Compiled, CompiledDenoiser
 from emojibench_metrics.flops import count_flops
 from full_size import (
     SMALL,
@@ -47,6 +46,7 @@ from full_size import (
     wrapping,
 )
 from fye_faster.accel.accelerator import Accelerator, AcceleratorConfig, Composed
+from fye_faster.accel.compiled import Compiled, CompiledDenoiser
 from fye_faster.accel.forecast import GuidanceShare
 from fye_faster.accel.presets import PRESETS
 from fye_faster.accel.tic import TaylorCacheConfig, uniform

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 class FyeFaster(ReferenceModel):
     """FYE-Faster: latent diffusion with reference attention, landmark guidance and motion modules.
 
-    Option: `cache`: a preset of `fye_faster.accel.presets` or `none`; `balanced` by default, `none` where
-    `steps` are others than it is made for.
+    Options: `cache`: a preset of `fye_faster.accel.presets` or `none`; `balanced` by default, `none` where
+    `steps` are others than it is made for. `compile` (false): compile the UNet at the first clip, which takes minutes
+    and makes the others faster; needs a C++ compiler.
     """
 
     name = "fye-faster"
-    extra: ClassVar[Mapping[str, Kind]] = {"cache": str}
+    extra: ClassVar[Mapping[str, Kind]] = {"cache": str, "compile": bool}
 
     def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator":
         """See `ReferenceModel`."""
-        from fye_faster.accel.presets import preset
+        from fye_faster.accel import presets
 
-        return preset(given.get("cache"), steps)
+        if given.get("compile"):
+            return presets.compiled(given.get("cache"), steps, self._pipeline.model.animator.denoiser)
+        return presets.preset(given.get("cache"), steps)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
+from torch import nn
+
 from fye_faster.accel.accelerator import Accelerator, AcceleratorConfig, Composed
 from fye_faster.accel.forecast import Forecast, GuidanceShare
 from fye_faster.accel.tic import explicit
@@ -27,7 +29,7 @@ PRESETS: Mapping[str, AcceleratorConfig] = MappingProxyType(
         ),
     }
 )
-"""Name to recipe, from the most faithful to the cheapest. Skipped steps run nothing of the network, so that the
+"""Name to config, from the most faithful to the cheapest. Skipped steps run nothing of the network, so that the
 cost is that of the rows computed: 16, 11 and 8 of 45."""
 
 RENAMED: Mapping[str, str] = MappingProxyType({"lossless": "near-lossless"})
@@ -47,16 +49,39 @@ def preset(name: str | None, steps: int) -> Accelerator:
     Raises:
         ValueError: an unknown name, or one that is made for another number of steps.
     """
+    config = _config(name, steps)
+    return Accelerator() if config is None else Composed(config, steps)
+
+
+def compiled(name: str | None, steps: int, unet: nn.Module) -> Accelerator:
+    """The same, on a compiled UNet.
+
+    Args:
+        name: as in `preset`.
+        steps: T.
+        unet: of the animator, on its device.
+
+    Raises:
+        ValueError: as `preset`, or `torch.compile` does not work on this machine.
+    """
+    from fye_faster.accel.compiled import Compiled, CompiledDenoiser, check
+
+    config = _config(name, steps) or AcceleratorConfig(steps)
+    check(next(unet.parameters()).device)
+    return Compiled(config, CompiledDenoiser(unet), steps)
+
+
+def _config(name: str | None, steps: int) -> AcceleratorConfig | None:
     if name is None:
         name = DEFAULT if steps == STEPS else "none"
     name = current(name)
     if name not in CHOICES:
         raise ValueError(f"cache: expected one of {', '.join(CHOICES)}, got {name!r}")
     if name == "none":
-        return Accelerator()
+        return None
     if steps != STEPS:
         raise ValueError(f"cache: {name} is made for {STEPS} steps, got {steps}; expected none")
-    return Composed(PRESETS[name], STEPS)
+    return PRESETS[name]
 
 
 def current(name: str) -> str:

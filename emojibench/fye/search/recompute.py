@@ -1,4 +1,4 @@
-"""Landmark tokens computed anew at skipped steps (as ToCa does), at its best, for `search_cache.py`.
+"""Landmark tokens computed anew at skipped steps (as ToCa does), at its best, for the search.
 
 A network that really ran on some tokens only would see stale neighbours and could not spare its convolutions there.
 This one runs in full, takes its answer where the landmarks are and a forecast elsewhere, and is charged for those
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from cache_scenes import Result, Scene, sample
 from fye_faster.accel.accelerator import Accelerator, AcceleratorConfig, over
 from fye_faster.accel.forecast import Forecast, Forecaster
 from fye_faster.accel.tic import regions
@@ -17,6 +16,8 @@ from fye_faster.accel.tic.masks import Region
 from fye_faster.diffusion.sampler import Guided, Predict
 from fye_faster.pipelines.mini import Pipeline
 from torch import Tensor
+
+from emojibench.fye.search.scenes import Result, Scene, sample
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
-"""What `search_cache.py` measures before it refines anything, by the name that its page shows."""
+"""What the search measures before it refines anything, by the name that its page shows."""
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
-from cache_planning import Planner
-from cache_recompute import Ideal
 from fye_faster.accel.accelerator import AcceleratorConfig
 from fye_faster.accel.forecast import Forecast, GuidanceShare
 from fye_faster.accel.presets import PRESETS
 from fye_faster.accel.tic import Adaptive, TaylorCacheConfig, explicit, uniform
 from fye_faster.accel.tic.masks import Region
 from fye_faster.diffusion.solvers import Solver
+
+from emojibench.fye.search.planning import Planner
+from emojibench.fye.search.recompute import Ideal
 
 STEPS = 30
 BUDGETS = (20, 16, 13, 11, 10, 9, 8, 7, 6, 5)
@@ -34,7 +36,7 @@ Recipes = dict[str, AcceleratorConfig]
 def fixed() -> Recipes:
     """What is measured whatever the plan says: the paper's setting first."""
     every_third = uniform(STEPS, 3)
-    no_mask = {"mask": "none", "boundary": 0}
+    no_mask: dict[str, Any] = {"mask": "none", "boundary": 0}
     recipes = {
         PAPER: TaylorCacheConfig(every_third, scope="head"),
         "TIC, N=3, O=1, no mask, G=0, head": TaylorCacheConfig(every_third, scope="head", **no_mask),
@@ -46,7 +48,7 @@ def fixed() -> Recipes:
     }
     made = {name: AcceleratorConfig(STEPS, cache=cache) for name, cache in recipes.items()}
     made |= {f"DDIM, {steps} steps": AcceleratorConfig(steps) for steps in (15, 10)}
-    for solver, title in (("dpm++", "DPM-Solver++"), ("unipc", "UniPC")):
+    for solver, title in zip(SOLVERS, ("DPM-Solver++", "UniPC"), strict=True):
         made |= {f"{title}, {steps} steps": AcceleratorConfig(steps, solver) for steps in (15, 10)}
     return made
 
@@ -57,6 +59,7 @@ def planned(planner: Planner, residual: float) -> Recipes:
     made: Recipes = {}
     for budget in BUDGETS:
         best = planner.best(budget, quantities.values())
+        assert isinstance(best.cache, Forecast)
         title = next(name for name, value in quantities.items() if value == best.cache.residual)
         made[f"{title}, {budget} rows"] = best
     for name, residual_ in quantities.items():  # what the quantity is worth at one budget
@@ -66,6 +69,7 @@ def planned(planner: Planner, residual: float) -> Recipes:
             budget, quantities.values(), share=False
         )
     chosen = made["guidance at all full steps, 9 rows"].cache
+    assert isinstance(chosen, Forecast)
     for title, cache in {
         "head features": TaylorCacheConfig(chosen.schedule, 2, 0, "none", "head", predictor="newton"),
         "head output": TaylorCacheConfig(
@@ -140,5 +144,5 @@ def shipped() -> Recipes:
     """The presets as they are, for a search to start from as well."""
     return {
         f"shipped {name}, {budget} rows": recipe
-        for (name, recipe), budget in zip(reversed(PRESETS.items()), REFINED, strict=True)
+        for (name, recipe), budget in zip(reversed(tuple(PRESETS.items())), REFINED, strict=True)
     }

@@ -1,4 +1,4 @@
-"""Closed-loop refinement for `search_cache.py`: small changes of a recipe that are kept where they measure better."""
+"""Closed-loop refinement for the search: small changes of a recipe that are kept where they measure better."""
 
 import math
 import random
@@ -9,7 +9,12 @@ from dataclasses import replace
 from fye_faster.accel.accelerator import AcceleratorConfig
 from fye_faster.accel.forecast import Forecast, GuidanceShare
 from fye_faster.accel.tic import explicit
+from fye_faster.accel.tic.predictors import Predictor
 
+WAYS: tuple[tuple[int, Predictor], ...] = (
+    (0, "eq4"), (1, "eq4"), (2, "eq4"), (2, "newton"), (3, "eq4"), (3, "newton"),
+)  # fmt: skip
+"""Orders and predictors that are tried; below order 2 the predictors agree."""
 Measure = Callable[[AcceleratorConfig, float], float]
 """Error of a recipe on some clips, or infinity as soon as it is clearly beyond the least error so far."""
 
@@ -63,7 +68,7 @@ def neighbours(
     assert isinstance(forecast, Forecast)
     for residual in residuals:
         yield _changed(recipe, replace(forecast, residual=residual))
-    for order, predictor in ((0, "eq4"), (1, "eq4"), (2, "eq4"), (2, "newton"), (3, "eq4"), (3, "newton")):
+    for order, predictor in WAYS:
         yield _changed(recipe, replace(forecast, order=order, predictor=predictor))
     if recipe.guidance is not None:
         for order in (0, 1, 2):

@@ -1,9 +1,10 @@
-"""Training clips as the denoiser sees them, and its uncached way through each: what `search_cache.py` measures on."""
+"""Training clips as the denoiser sees them, and its uncached way through each: what the search measures on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from fye_faster.diffusion.sampler import Guided, Predict, progressive
 from fye_faster.diffusion.schedule import clip_noise
 from fye_faster.nets.animator import Portrait
 from fye_faster.pipelines.mini import Pipeline, Subject, condition_maps
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emojibench.face.detect import open_detector
+from emojibench.files.writing import atomic
 from emojibench.fye.acceleration.trace import Trace, Traced
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, training_sequences
+from emojibench.types import Image
 
 Steps = list[tuple[Tensor, ...]]
 """Of each step, what the network guessed of the clean latents, row by row (1, C, L, h, w): q of `Quantity` at the
@@ -78,13 +82,19 @@ class Recorder(Accelerator):
 
 
 def scenes(
-    pipeline: Pipeline, count: int, frames: int, folder: Path, *, first: int = 0, after: int = 0
+    pipeline: Pipeline,
+    count: int,
+    frames: int,
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    first: int = 0,
+    after: int = 0,
 ) -> Iterator[Scene]:
     """Frames `first`, ... of `count` training sequences `after` others; kept in `folder` once made.
 
-    Sequences without a face in each frame are left out.
+    Sequences without a face in each frame are left out, which `say` is told.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for sequence in islice(training_sequences(after + count), after, None):
         name = f"{sequence.sequence_id}-{first}" if first else sequence.sequence_id
         file = folder / f"{pipeline.digest}-{name}-{frames}.pt"
@@ -93,17 +103,17 @@ def scenes(
             pictures = [render(sequence.identity, state, pipeline.preset.resolution) for state in states]
             with open_detector() as detector:
                 found = [detector.detect(picture) for picture in pictures]
-            points = np.stack([p for p in found if p is not None]).astype(np.float32)
-            if len(points) < len(pictures):
-                print(
-                    f"{sequence.sequence_id}: left out, {len(pictures) - len(points)} frames without a face"
-                )
+            seen = [points for points in found if points is not None]
+            if len(seen) < len(pictures):
+                say(f"{sequence.sequence_id}: left out, {len(pictures) - len(seen)} frames without a face")
                 continue
-            torch.save(_scene(pipeline, name, pictures[0], points), file)
-        yield torch.load(file, weights_only=False)
+            made = _scene(pipeline, name, pictures[0], np.stack(seen).astype(np.float32))
+            _keep(file, {**vars(made), "portrait": (made.portrait.features, made.portrait.tokens)})
+        kept = torch.load(file, weights_only=True)
+        yield Scene(**{**kept, "portrait": Portrait(*kept["portrait"])})
 
 
-def _scene(pipeline: Pipeline, name: str, portrait: np.ndarray, points: np.ndarray) -> Scene:
+def _scene(pipeline: Pipeline, name: str, portrait: Image, points: NDArray[np.float32]) -> Scene:
     """Condition as `Pipeline.animate` does; points (1 + L, 478, 3), the portrait's first. Decodes to be counted."""
     model, preset = pipeline.model, pipeline.preset
     with torch.inference_mode(), count_flops() as counter:
@@ -125,7 +135,7 @@ def decoded(pipeline: Pipeline, scene: Scene, latents: Tensor) -> Tensor:
     """(1, C, L, h, w) latents of a scene to its frames (L, 3, H, W) in [0, 1]."""
     with torch.inference_mode():
         still = scene.still.expand_as(scene.warped)
-        frames = pipeline.model.autoencoder.decode(
+        frames: Tensor = pipeline.model.autoencoder.decode(
             latents[0].transpose(0, 1), scene.warped, still, scene.maps
         )
     return (frames.clamp(-1, 1) + 1) / 2
@@ -134,22 +144,23 @@ def decoded(pipeline: Pipeline, scene: Scene, latents: Tensor) -> Tensor:
 def sample(pipeline: Pipeline, scene: Scene, accelerator: Accelerator, steps: int) -> Result:
     """Denoise a scene."""
     preset, animator = pipeline.preset, pipeline.model.animator
-    scheduler, traced = accelerator.scheduler(steps), Traced(accelerator)
-    frames = scene.noise.shape[2]
+    scheduler: Any = accelerator.scheduler(steps)
+    traced, length = Traced(accelerator), scene.noise.shape[2]
 
-    def condition(chosen: list[int], _anchors: Tensor | None) -> Predict:
+    def condition(frames: list[int], anchors: Tensor) -> Predict:
         timesteps = scheduler.timesteps
         guided = Guided(
             animator, scene.condition, timesteps, preset.guidance, preset.guided, preset.guidance_rescale
         )
-        return traced.around(guided, chosen)
+        predict: Predict = traced.around(guided, frames)
+        return predict
 
-    clip = ClipInfo(frames, tuple(scene.noise.shape[-2:]), lambda chosen: scene.maps[chosen])
+    clip = ClipInfo(length, (scene.noise.shape[-2], scene.noise.shape[-1]), lambda chosen: scene.maps[chosen])
     with torch.inference_mode():
         animator.set_reference(scene.portrait)
         with traced.attached(animator.denoiser, clip):
             latents = progressive(
-                condition, scene.noise, scheduler, length=frames, progress=lambda _done, _total: None
+                condition, scene.noise, scheduler, length=length, progress=lambda _done, _total: None
             )
     trace = Trace(latents[0].transpose(0, 1), traced.windows)
     return Result(latents, trace.flops, trace.peak_bytes or 0)
@@ -160,5 +171,11 @@ def uncached(pipeline: Pipeline, scene: Scene, steps: int, folder: Path) -> tupl
     file = folder / f"{pipeline.digest}-{scene.name}-{scene.noise.shape[2]}-ddim{steps}.pt"
     if not file.exists():
         recorder = Recorder(pipeline.preset.residual)
-        torch.save((sample(pipeline, scene, recorder, steps), recorder.steps), file)
-    return torch.load(file, weights_only=False)
+        _keep(file, {"result": vars(sample(pipeline, scene, recorder, steps)), "steps": recorder.steps})
+    kept = torch.load(file, weights_only=True)
+    return Result(**kept["result"]), kept["steps"]
+
+
+def _keep(file: Path, content: dict[str, Any]) -> None:
+    with atomic(file) as temporary:
+        torch.save(content, temporary)

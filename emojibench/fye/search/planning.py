@@ -1,11 +1,11 @@
-"""Plans for `search_cache.py`: the best full steps, taking the network's guesses on the uncached way as given."""
+"""Plans for the search: the best full steps, taking the network's guesses on the uncached way as given."""
 
 import math
 from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import Any
 
 import torch
-from cache_scenes import Steps
 from fye_faster.accel.accelerator import AcceleratorConfig, Composed
 from fye_faster.accel.forecast import Forecast, GuidanceShare, Quantity
 from fye_faster.accel.tic import explicit
@@ -14,6 +14,8 @@ from fye_faster.diffusion.sampler import Guided
 from fye_faster.diffusion.schedule import ddim
 from fye_faster.presets import Preset
 from torch import Tensor
+
+from emojibench.fye.search.scenes import Steps
 
 ELEMENTS = 1024
 """Of each window, drawn at random, that a plan looks at."""
@@ -57,7 +59,7 @@ class Planner:
             for together in zip(*ways, strict=True)
         ]
         self._preset, self._count = preset, steps
-        self._scheduler = ddim(steps)
+        self._scheduler: Any = ddim(steps)
         self._guided = sum(len(rows) == 2 for rows in self._guesses)
         self._noise = torch.zeros_like(self._guesses[0][0])
         self._target = self._final(AcceleratorConfig(steps))
@@ -82,7 +84,7 @@ class Planner:
 
     def error(self, recipe: AcceleratorConfig) -> float:
         """Relative error of the final latents."""
-        return ((self._final(recipe) - self._target).norm() / self._target.norm()).item()
+        return float((self._final(recipe) - self._target).norm() / self._target.norm())
 
     def _candidates(
         self, budget: int, residual: float | None, order: int, predictor: Predictor, share: bool

@@ -4,17 +4,41 @@ A cache's bookkeeping (steps, windows, histories) is Python that no compiler sho
 functions the cache's stand-ins talk to `_Ports`: features enter a skipped step as arguments and leave a full one as
 results. The store itself predicts and records between the calls, guidance and solver go on eagerly: a few operations on
 small tensors. Nothing in all that waits for the device.
+
+Results differ from eager ones by rounding, so `Compiled.label` names it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode
+
 from fye_faster.accel.accelerator import AcceleratorConfig, ClipInfo, Composed
 from fye_faster.accel.tic import TaylorCache, TaylorCacheConfig
 from fye_faster.accel.tic.layers import QUANTITIES, Patch, patches
 from fye_faster.accel.tic.store import Store
-from torch import Tensor, nn
+
+_SHAPES = 64
+"""Shapes and numbers of rows that one function is compiled for at most; torch's own limit is 8."""
+
+
+def check(device: torch.device) -> None:
+    """Compile something small and run it.
+
+    Raises:
+        ValueError: `torch.compile` does not work on this machine.
+    """
+    try:
+        torch.compile(torch.sin, fullgraph=True)(torch.zeros(64, device=device))
+    except Exception as error:  # whatever the tools that it calls stumble over
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(
+            f"compile: torch.compile does not work here ({reason}); it needs a C++ compiler: install g++ or clang++, "
+            "or name yours in the environment variable CXX; or leave compile out"
+        ) from error
 
 
 class _Ports:
@@ -25,12 +49,15 @@ class _Ports:
         self.features: dict[str, Tensor] = {}
 
     def running_full(self) -> bool:
+        """Whether this is a full step."""
         return self.full
 
     def record(self, name: str, _layout: str, feature: Tensor) -> None:
+        """Take a feature out of a full step."""
         self.features[name] = feature
 
     def predict(self, name: str, _layout: str, _given: Tensor) -> Tensor:
+        """Give a feature to a skipped step."""
         return self.features[name]
 
 
@@ -41,7 +68,7 @@ class CompiledDenoiser:
         """Take the UNet.
 
         Args:
-            unet: of `ReleasedAnimator`.
+            unet: of an animator, whose forward takes no context.
             backend: of `torch.compile`.
             graphs: record the steps as CUDA graphs, of inductor's code only. Launching a step of one guidance row
                 takes longer than computing it at 256 px; a recorded step keeps the memory of its activations.
@@ -52,11 +79,11 @@ class CompiledDenoiser:
         self._store: Store | None = None
         self._scope: tuple[object, ...] = ()
         self._shapes: dict[str, tuple[int, torch.Size]] = {}
-        fixed = {"backend": backend, "fullgraph": True, "dynamic": False}
+        fixed: dict[str, Any] = {"backend": backend, "fullgraph": True, "dynamic": False}
         self._recorded = graphs and backend == "inductor"
         mode = "reduce-overhead" if self._recorded else None
-        self._full = torch.compile(self._run_full, **fixed, mode=mode)
-        self._skipped = torch.compile(self._run_skipped, **fixed, mode=mode)
+        self._full = _counted(self._run_full, torch.compile(self._run_full, **fixed, mode=mode))
+        self._skipped = _counted(self._run_skipped, torch.compile(self._run_skipped, **fixed, mode=mode))
 
     def place(self, config: TaylorCacheConfig, store: Store) -> None:
         """Serve this cache from now on. Another of the same scope keeps the stand-ins, and so the compiled code.
@@ -113,6 +140,21 @@ class CompiledDenoiser:
         return self._eager(joined, t, None).sample
 
 
+def _counted(eager: Callable[..., Tensor], fast: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The compiled function, beside which the eager one runs while operations are counted: nobody sees into the former.
+
+    Counted or not, the result is the compiled one's.
+    """
+
+    def run(*arguments: Any) -> Tensor:
+        if _get_current_dispatch_mode() is not None:
+            eager(*arguments)
+        with _disable_current_modes(), torch._dynamo.config.patch(recompile_limit=_SHAPES):
+            return fast(*arguments)
+
+    return run
+
+
 class _Output:
     """What diffusers' UNets return."""
 
@@ -137,13 +179,21 @@ class _CompiledCache(TaylorCache):
 class Compiled(Composed):
     """A recipe on the compiled denoiser; the latest that was made is the one that works."""
 
-    def __init__(self, recipe: AcceleratorConfig, denoiser: CompiledDenoiser) -> None:
+    def __init__(
+        self, recipe: AcceleratorConfig, denoiser: CompiledDenoiser, steps: int | None = None
+    ) -> None:
         """Take a denoiser; recipes of the same scope, or that cache nothing inside the network, may share one.
+
+        Args:
+            recipe: solver, cache and shared guidance.
+            denoiser: compiled.
+            steps: as in `Composed`.
 
         Raises:
             ValueError: a cache inside the network whose features are not maps.
         """
-        super().__init__(recipe)
+        super().__init__(recipe, steps)
+        self.label = f"{recipe.label}-compiled"
         self._denoiser = denoiser
         if self._features:
             self._features.cache = _CompiledCache(self._features.config, denoiser)
