@@ -106,7 +106,7 @@ def animate(
     typer.echo(f"loading preset {preset} …", err=True)
     from emojibench.fye import animating
     from emojibench.fye.animators import ModelOptions, open_animator
-    from emojibench.fye.stages import stage
+    from emojibench.progress import stage
 
     animating.check_out(out, overwrite=overwrite)
     animating.check_kind(driving)

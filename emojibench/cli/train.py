@@ -160,7 +160,7 @@ def _train(
     from fye_faster.train.validation import Validation
 
     from emojibench.fye import trainable
-    from emojibench.fye.stages import Stages, stage
+    from emojibench.progress import Stages, stage
 
     logs = [jsonl(out / "log.jsonl")]
     try:

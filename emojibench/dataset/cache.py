@@ -1,21 +1,16 @@
 """Where made files are kept, and the detector that making them shares."""
 
 import atexit
-import os
 from functools import lru_cache
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from emojibench.face import Detector, open_detector
-
-VARIABLE = "EMOJIBENCH_CACHE"
+from emojibench.files import cache
 
 
 def cache_folder() -> Path:
-    """`datasets` in EMOJIBENCH_CACHE, or else in the platform's cache folder for emojibench."""
-    root = os.environ.get(VARIABLE) or user_cache_path("emojibench")
-    return Path(root).expanduser() / "datasets"
+    """Where made datasets are kept: `datasets` in the cache."""
+    return cache.cache_folder("datasets")
 
 
 @lru_cache(maxsize=2)

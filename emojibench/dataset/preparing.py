@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from emojibench import parallel
 from emojibench.dataset.manifest import ClipEntry
+from emojibench.progress import stage
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -44,17 +45,17 @@ def spread(
     Raises:
         UserError: `jobs` is below 1, a process was killed, and whatever `function` raises.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     if not items:
         return []
-    console = Console(stderr=True, quiet=quiet)
-    if not console.is_terminal:  # which shows no bar
-        console.print(f"{title.lower()} 0/{len(items)}", highlight=False)
-    results = parallel.spread(function, items, jobs=jobs, what=title)
-    with closing(results):  # whatever interrupts this also ends the workers
-        return list(track(results, title, len(items), console=console, transient=True, disable=quiet))
+    results, made = parallel.spread(function, items, jobs=jobs, what=title), []
+    with (
+        stage(title, quiet=quiet) as progress,
+        closing(results),
+    ):  # whatever interrupts this also ends the workers
+        for result in results:
+            made.append(result)
+            progress(len(made), len(items))
+    return made
 
 
 def _make(files: Files, entry: ClipEntry) -> None:

@@ -3,15 +3,43 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from emojibench.errors import WriteError
 
 
 @contextmanager
+def replacing(path: Path, temporary: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield `temporary`, on the same disk, to write to; when the block succeeds it takes the place of `path`.
+
+    Args:
+        path: in a folder that is there.
+        temporary: removed where the block fails.
+        durable: wait until the content is on disk, so that the rename cannot come before it.
+    """
+    try:
+        yield temporary
+        if durable:
+            sync(temporary)
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):  # a folder that vanished; the first error is the one to report
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path` to write to; when the block succeeds it replaces `path`.
+    """As `replacing`, with a temporary name beside `path`.
 
     Missing folders are made. Several processes may write the same `path` at once: each writes its own file
     and the last one stays, whole.
@@ -23,16 +51,14 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
+        with replacing(path, temporary):
+            yield temporary
     except OSError as error:
         if error.errno is None:
             raise
         raise WriteError(
             f"cannot write {path}: {error.strerror}; free some space or choose another folder"
         ) from error
-    finally:
-        _remove(temporary)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -44,10 +70,3 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file atomically. Raises `WriteError` as `atomic` does."""
     write_bytes(path, text.encode())
-
-
-def _remove(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:  # a folder that vanished or never could be made; the first error is the one to report
-        return

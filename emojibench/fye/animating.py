@@ -22,9 +22,9 @@ from emojibench.face.detect import sequence_of
 from emojibench.face.driving import DrivingSequence
 from emojibench.files.arrays import npz_names
 from emojibench.fye.animators import Animator
-from emojibench.fye.stages import Stage
 from emojibench.media.sound import add_sound
 from emojibench.methods import Progress
+from emojibench.progress import Stage
 from emojibench.types import Image
 
 Tell = Callable[[str], None]

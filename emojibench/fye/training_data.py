@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from emojibench.errors import UserError
 from emojibench.files.reading import read_json
 from emojibench.files.writing import write_text
-from emojibench.fye.stages import stage
 from emojibench.parallel import available_cores, spread
+from emojibench.progress import stage
 
 if TYPE_CHECKING:
     from fye_faster.train.data import TrainingSet

@@ -15,13 +15,13 @@ from emojibench.errors import UserError, plain
 from emojibench.face.detect import open_detector
 from emojibench.methods import finding
 from emojibench.notebooks import DASH, html_table
+from emojibench.progress import ClipProgress, say
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
 from emojibench.runs.clips import Clips
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.predictions import Predictions
-from emojibench.runs.progress import Progress, say
 from emojibench.runs.spec import RunSpec, checked_name
 from emojibench.runs.summarise import summarise
 from emojibench.runs.summary import Summary
@@ -340,7 +340,7 @@ class _Bench:
                     folder.reopen()
                     self.dataset.prepare(todo, jobs=self.jobs, quiet=self.quiet)
                     self._record(folder, spec, "animate", workers)
-                    with Progress("animate", len(todo), quiet=self.quiet) as progress:
+                    with ClipProgress("animate", len(todo), quiet=self.quiet) as progress:
                         generate.generate(folder, workers, todo, progress)
             return self.score(folder, spec, strict)
 
@@ -355,7 +355,7 @@ class _Bench:
             with self._workers(setup, "scoring", folder, "score") as workers:
                 if set(scoring.needed(left)) - set(workers.info["unavailable"]):
                     self._record(folder, spec, "score", workers)
-                with Progress("score", len(left.jobs), quiet=self.quiet) as progress:
+                with ClipProgress("score", len(left.jobs), quiet=self.quiet) as progress:
                     scoring.score_clips(folder, left, workers, progress)
                 scoring.score_sets(folder, left, workers)
         summary = summarise(folder)

@@ -41,6 +41,7 @@ from emojibench.dataset import locating
 from emojibench.errors import UnavailableError, UserError
 from emojibench.files import reading
 from emojibench.files.arrays import read_npz
+from emojibench.files.writing import replacing, sync
 from emojibench.runs import columns
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
@@ -223,14 +224,14 @@ class RunFolder:
                 for name in VIDEOS:
                     (made / name).stat()
             for file in made.iterdir():
-                _sync(file)
+                sync(file)
             (made / "animation.json").write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            _sync(made / "animation.json")
+            sync(made / "animation.json")
             final.parent.mkdir(exist_ok=True)
             if final.exists():  # an earlier failure, or a video that has changed since
                 shutil.rmtree(final)
             made.rename(final)
-            _sync(final.parent)
+            sync(final.parent)
         except OSError as error:
             raise _unwritable(error, final) from error
 
@@ -306,12 +307,10 @@ class RunFolder:
     def write_features(self, clip_id: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Replace the arrays kept for a clip."""
         file = self.path / "features" / f"{clip_id}.npz"
-        temporary = self.scratch / f"{clip_id}.npz"
         try:
             file.parent.mkdir(exist_ok=True)
-            np.savez_compressed(temporary, **dict(arrays))
-            _sync(temporary)
-            temporary.replace(file)
+            with replacing(file, self.scratch / file.name, durable=True) as temporary:
+                np.savez_compressed(temporary, **dict(arrays))
         except OSError as error:
             raise _unwritable(error, file) from error
 
@@ -330,14 +329,12 @@ class RunFolder:
         Raises:
             OutputError: it cannot be written.
         """
-        temporary = self.path / f".{name}{_TEMPORARY}"
+        file = self.path / name
         try:
-            yield temporary
-            _sync(temporary)
-            temporary.replace(self.path / name)
+            with replacing(file, self.path / f".{name}{_TEMPORARY}", durable=True) as temporary:
+                yield temporary
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise _unwritable(error, self.path / name) from error
+            raise _unwritable(error, file) from error
 
     def keep_log(self, log: Path, name: str) -> Path | None:
         """Move a worker's log into logs/, its middle left out where it is long; None where it said nothing."""
@@ -384,12 +381,3 @@ def _leave_out_middle(log: Path) -> None:
         gap = f"\n... {size - LOG_LIMIT:,} bytes left out ...\n".encode()
         file.seek(0)
         file.truncate(file.write(start + gap + end))
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on disk, so that a rename cannot come before its content."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

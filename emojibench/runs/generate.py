@@ -20,12 +20,12 @@ from emojibench import media
 from emojibench.dataset.clip import Clip
 from emojibench.errors import MediaError, UserError, one_line
 from emojibench.methods import Animation, Method, batch, cost_by_shape, outside, working_size
+from emojibench.progress import ClipProgress
 from emojibench.runs.clips import Clips, resized
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
 from emojibench.runs.measuring import Memory, Operations
 from emojibench.runs.predictions import Predictions
-from emojibench.runs.progress import Progress
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.spec import FACTS, clip_seed
@@ -203,7 +203,7 @@ def finished(folder: RunFolder, clip_id: str, predictions: Predictions | None) -
         return False
 
 
-def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: Progress) -> dict[str, str]:
+def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: ClipProgress) -> dict[str, str]:
     """Animate `clips` into the run folder.
 
     Returns:

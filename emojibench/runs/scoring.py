@@ -17,13 +17,13 @@ from emojibench_metrics.interface import Traits
 from emojibench import extras, registry
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError
+from emojibench.progress import ClipProgress
 from emojibench.runs import cost
 from emojibench.runs.clips import Clips
 from emojibench.runs.columns import ABSENT, MOTION, Column
 from emojibench.runs.driving import motion
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RowKey, RunFolder
-from emojibench.runs.progress import Progress
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
 from emojibench.runs.spec import RunSpec
@@ -197,7 +197,7 @@ def needed(left: Plan) -> tuple[str, ...]:
     return tuple(name for name in left.factories if name in names)
 
 
-def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: Progress) -> None:
+def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: ClipProgress) -> None:
     """Score every clip that lacks rows. Raises `UserError` when the folder cannot be written."""
     unavailable = workers.info["unavailable"]
     jobs = []

@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
+
+from emojibench.files.cache import cache_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 Field = NDArray[np.float32]
@@ -48,7 +49,7 @@ def _folder() -> str:
     sources = b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))
     beside = here / "__pycache__"
     writable = os.access(beside if beside.exists() else here, os.W_OK)
-    root = beside if writable else user_cache_path("emojibench") / "compiled"
+    root = beside if writable else cache_folder("compiled")
     return str(root / f"numba-{hashlib.sha256(sources).hexdigest()[:12]}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from emojibench.errors import UnavailableError
+from emojibench.files.writing import replacing
 from emojibench.weights import store
 from emojibench.weights.table import Archive, Slice, WeightFile
 
@@ -64,9 +65,8 @@ def _copy(stream: IO[bytes], path: Path) -> None:
 
 def _write(file: str, fill: Callable[[Path], None], digest: str | None = None) -> store.Found:
     """Fill a temporary file, verify it, and give it its name in the cache in one step."""
-    folder = store.cache_folder()
-    temporary = folder / f"{file}.{os.getpid()}"
-    try:
+    path = store.cache_folder() / file
+    with replacing(path, path.with_name(f"{file}.{os.getpid()}")) as temporary:
         fill(temporary)
         digests = store.digests_of(temporary)
         if digest is not None and not digests.match(digest):
@@ -74,7 +74,4 @@ def _write(file: str, fill: Callable[[Path], None], digest: str | None = None) -
                 f"{file}: the archive holds another file of this name "
                 f"(expected {digest}, got sha256:{digests.sha256})"
             )
-        temporary.replace(folder / file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return store.Found(folder / file, digests)
+    return store.Found(path, digests)

@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import platformdirs
 from pydantic import TypeAdapter
 
 from emojibench.errors import UserError
+from emojibench.files import cache
 from emojibench.files.reading import open_file, read_json
 from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 
 FOLDERS = "EMOJIBENCH_WEIGHTS"
-CACHE = "EMOJIBENCH_CACHE"
+CACHE = cache.VARIABLE
 _BLOCK = 1 << 20
 _TICK = 50_000_000
 """Nanoseconds; the clock of file systems is finer."""
@@ -52,8 +52,7 @@ class Found:
 
 def cache_folder() -> Path:
     """Where downloads are kept: `weights` under EMOJIBENCH_CACHE or the platform's cache folder."""
-    root = os.environ.get(CACHE) or platformdirs.user_cache_path("emojibench")
-    return Path(root).expanduser() / "weights"
+    return cache.cache_folder("weights")
 
 
 def folders() -> list[Path]:

@@ -8,8 +8,8 @@ this scale. Its crops are not stated.
 Source: Su et al., CVPR 2020; github.com/chaofengc/IQA-PyTorch. Weights and pyiqa are for non-commercial use.
 """
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,13 +45,16 @@ def empty_network() -> Any:
     """
     from pyiqa.archs import hypernet_arch
 
-    create_model = hypernet_arch.timm.create_model
+    timm = hypernet_arch.timm
 
     def without_download(name: str, **options: Any) -> Any:
-        return create_model(name, **{**options, "pretrained": False})
+        return timm.create_model(name, **{**options, "pretrained": False})
 
-    with mock.patch.object(hypernet_arch.timm, "create_model", without_download):
+    hypernet_arch.timm = SimpleNamespace(create_model=without_download)
+    try:
         return hypernet_arch.HyperNet(pretrained=False)
+    finally:
+        hypernet_arch.timm = timm
 
 
 class HyperIqaNetwork:

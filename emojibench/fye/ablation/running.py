@@ -15,7 +15,7 @@ from emojibench.files.reading import parse_json, read_json, read_text
 from emojibench.files.writing import write_text
 from emojibench.fye.ablation.matrix import MAIN, Row
 from emojibench.fye.matrix import Measuring
-from emojibench.fye.stages import Stages
+from emojibench.progress import Stages
 
 if TYPE_CHECKING:
     from fye_faster.presets import Preset

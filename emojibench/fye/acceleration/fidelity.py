@@ -12,8 +12,8 @@ from emojibench import registry, weights
 from emojibench.errors import UnavailableError, UserError
 from emojibench.files.reading import read_json
 from emojibench.media import read_video, write_text
+from emojibench.progress import ClipProgress
 from emojibench.runs.folder import RunFolder
-from emojibench.runs.progress import Progress
 
 PERCEPTUAL = "lpips-squeeze"
 """The registered metric; its weights are small enough for a laptop."""
@@ -57,7 +57,7 @@ class Fidelity:
         """
         other = RunFolder(run)
         found: dict[str, Distances] = {}
-        with Progress(f"comparing {run.name}", len(subjects), quiet=not measure) as progress:
+        with ClipProgress(f"comparing {run.name}", len(subjects), quiet=not measure) as progress:
             for clip, subject in subjects.items():
                 distances = self._clip(other, clip, subject, measure)
                 if distances is not None:

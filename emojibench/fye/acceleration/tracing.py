@@ -12,8 +12,9 @@ from emojibench import registry
 from emojibench.dataset import load_dataset
 from emojibench.errors import UserError
 from emojibench.files.arrays import Layout, npz_names, read_npz
+from emojibench.files.writing import atomic
+from emojibench.progress import ClipProgress
 from emojibench.runs.clips import Clips
-from emojibench.runs.progress import Progress
 from emojibench.runs.spec import RunSpec, clip_seed
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Tracing:
         made: dict[str, ClipTrace] = {}
         first = not self._references
         key = self._key(spec)
-        with Progress(f"tracing {name}", len(self._clips)) as progress:
+        with ClipProgress(f"tracing {name}", len(self._clips)) as progress:
             for clip in self._clips:
                 file = self._folder / name / f"{clip}.npz"
                 trace = _kept(file, key)
@@ -134,7 +135,6 @@ def _norms(arrays: NDArray[np.float32]) -> Floats:
 
 
 def _keep(file: Path, key: str, trace: ClipTrace) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {"key": key, "latents": trace.latents, "flops": trace.flops}
     if trace.cached_bytes is not None:
         arrays["cached_bytes"] = trace.cached_bytes
@@ -142,9 +142,8 @@ def _keep(file: Path, key: str, trace: ClipTrace) -> None:
         arrays["step_errors"] = trace.step_errors
     for number, (frames, latents) in enumerate(trace.windows):
         arrays |= {f"frames_{number}": frames, f"window_{number}": latents}
-    part = file.with_suffix(".part.npz")
-    np.savez(part, **arrays)
-    part.replace(file)
+    with atomic(file) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def _kept(file: Path, key: str) -> ClipTrace | None:
