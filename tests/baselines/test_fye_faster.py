@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from emojibench_baselines.fye.faster import FyeFaster
+from emojibench_baselines.fye.methods import FASTER
 from fye_faster.accel.presets import CHOICES, DEFAULT
 
 from emojibench.dataset.clip import Clip
@@ -42,36 +42,36 @@ def clip(frames: int = 2, *, face: bool = True) -> Clip:
 )
 def test_bad_options_are_user_errors(options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        FyeFaster(options)
+        FASTER(options)
 
 
 def test_options_out_of_range_are_user_errors() -> None:
     with pytest.raises(UserError, match="steps: expected 1 to 1000, got 0"):
-        FyeFaster({"steps": "0"})
+        FASTER({"steps": "0"})
     with pytest.raises(UserError, match="guidance"):
-        FyeFaster({"guidance": "0.1"})
+        FASTER({"guidance": "0.1"})
 
 
 def test_it_is_a_method_whose_revision_names_weights_and_options() -> None:
     chosen = ({"steps": "2"}, {"steps": "3"}, {"steps": "2", "dtype": "bf16"})
-    method, *others = map(FyeFaster, chosen)
+    method, *others = map(FASTER, chosen)
     assert isinstance(method, Method)
     assert len({method.revision, *(other.revision for other in others)}) == 3
-    assert FyeFaster({"steps": "2", "dtype": "fp32"}).revision == method.revision
+    assert FASTER({"steps": "2", "dtype": "fp32"}).revision == method.revision
 
 
 def test_the_cache_is_balanced_unless_told_otherwise_or_made_for_other_steps() -> None:
-    plain, *presets = [FyeFaster({"cache": name}).revision for name in CHOICES]
+    plain, *presets = [FASTER({"cache": name}).revision for name in CHOICES]
     assert len({plain, *presets}) == len(CHOICES)
-    assert FyeFaster({}).revision == FyeFaster({"cache": DEFAULT}).revision != plain
-    assert FyeFaster({"steps": "2"}).revision == FyeFaster({"steps": "2", "cache": "none"}).revision
+    assert FASTER({}).revision == FASTER({"cache": DEFAULT}).revision != plain
+    assert FASTER({"steps": "2"}).revision == FASTER({"steps": "2", "cache": "none"}).revision
     with pytest.raises(UserError, match="cache: fast is made for 30 steps, got 2; expected none"):
-        FyeFaster({"steps": "2", "cache": "fast"})
+        FASTER({"steps": "2", "cache": "fast"})
 
 
 def test_samplers_and_unaligned_landmarks_are_options() -> None:
     chosen = ({}, {"sampler": "overlap"}, {"sampler": "concatenate"}, {"alignment": "false"})
-    methods = [FyeFaster({"steps": "1", **options}) for options in chosen]
+    methods = [FASTER({"steps": "1", **options}) for options in chosen]
     assert len({method.revision for method in methods}) == len(methods)
     crossed = replace(clip(frames=17), split="cross")
     progressive, *others = (m.animate(crossed, seed=1, progress=lambda *_: None).frames for m in methods)
@@ -81,7 +81,7 @@ def test_samplers_and_unaligned_landmarks_are_options() -> None:
 
 
 def test_it_animates_a_clip_repeatably() -> None:
-    method = FyeFaster({"steps": "1"})
+    method = FASTER({"steps": "1"})
     seen: list[tuple[int, int]] = []
     first = method.animate(clip(), seed=1, progress=lambda done, total: seen.append((done, total)))
     assert first.frames.shape == (2, 256, 256, 3)
@@ -95,4 +95,4 @@ def test_it_animates_a_clip_repeatably() -> None:
 
 def test_a_clip_without_any_face_is_a_user_error() -> None:
     with pytest.raises(UserError, match=r"clip self-0000: .*none of the 2 frames has a face"):
-        FyeFaster({"steps": "1"}).animate(clip(face=False), seed=0, progress=lambda done, total: None)
+        FASTER({"steps": "1"}).animate(clip(face=False), seed=0, progress=lambda done, total: None)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import PyramidAttentionBroadcastConfig, UNet2DConditionModel, apply_pyramid_attention_broadcast
-from emojibench_baselines.fye.deepcache import FyeDeepCache
+from emojibench_baselines.fye.methods import DEEPCACHE
 from fye_faster.accel.accelerator import ClipInfo
 from fye_faster.accel.rivals.broadcast import Broadcast
 from fye_faster.accel.rivals.merging import TokenMerged
@@ -54,7 +54,7 @@ def test_deepcache(unet: UNet2DConditionModel, cut: int) -> None:
     theirs = [evaluate(unet, step) for step in range(STEPS)]
     helper.disable()
     ours = []
-    cache = TaylorCache(TaylorCacheConfig(uniform(STEPS, 3), cut=cut, **FyeDeepCache.fixed))
+    cache = TaylorCache(TaylorCacheConfig(uniform(STEPS, 3), cut=cut, **DEEPCACHE.fixed))
     with cache.attached(unet):
         cache.start(frames=1)
         for step in range(STEPS):

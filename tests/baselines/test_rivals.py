@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from emojibench_baselines.fye.deepcache import FyeDeepCache, centered
-from emojibench_baselines.fye.faster import FyeFaster
-from emojibench_baselines.fye.pab import FyePab
-from emojibench_baselines.fye.prune import FyePrune
-from emojibench_baselines.fye.reference_model import ReferenceModel
-from emojibench_baselines.fye.reuse import FyeReuse
-from emojibench_baselines.fye.tic import FyeTic
-from emojibench_baselines.fye.tome import FyeToMe
+from emojibench_baselines.fye.methods import DEEPCACHE, FASTER, PAB, PRUNE, REUSE, TIC, TOME
+from emojibench_baselines.fye.reference_model import ReferenceModel, Spec
+from emojibench_baselines.fye.schedules import centered
 from fye_faster.accel.accelerator import ClipInfo
 from fye_faster.models.checkpoint import Model
 from fye_faster.nets.animator import motion_modules
@@ -63,7 +58,7 @@ def counted(method: ReferenceModel) -> tuple[np.ndarray, int]:
 def plain(model: Model) -> tuple[np.ndarray, int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pipeline, "from_preset", lambda _name, _weights, **how: Pipeline(model, **how))
-        return counted(FyeFaster({"steps": STEPS}))
+        return counted(FASTER({"steps": STEPS}))
 
 
 def state(model: Model) -> list[tuple[object, int, int]]:
@@ -72,25 +67,25 @@ def state(model: Model) -> list[tuple[object, int, int]]:
     ]
 
 
-CASES: list[tuple[type[ReferenceModel], Options, Options]] = [
-    (FyeTic, {"interval": "1"}, {}),
-    (FyeTic, {"schedule": "0,1,2,3"}, {"schedule": "0,1,2", "mask": "face", "predictor": "newton"}),
-    (FyeTic, {"first": "4", "schedule": "warm-up"}, {"schedule": "warm-up", "first": "2", "scope": "deep"}),
-    (FyeTic, {"schedule": "adaptive", "threshold": "1e-9"}, {"schedule": "adaptive", "threshold": "9"}),
-    (FyeReuse, {"interval": "1"}, {}),
-    (FyeDeepCache, {"interval": "1"}, {"cut": "2"}),
-    (FyeDeepCache, {"interval": "1", "cut": "1"}, {"schedule": "non-uniform", "interval": "2"}),
-    (FyePab, {"spatial": "1", "cross": "1", "temporal": "1"}, {}),
-    (FyePab, {"low": "999", "high": "1000"}, {"temporal": "1"}),
-    (FyeToMe, {"ratio": "0"}, {}),
-    (FyeToMe, {"ratio": "0", "downsample": "8"}, {"ratio": "0.75", "downsample": "8"}),
-    (FyePrune, {"ratio": "0"}, {"ratio": "0.75"}),
+CASES: list[tuple[Spec, Options, Options]] = [
+    (TIC, {"interval": "1"}, {}),
+    (TIC, {"schedule": "0,1,2,3"}, {"schedule": "0,1,2", "mask": "face", "predictor": "newton"}),
+    (TIC, {"first": "4", "schedule": "warm-up"}, {"schedule": "warm-up", "first": "2", "scope": "deep"}),
+    (TIC, {"schedule": "adaptive", "threshold": "1e-9"}, {"schedule": "adaptive", "threshold": "9"}),
+    (REUSE, {"interval": "1"}, {}),
+    (DEEPCACHE, {"interval": "1"}, {"cut": "2"}),
+    (DEEPCACHE, {"interval": "1", "cut": "1"}, {"schedule": "non-uniform", "interval": "2"}),
+    (PAB, {"spatial": "1", "cross": "1", "temporal": "1"}, {}),
+    (PAB, {"low": "999", "high": "1000"}, {"temporal": "1"}),
+    (TOME, {"ratio": "0"}, {}),
+    (TOME, {"ratio": "0", "downsample": "8"}, {"ratio": "0.75", "downsample": "8"}),
+    (PRUNE, {"ratio": "0"}, {"ratio": "0.75"}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "idle", "active"), CASES)
 def test_idle_settings_change_nothing_and_active_ones_cost_less_and_leave_no_trace(
-    model: Model, plain: tuple[np.ndarray, int], kind: type[ReferenceModel], idle: Options, active: Options
+    model: Model, plain: tuple[np.ndarray, int], kind: Spec, idle: Options, active: Options
 ) -> None:
     before = state(model)
     assert np.array_equal(animate(kind({"steps": STEPS, **idle})), plain[0])
@@ -100,18 +95,18 @@ def test_idle_settings_change_nothing_and_active_ones_cost_less_and_leave_no_tra
     assert not np.array_equal(frames, plain[0])
     assert cost < plain[1]
     assert state(model) == before
-    assert np.array_equal(animate(FyeFaster({"steps": STEPS})), plain[0])
+    assert np.array_equal(animate(FASTER({"steps": STEPS})), plain[0])
 
 
 def test_a_second_clip_is_made_like_the_first() -> None:
-    for kind in (FyeTic, FyePab, FyeToMe, FyePrune):
+    for kind in (TIC, PAB, TOME, PRUNE):
         method = kind({"steps": "2"})
         assert np.array_equal(animate(method), animate(method))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("kind", [FyeTic, FyeDeepCache, FyePab, FyeToMe, FyePrune])
-def test_half_precision_inputs(model: Model, kind: type[ReferenceModel], dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("kind", [TIC, DEEPCACHE, PAB, TOME, PRUNE])
+def test_half_precision_inputs(model: Model, kind: Spec, dtype: torch.dtype) -> None:
     method = kind({"steps": "2"})
     method._pipeline.dtype = dtype  # mixed precision; the weights stay as they are for the other tests
     assert animate(method).shape == (6, 256, 256, 3)
@@ -132,36 +127,36 @@ def test_all_settings_are_part_of_the_revision() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (FyeTic, {"interval": "0"}, "fye\\+tic: interval: expected N from 1 to 4 .*, got 0"),
-        (FyeTic, {"order": "9"}, "order: expected O from 0 to 4, got 9"),
-        (FyeTic, {"scope": "all"}, "scope: expected one of attention, .*, got 'all'"),
-        (FyeTic, {"schedule": "1,2"}, "step 0 must be a full step"),
-        (FyeTic, {"schedule": "often"}, "expected uniform, warm-up, adaptive or full steps .*, got 'often'"),
-        (FyeTic, {"cap": "2"}, "cap: schedule uniform takes none, got 2"),
-        (FyeTic, {"schedule": "0,3", "interval": "3"}, "interval: schedule 0,3 takes none, got 3"),
-        (FyeTic, {"schedule": "adaptive"}, "threshold: schedule adaptive needs one"),
-        (FyeReuse, {"order": "1"}, "unknown option of fye\\+reuse 'order'"),
-        (FyeDeepCache, {"cut": "3"}, "cut: expected 0 to 2, got 3"),
-        (FyeDeepCache, {"power": "2"}, "power: schedule uniform takes none, got 2.0"),
+        (TIC, {"interval": "0"}, "fye\\+tic: interval: expected N from 1 to 4 .*, got 0"),
+        (TIC, {"order": "9"}, "order: expected O from 0 to 4, got 9"),
+        (TIC, {"scope": "all"}, "scope: expected one of attention, .*, got 'all'"),
+        (TIC, {"schedule": "1,2"}, "step 0 must be a full step"),
+        (TIC, {"schedule": "often"}, "expected uniform, warm-up, adaptive or full steps .*, got 'often'"),
+        (TIC, {"cap": "2"}, "cap: schedule uniform takes none, got 2"),
+        (TIC, {"schedule": "0,3", "interval": "3"}, "interval: schedule 0,3 takes none, got 3"),
+        (TIC, {"schedule": "adaptive"}, "threshold: schedule adaptive needs one"),
+        (REUSE, {"order": "1"}, "unknown option of fye\\+reuse 'order'"),
+        (DEEPCACHE, {"cut": "3"}, "cut: expected 0 to 2, got 3"),
+        (DEEPCACHE, {"power": "2"}, "power: schedule uniform takes none, got 2.0"),
         (
-            FyeDeepCache,
+            DEEPCACHE,
             {"schedule": "non-uniform", "center": "4"},
             "center: expected a step from 1 to 3, got 4",
         ),
-        (FyePab, {"cross": "0"}, "cross: expected a range of 1 .* to 1000 steps, got 0"),
-        (FyePab, {"low": "900"}, "expected 0 <= low < high <= 1000, got 900 and 800"),
-        (FyeToMe, {"ratio": "0.8"}, "ratio: expected 0 .* to 0.75, got 0.8"),
-        (FyeToMe, {"downsample": "3"}, "downsample: expected one of 1, 2, 4, 8, got 3"),
-        (FyePrune, {"noise": "-1"}, "noise: expected 0 to 1000, got -1"),
+        (PAB, {"cross": "0"}, "cross: expected a range of 1 .* to 1000 steps, got 0"),
+        (PAB, {"low": "900"}, "expected 0 <= low < high <= 1000, got 900 and 800"),
+        (TOME, {"ratio": "0.8"}, "ratio: expected 0 .* to 0.75, got 0.8"),
+        (TOME, {"downsample": "3"}, "downsample: expected one of 1, 2, 4, 8, got 3"),
+        (PRUNE, {"noise": "-1"}, "noise: expected 0 to 1000, got -1"),
     ],
 )
-def test_bad_options_are_user_errors(kind: type[ReferenceModel], options: Options, message: str) -> None:
+def test_bad_options_are_user_errors(kind: Spec, options: Options, message: str) -> None:
     with pytest.raises(UserError, match=message):
         kind({"steps": STEPS, **options})
 
 
-@pytest.mark.parametrize("kind", [FyeTic, FyeDeepCache, FyePab, FyeToMe, FyePrune])
-def test_a_network_without_the_modules_is_refused_by_what_was_looked_for(kind: type[ReferenceModel]) -> None:
+@pytest.mark.parametrize("kind", [TIC, DEEPCACHE, PAB, TOME, PRUNE])
+def test_a_network_without_the_modules_is_refused_by_what_was_looked_for(kind: Spec) -> None:
     accelerator = kind({"steps": STEPS})._accelerator
     assert accelerator is not None
     accelerator.scheduler(int(STEPS))

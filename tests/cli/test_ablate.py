@@ -10,7 +10,7 @@ import emojibench_metrics.flops  # noqa: F401  before the fakes can stand in for
 import numpy as np
 import pytest
 import torch
-from emojibench_baselines.fye.faster import FyeFaster
+from emojibench_baselines.fye.methods import FASTER
 from fye_faster.models.checkpoint import packaged
 from fye_faster.presets import MINI
 from fye_faster.train import recipe
@@ -129,7 +129,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     revisions = set()
     for row in ("full", "without-pupils"):
         options = json.loads(Path(f"ablation/runs/{row}/spec.json").read_text())["options"]
-        method = FyeFaster(options)
+        method = FASTER(options)
         assert method._pipeline.preset.landmark_groups[:2] == ("eyes", "brows")
         assert ("pupils" in method._pipeline.preset.landmark_groups) == (row == "full")
         revisions.add(method.revision)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from emojibench_baselines.fye.faster import FyeFaster
+from emojibench_baselines.fye.methods import FASTER
 from emojibench_metrics.flops import count_flops
 from fye_faster.accel import compiled
-from fye_faster.accel.accelerator import Composed, Recipe
+from fye_faster.accel.accelerator import AcceleratorConfig, Composed
 from fye_faster.accel.compiled import Compiled, CompiledDenoiser
 from fye_faster.accel.tic import TaylorCacheConfig, uniform
 from fye_faster.models.checkpoint import Model
@@ -22,7 +22,7 @@ def test_the_compiled_way_is_the_eager_one_counted_or_not(
     cache: TaylorCacheConfig | None, moving_landmarks: np.ndarray
 ) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    pipeline, recipe = Pipeline(Model(TINY)), Recipe(3, cache=cache)
+    pipeline, recipe = Pipeline(Model(TINY)), AcceleratorConfig(3, cache=cache)
     fast = Compiled(recipe, CompiledDenoiser(pipeline.model.animator.denoiser, "eager"))
     assert fast.label == f"{recipe.label}-compiled"
 
@@ -49,4 +49,4 @@ def test_a_machine_that_cannot_compile_is_told_what_it_lacks(monkeypatch: pytest
     ):
         compiled.check(torch.device("cpu"))
     with pytest.raises(UserError, match=r"fye-faster: compile: .*or leave compile out"):
-        FyeFaster({"compile": "true"})
+        FASTER({"compile": "true"})

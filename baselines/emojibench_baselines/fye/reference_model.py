@@ -1,8 +1,9 @@
 """What `fye-faster` and the rivals of TIC share: the reference model, driven by the target landmarks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from emojibench.dataset.clip import Clip
 from emojibench.dataset.targets import target_landmarks
@@ -13,6 +14,7 @@ from emojibench_baselines.fye.options import Kind, parse
 if TYPE_CHECKING:
     from fye_faster.accel.accelerator import Accelerator
     from fye_faster.pipelines.mini import Animated
+    from torch import nn
 
     from emojibench.fye.acceleration.trace import Trace
 
@@ -20,16 +22,44 @@ _VERSION = 3
 """Raised when the code changes what the same weights and options generate."""
 
 
-class ReferenceModel:
-    """Base class: subclasses have a name and say how the model's steps are made cheaper."""
+@dataclass(frozen=True)
+class Given:
+    """What decides how the model's steps are made cheaper."""
+
+    options: Mapping[str, Any]
+    """Those that were set."""
+    steps: int
+    """Of the solver."""
+    unet: "nn.Module"
+    """On its device."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One method; called with `--set` options, it makes one."""
 
     name: str
-    extra: ClassVar[Mapping[str, Kind]] = {}
-    """Options that a subclass adds."""
-    steps: ClassVar[int | None] = None
+    what: str
+    """Its docstring."""
+    accelerator: "Callable[[Given], Accelerator]"
+    """What makes it faster. Raises ValueError for options that do not fit."""
+    options: Mapping[str, Kind] = field(default_factory=dict)
+    """Beside those of `ReferenceModel`."""
+    steps: int | None = None
     """Default number of steps; None: the preset's."""
 
-    def __init__(self, options: Options) -> None:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__doc__", self.what)  # which `emojibench methods` shows, as for classes
+
+    def __call__(self, options: Options) -> "ReferenceModel":
+        """The method. Raises `UserError` as `ReferenceModel` does."""
+        return ReferenceModel(self, options)
+
+
+class ReferenceModel:
+    """The reference model as a spec says."""
+
+    def __init__(self, spec: Spec, options: Options) -> None:
         """Take the options.
 
         `preset` (mini), `steps` (DDIM steps), `guidance` (classifier-free guidance scale), `dtype` (fp32), `device`
@@ -46,11 +76,12 @@ class ReferenceModel:
             "guidance": float,
             "dtype": ("fp32", "bf16", "fp16"),
             "device": str,
-            **self.extra,
+            **spec.options,
             "weights": Path,
             "sampler": ("progressive", "overlap", "concatenate"),
             "alignment": bool,
         }
+        self.name = spec.name
         given = parse(options, kinds, method=self.name)
         # Only now, so that a misspelt option is refused without loading a network library.
         from fye_faster.accel.accelerator import Accelerator
@@ -63,10 +94,11 @@ class ReferenceModel:
                 given.get("preset", "mini"), given.get("weights"), device=device, dtype=dtype
             )
             preset = self._pipeline.preset
-            self._steps: int = given.get("steps", self.steps or preset.steps)
+            self._steps: int = given.get("steps", spec.steps or preset.steps)
             self._guidance: float = given.get("guidance", preset.guidance)
             self._pipeline.check(self._steps, self._guidance)
-            self._accelerator = self.accelerator(given, self._steps) or Accelerator()
+            unet = self._pipeline.model.animator.denoiser
+            self._accelerator = spec.accelerator(Given(given, self._steps, unet))
         except ValueError as error:
             raise UserError(f"{self.name}: {error}") from error
         settings = f"{self._steps}-steps-guidance-{self._guidance:g}"
@@ -82,18 +114,6 @@ class ReferenceModel:
             settings += f"-{self._accelerator.label}"
         self.size, self.cost_by_shape = preset.resolution, not self._accelerator.adaptive
         self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
-
-    def accelerator(self, given: Mapping[str, Any], steps: int) -> "Accelerator | None":
-        """What makes this method faster.
-
-        Args:
-            given: the options that were set, those of `extra` among them.
-            steps: of the solver.
-
-        Raises:
-            ValueError: options that do not fit.
-        """
-        return None
 
     def animate(self, clip: Clip, *, seed: int, progress: Progress) -> Animation:
         """Generate one frame for each target; frames without one hold the nearest.
