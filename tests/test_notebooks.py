@@ -11,7 +11,7 @@ from emojibench.dataset.clip import Clip
 from emojibench.face.driving import DrivingSequence
 from emojibench.reports.gating import Comparison, GateResult
 from emojibench.reports.verdicts import Verdict
-from emojibench.runs.api import RunResult
+from emojibench.runs.result import RunResult
 from emojibench.runs.summary import Summary
 
 

@@ -21,6 +21,8 @@ HARNESS = (
 """Rooms of `emojibench` that stand in an order: each may import those before it."""
 LEAVES = {"emojibench.types", "emojibench.face"}
 """All that metrics and the reference model may know of the harness."""
+LONGEST = 400
+"""Lines of a file of the four packages; a longer one is about two things."""
 MAY_IMPORT_THE_MODEL = {"emojibench.fye", "emojibench.cli", "emojibench_baselines"}
 
 
@@ -98,3 +100,12 @@ def test_the_harness_does_not_import_what_it_measures():
         for arrow in ARROWS
         if arrow[0].startswith("emojibench.") and arrow[1].startswith("emojibench_b")
     ]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_files_stay_short(package: str):
+    lengths = {
+        file.name: len(file.read_text(encoding="utf-8").splitlines())
+        for file in PACKAGES[package].rglob("*.py")
+    }
+    assert not {name: lines for name, lines in lengths.items() if lines > LONGEST}

@@ -11,7 +11,7 @@ from emojibench.cli import tables
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
-    from emojibench.runs.api import RunResult
+    from emojibench.runs.result import RunResult
     from emojibench.runs.summary import ColumnSummary, Summary
 
 

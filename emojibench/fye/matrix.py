@@ -13,7 +13,7 @@ from emojibench.registry import unknown
 from emojibench.runs.spec import checked_name
 
 if TYPE_CHECKING:
-    from emojibench.runs.api import RunResult
+    from emojibench.runs.result import RunResult
 
 
 class MatrixRow(BaseModel):

@@ -1,6 +1,5 @@
 """What the commands `run` and `score` do, as functions."""
 
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError, plain
 from emojibench.face.detect import open_detector
 from emojibench.methods import finding
-from emojibench.notebooks import DASH, html_table
 from emojibench.progress import ClipProgress, say
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
@@ -22,65 +20,13 @@ from emojibench.runs.clips import Clips
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.predictions import Predictions
+from emojibench.runs.result import RunResult
 from emojibench.runs.spec import RunSpec, checked_name
 from emojibench.runs.summarise import summarise
-from emojibench.runs.summary import Summary
 from emojibench.runs.worker import Setup
 
 TIMEOUT = 1800.0
 """Seconds after which one clip counts as hung."""
-
-
-@dataclass(frozen=True, repr=False)
-class RunResult:
-    """A finished run."""
-
-    folder: Path
-    summary: Summary
-    """Content of summary.json: `summary.metrics[column]` has mean, low, high, coverage, status."""
-    failed: dict[str, str]
-    """Clip id to reason, for clips of which some value failed; "" stands for the whole set."""
-    unavailable: dict[str, str]
-    """Column to reason, for metrics whose weights cannot be had on this machine."""
-    strict: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 3 where something failed (with `strict`: or was unavailable)."""
-        return 3 if self.failed or (self.strict and self.unavailable) else 0
-
-    def rows(self) -> Any:
-        """rows.parquet as a pandas DataFrame."""
-        import pandas as pd
-
-        with (self.folder / "rows.parquet").open("rb") as file:
-            return pd.read_parquet(file)
-
-    def __repr__(self) -> str:
-        means = [f"{name} {mean}" for name, mean, *_ in self._table() if mean != DASH]
-        lines = [self._title(), f"in {self.folder}", *textwrap.wrap(", ".join(means), 100, max_lines=3)]
-        if self.failed:
-            lines.append(
-                f"failed: {textwrap.shorten(', '.join(filter(None, self.failed)) or 'whole set', 80)}"
-            )
-        if self.unavailable:
-            lines.append(f"unavailable: {textwrap.shorten(', '.join(self.unavailable), 80)}")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        header = ("metric", "mean", "95 % interval", "clips", "unit")
-        return html_table(f"{self._title()}, in {self.folder}", header, self._table())
-
-    def _title(self) -> str:
-        summary = self.summary
-        about = f"{summary.title} · {summary.split} · {summary.dataset.name} · {summary.protocol}"
-        return f"{about}: {summary.clips.animated} of {summary.clips.expected} clips"
-
-    def _table(self) -> list[tuple[str, str, str, str, str]]:
-        return [
-            (name, entry.shown, entry.interval, f"{entry.n_clips} of {entry.expected}", entry.unit)
-            for name, entry in self.summary.metrics.items()
-        ]
 
 
 def run(

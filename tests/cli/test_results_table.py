@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from emojibench.cli.results import show
-from emojibench.runs.api import RunResult
+from emojibench.runs.result import RunResult
 from emojibench.runs.summary import ColumnSummary, Summary
 
 NO_WEIGHTS = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fye_faster.train.data import TrainingSet
     from fye_faster.train.recipe import Recipe
 
-    from emojibench.runs.api import RunResult
+    from emojibench.runs.result import RunResult
 
 _STARTS = {
     "random": "random weights, with the encoder and decoder of the main ones",
