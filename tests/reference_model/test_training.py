@@ -1,8 +1,5 @@
 import json
-import re
-import shutil
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,31 +9,17 @@ import torch
 from fye_faster.models.checkpoint import Model
 from fye_faster.pipelines.mini import Pipeline
 from fye_faster.presets import Preset
-from fye_faster.train.batches import Scenes
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.recipe import Recipe
 from fye_faster.train.training_log import jsonl, tensorboard
 from fye_faster.train.validation import Validation
+from tiny_training import trainer, training_set
 
 
 @pytest.fixture(scope="module")
 def data() -> TrainingSet:
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (3, 9, 64, 64, 3), np.uint8)
-    landmarks = rng.uniform(0.3, 0.7, (3, 9, 478, 3)).astype(np.float32)
-    warped = rng.integers(0, 256, (3, 2, 9, 64, 64, 3), np.uint8)
-    return TrainingSet(frames, landmarks, warped, ((1, 2, 3, 4), (5, 6, 7, 8)), ((1, 4, 8),))
-
-
-def trainer(
-    preset: Preset, data: TrainingSet, out: Path | None, steps: tuple[int, int, int, int]
-) -> MiniTrainer:
-    torch.manual_seed(0)
-    recipe = Recipe(
-        minutes=0, steps=steps, crops=2, crop=32, portraits=2, targets=2, clips=1, decoded=2, warm_up=2
-    )
-    return MiniTrainer(Model(preset), data, recipe, out, lambda _record: None)
+    return training_set()
 
 
 def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
@@ -80,38 +63,6 @@ def test_each_phase_trains_its_own_part(tiny: Preset, data: TrainingSet, tmp_pat
     }
 
 
-def test_a_killed_training_continues_to_the_same_weights(
-    tiny: Preset, data: TrainingSet, tmp_path: Path
-) -> None:
-    steps = (2, 4, 3, 2)
-    whole = trainer(tiny, data, tmp_path / "whole", steps).run()
-
-    class KilledError(Exception):
-        pass
-
-    broken = trainer(tiny, data, tmp_path / "broken", steps)
-    original, calls = broken.batches.frames, 0
-
-    def dies_in_the_middle() -> Scenes:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            broken.save()
-        if calls == 4:
-            raise KilledError
-        return original()
-
-    broken.batches.frames = dies_in_the_middle  # type: ignore[method-assign]
-    with pytest.raises(KilledError):
-        broken.run()
-    again = trainer(tiny, data, tmp_path / "broken", steps)
-    assert again.resume()
-    assert (again.phase, again.step) == (1, 2)
-    result = again.run()
-    for name, value in whole.items():
-        assert torch.equal(result[name], value), name
-
-
 def test_phases_without_a_budget_are_left_out_and_latents_can_be_shared(
     tiny: Preset, data: TrainingSet, tmp_path: Path
 ) -> None:
@@ -146,19 +97,6 @@ def test_each_part_of_the_ffg_loss_can_be_left_out(
     assert plain == same
     assert objective < whole
     assert (objective == plain) == (not masks)
-
-
-def test_processes_go_on_with_draws_of_their_own(
-    tiny: Preset, data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer(tiny, data, tmp_path, (0, 1, 1, 0)).save()
-    draws = []
-    for index in (0, 1, 2):
-        run = trainer(tiny, data, tmp_path, (0, 1, 1, 0))
-        monkeypatch.setattr(type(run.accelerator), "process_index", index)
-        assert run.resume()
-        draws.append((run.batches.rng.random(), torch.rand((), generator=run.batches.torch_rng).item()))
-    assert len({first for first, _ in draws}) == len({second for _, second in draws}) == 3
 
 
 def test_each_phase_ends_with_the_weights_that_validation_found_best(
@@ -236,138 +174,6 @@ def test_a_failing_validation_costs_no_training(tiny: Preset, data: TrainingSet,
     assert (again.phase, again.step) == (1, 3)
 
 
-def test_a_kill_at_the_end_of_a_phase_keeps_the_best_weights(
-    tiny: Preset, data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class KilledError(Exception):
-        pass
-
-    def start() -> MiniTrainer:
-        run = trainer(tiny, data, tmp_path, (0, 3, 0, 0))
-        run.recipe = replace(run.recipe, checkpoint_minutes=0)
-        return run
-
-    seen: dict[str, dict[str, torch.Tensor]] = {}
-
-    def validate(weights: dict[str, torch.Tensor], label: str) -> float:
-        seen[label] = {name: value.clone() for name, value in weights.items()}
-        return 0.1 if label == "frames-000001" else 0.3
-
-    def killed(_run: MiniTrainer, _phase: str) -> None:
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MiniTrainer, "_finish", killed)  # the best weights are in place, not yet saved
-        with pytest.raises(KilledError):
-            start().run(validate)
-    again = start()
-    assert again.resume()
-    for name, value in again.run(validate).items():
-        assert torch.equal(value, seen["frames-000001"][name]), name
-
-
-def test_other_settings_than_the_checkpoint_s_are_refused(
-    tiny: Preset, data: TrainingSet, tmp_path: Path
-) -> None:
-    trainer(tiny, data, tmp_path, (1, 1, 1, 1)).save()
-    with pytest.raises(ValueError, match=r"state.json: the training to continue has steps .*2, 1\]"):
-        trainer(tiny, data, tmp_path, (1, 1, 2, 1)).resume()
-    other = trainer(tiny, data, tmp_path, (1, 1, 1, 1))
-    other.recipe, other.start = replace(other.recipe, learning_rate=0.1), "abc"
-    with pytest.raises(ValueError, match=r"learning rate 0\.0006, not 0\.1, start random weights, not abc"):
-        other.resume()
-    with pytest.raises(ValueError, match="sequences 3, not 2"):
-        trainer(tiny, data[:2], tmp_path, (1, 1, 1, 1)).resume()
-    moved = trainer(tiny, data, tmp_path, (1, 1, 1, 1))
-    moved.recipe = replace(moved.recipe, device="cuda", checkpoint_minutes=1)
-    assert moved.resume()
-
-
-@pytest.fixture(scope="module")
-def begun(tiny: Preset, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory) -> MiniTrainer:
-    """A training with a checkpoint in the middle of its first phase."""
-    run = trainer(tiny, data, tmp_path_factory.mktemp("begun"), (2, 0, 0, 0))
-    run._run_phase(None)
-    run.step = 1
-    run.save()
-    return run
-
-
-def edit(name: str, **values: object) -> Callable[[Path], object]:
-    def change(out: Path) -> None:
-        state = json.loads((out / name).read_text())
-        (out / name).write_text(json.dumps({k: v for k, v in {**state, **values}.items() if v is not ...}))
-
-    return change
-
-
-def flip(pattern: str) -> Callable[[Path], object]:
-    def change(out: Path) -> None:
-        (file,) = out.glob(pattern)
-        content = bytearray(file.read_bytes())
-        content[-20] ^= 1
-        file.write_bytes(content)
-
-    return change
-
-
-def foreign_moments(out: Path) -> None:
-    """Of other parameters, in a folder whose state says nothing of digests."""
-    (file,) = out.glob("*.pt")
-    stored = torch.load(file, weights_only=True)
-    for entry in stored["optimizer"]["state"].values():
-        entry["exp_avg"] = torch.zeros(1)
-    torch.save(stored, file)
-    edit("state.json", sha256=...)(out)
-
-
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [
-        (lambda out: (out / "state.json").write_bytes(b"\xff{"), "state.json: the whole: Invalid JSON"),
-        (lambda out: (out / "state.json").write_text("[" * 10000), "state.json: the whole: Invalid JSON"),
-        (edit("state.json", checkpoint="../../checkpoint-0-000001"), "state.json: checkpoint: String should"),
-        (edit("state.json", checkpoint="/etc/passwd"), "state.json: checkpoint: String should"),
-        (edit("state.json", phase=7), "state.json: phase: expected 0 to 4, got 7"),
-        (edit("state.json", step="1"), "state.json: step: Input should be"),
-        (edit("state.json", spent=float("nan")), "state.json: spent: Input should be"),
-        (edit("state.json", numpy={"bit_generator": "PCG64"}), "state.json: numpy: "),
-        (edit("state.json", best={"error": 0.1, "step": 1}), "best-0-000001.safetensors: state.json names"),
-        (flip("*.weights.safetensors"), "weights.safetensors: not the file that was written"),
-        (flip("*.pt"), ".pt: not the file that was written"),
-        (
-            lambda out: next(out.glob("*.average.*")).unlink(),
-            "average.safetensors: state.json names this file",
-        ),
-        (foreign_moments, ".pt: not the optimizer of this training"),
-    ],
-)
-def test_a_tampered_folder_is_an_error_that_names_the_file(
-    begun: MiniTrainer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    damage: Callable[[Path], object],
-    told: str,
-) -> None:
-    assert begun.out is not None
-    out = shutil.copytree(begun.out, tmp_path / "out")
-    damage(out)
-    monkeypatch.setattr(begun, "out", out)
-    with pytest.raises(ValueError, match=re.escape(told)):
-        begun.resume()
-
-
-def test_checkpoints_of_earlier_versions_are_continued(
-    tiny: Preset, data: TrainingSet, tmp_path: Path
-) -> None:
-    trainer(tiny, data, tmp_path, (1, 1, 1, 1)).save()
-    edit("state.json", sha256=..., settings=...)(tmp_path)
-    again = trainer(tiny, data, tmp_path, (1, 0, 0, 0))
-    assert again.resume()
-    again.save()
-    assert trainer(tiny, data, tmp_path, (1, 0, 0, 0)).resume()
-
-
 def test_weights_to_start_from_keep_their_latents(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
     trained = trainer(tiny, data, None, (1, 1, 0, 0))
     trained.run()
@@ -379,36 +185,6 @@ def test_weights_to_start_from_keep_their_latents(tiny: Preset, data: TrainingSe
     going_on.run()
     torch.testing.assert_close(trained.model.autoencoder.encode(pictures), before, rtol=0, atol=0)
     assert any(not torch.equal(value, going_on.weights[name]) for name, value in decoder.items())
-
-
-def test_only_the_main_process_writes_and_tells(
-    tiny: Preset, data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    records: list[object] = []
-    for main in (True, False):
-        run = trainer(tiny, data, tmp_path / str(main), (0, 2, 0, 0))
-        monkeypatch.setattr(type(run.accelerator), "is_main_process", main)
-        run.log = records.append
-        run.run(lambda _weights, _label: 0.0, lambda *told: records.append(told))
-        if main:
-            pictures = 3 * 9 + 3 * 2 * 9
-            told = [record for record in records if isinstance(record, tuple)]
-            assert told[-3:] == [("encode", pictures, pictures), ("frames", 1, 2), ("frames", 2, 2)]
-            assert len(records) > len(told)
-            records.clear()
-    assert not records
-    assert [path.name for path in tmp_path.iterdir()] == ["True"]
-
-
-def test_a_torn_line_of_the_log_is_dropped(tmp_path: Path) -> None:
-    file = tmp_path / "log.jsonl"
-    file.write_text('{"step": 1}\n{"st')
-    jsonl(file)({"step": 2})
-    assert [json.loads(line) for line in file.read_text().splitlines()] == [{"step": 1}, {"step": 2}]
-
-
-def test_nothing_to_resume(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
-    assert not trainer(tiny, data, tmp_path, (1, 1, 1, 1)).resume()
 
 
 def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
