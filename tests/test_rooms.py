@@ -23,7 +23,7 @@ LEAVES = {"emojibench.types", "emojibench.face"}
 """All that metrics and the reference model may know of the harness."""
 LONGEST = 400
 """Lines of a file of the four packages; a longer one is about two things."""
-MAY_IMPORT_THE_MODEL = {"emojibench.fye", "emojibench.cli", "emojibench_baselines"}
+MAY_IMPORT_THE_MODEL = {"emojibench.fye", "emojibench_baselines"}
 
 
 def modules() -> dict[str, Path]:

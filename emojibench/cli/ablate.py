@@ -1,12 +1,10 @@
 """`emojibench ablate`: train and measure the rows of the paper's Table 4 at equal compute."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emojibench.errors import UserError
 from emojibench.extras import require_model
 
 if TYPE_CHECKING:
@@ -118,34 +116,13 @@ def ablate(
     typer.echo("loading the training code …", err=True)
     import shutil
 
-    import torch
-    from fye_faster import presets
-    from fye_faster.train.recipe import Recipe
-
     from emojibench.fye.ablation import matrix as matrices
     from emojibench.fye.ablation import running
     from emojibench.fye.training_data import synthetic
 
     known = matrices.read(settings.matrix or matrices.PAPER)
     chosen = [row for row in matrices.choose(known, settings.rows) if not row.missing]
-    # The usual warm-up would be most of a small budget.
-    recipe = Recipe(
-        minutes=settings.minutes,
-        steps=None if settings.steps is None else (0, *settings.steps),
-        seed=settings.seed,
-        warm_up=20,
-        bf16=settings.bf16,
-        device=settings.device,
-    )
-    encoder, phase1, phase2, decoder = recipe.shares
-    rest = 1 - encoder
-    recipe = replace(recipe, shares=(0, phase1 / rest, phase2 / rest, decoder / rest))
-    try:
-        size = presets.get(settings.preset)
-    except ValueError as error:
-        raise UserError(f"--preset: {error}") from error
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    size, recipe = running.plan(settings)
     out, count = settings.out, settings.identities
     training = running.Training(
         out,

@@ -15,6 +15,7 @@ from emojibench.files.reading import parse_json, read_json, read_text
 from emojibench.files.writing import write_text
 from emojibench.fye.ablation.matrix import MAIN, Row
 from emojibench.fye.matrix import Measuring
+from emojibench.fye.settings import AblateSettings
 from emojibench.progress import Stages
 
 if TYPE_CHECKING:
@@ -33,6 +34,36 @@ _STARTS = {
 STARTS = tuple(_STARTS)
 _ANEW = "train the row anew with --fresh"
 _LONGEST_LOG = 256 << 20
+
+
+def plan(settings: AblateSettings) -> "tuple[Preset, Recipe]":
+    """What is trained and how; this process uses as many threads as the settings say.
+
+    Raises:
+        UserError: an unknown preset.
+    """
+    import torch
+    from fye_faster import presets
+    from fye_faster.train.recipe import Recipe
+
+    try:
+        preset = presets.get(settings.preset)
+    except ValueError as error:
+        raise UserError(f"--preset: {error}") from error
+    # The usual warm-up would be most of a small budget.
+    recipe = Recipe(
+        minutes=settings.minutes,
+        steps=None if settings.steps is None else (0, *settings.steps),
+        seed=settings.seed,
+        warm_up=20,
+        bf16=settings.bf16,
+        device=settings.device,
+    )
+    encoder, phase1, phase2, decoder = recipe.shares
+    rest = 1 - encoder
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return preset, replace(recipe, shares=(0, phase1 / rest, phase2 / rest, decoder / rest))
 
 
 class Training:
