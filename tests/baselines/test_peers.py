@@ -7,10 +7,11 @@ import pytest
 import torch
 from diffusers import PyramidAttentionBroadcastConfig, UNet2DConditionModel, apply_pyramid_attention_broadcast
 from emojibench_baselines.fye.methods import DEEPCACHE
+from emojibench_baselines.fye.reference_model import Given
 from fye_faster.accel.accelerator import ClipInfo
 from fye_faster.accel.rivals.broadcast import Broadcast
 from fye_faster.accel.rivals.merging import TokenMerged
-from fye_faster.accel.tic import TaylorCache, TaylorCacheConfig, uniform
+from fye_faster.accel.tic import TaylorCache
 from fye_faster.diffusion.schedule import ddim
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def test_deepcache(unet: UNet2DConditionModel, cut: int) -> None:
     theirs = [evaluate(unet, step) for step in range(STEPS)]
     helper.disable()
     ours = []
-    cache = TaylorCache(TaylorCacheConfig(uniform(STEPS, 3), cut=cut, **DEEPCACHE.fixed))
+    cache = TaylorCache(DEEPCACHE.accelerator(Given({"cut": cut}, STEPS, unet)).config)
     with cache.attached(unet):
         cache.start(frames=1)
         for step in range(STEPS):
