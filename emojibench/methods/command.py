@@ -216,7 +216,7 @@ def with_motion(description: CommandDescription, mode: str | None) -> CommandDes
     motion = description.motion
     if mode is None or (motion and mode == motion.mode):
         return description
-    switch: dict[str, list[str]] = {**motion.switch} if motion else {}
+    switch = {str(name): words for name, words in motion.switch.items()} if motion else {}
     if motion is None or mode not in switch or motion.mode not in switch:
         modes = sorted({*switch, *([motion.mode] if motion else [])})
         wanted = " or ".join(modes) or "nothing, since its description has no motion.switch"

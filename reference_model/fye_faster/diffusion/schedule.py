@@ -69,4 +69,5 @@ def clip_noise(shape: tuple[int, ...], shared: float, generator: torch.Generator
     batch, channels, _frames, height, width = shape
     common = torch.randn((batch, channels, 1, height, width), generator=generator)
     own = torch.randn(shape, generator=generator)
-    return shared**0.5 * common + (1 - shared) ** 0.5 * own
+    mixed: Tensor = shared**0.5 * common + (1 - shared) ** 0.5 * own
+    return mixed

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -82,7 +82,7 @@ def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
         ValueError: no such file, not safetensors, another preset's, trained on other landmarks; missing or extra
             or misshapen tensors.
     """
-    preset = model.preset
+    preset = cast("Trained", model.preset)
     with _opened(path, preset) as file:
         groups = _landmarks(file, preset, path)
         if groups != preset.landmark_groups:

@@ -57,8 +57,8 @@ class PaperAnimator(ReleasedAnimator):
         )
         # Adding this to the first convolution's output equals widening its input, as the paper does (without a mask).
         self.anchors = nn.Conv2d(self.denoiser.config.in_channels + 1, preset.widths[0], 3, padding=1)
-        nn.init.zeros_(self.anchors.weight)
-        nn.init.zeros_(self.anchors.bias)
+        for parameter in self.anchors.parameters():
+            nn.init.zeros_(parameter)
 
     def encode_reference(self, portrait: Tensor, tokens: Tensor) -> Portrait:
         """Read B portraits; latents (B, 4, h, w) and CLIP's tokens (B, 257, 1024)."""
@@ -82,14 +82,17 @@ class PaperAnimator(ReleasedAnimator):
         condition = super().encode_condition(maps)
         if anchors is None:
             return condition
-        known = self.anchors(self._take(anchors.transpose(1, 2).flatten(0, 1)))
-        return condition + known.unflatten(0, maps.shape[:2]).transpose(1, 2)
+        known: Tensor = self.anchors(self._take(anchors.transpose(1, 2).flatten(0, 1)))
+        told: Tensor = condition + known.unflatten(0, maps.shape[:2]).transpose(1, 2)
+        return told
 
 
 class PaperModel(ReleasedModel):
     """The animator, the autoencoder and CLIP's image encoder."""
 
     animator_type = PaperAnimator
+    animator: PaperAnimator
+    preset: PaperPreset
 
 
 def start(model: PaperModel, files: Mapping[str, Path], dtype: torch.dtype = torch.float32) -> None:

@@ -6,6 +6,7 @@ conditioning. Shapes: as in `networks`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,7 +14,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel, UNetMotionModel
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from fye_faster.nets import reference_attention
 from fye_faster.nets.animator import (
@@ -85,7 +86,8 @@ class FrameNorm(nn.GroupNorm):
     def forward(self, clips: Tensor) -> Tensor:
         """(B, C, F, h, w) to the same shape."""
         frames = super().forward(clips.transpose(1, 2).flatten(0, 1))
-        return frames.unflatten(0, (len(clips), -1)).transpose(1, 2)
+        normed: Tensor = frames.unflatten(0, (len(clips), -1)).transpose(1, 2)
+        return normed
 
 
 class ReleasedAnimator(nn.Module):
@@ -149,7 +151,8 @@ class ReleasedAnimator(nn.Module):
     def encode_condition(self, maps: Tensor) -> Tensor:
         """Encode condition maps (B, F, 3, H, W) in [0, 1] to (B, widths[0], F, h, w)."""
         features = self.landmarks(self._take(maps.flatten(0, 1)))
-        return features.unflatten(0, maps.shape[:2]).transpose(1, 2)
+        condition: Tensor = features.unflatten(0, maps.shape[:2]).transpose(1, 2)
+        return condition
 
     def denoise(self, noisy: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Predict v.
@@ -164,7 +167,8 @@ class ReleasedAnimator(nn.Module):
         """
         check_window(noisy.shape[2], self.denoiser)
         joined = torch.cat([self._take(noisy), condition], 1)
-        return self.denoiser(joined, t, None).sample.to(noisy)
+        v: Tensor = self.denoiser(joined, t, None).sample.to(noisy)
+        return v
 
     def _take(self, given: Tensor) -> Tensor:
         """Anything, of the same shape, in the networks' kind of number."""
@@ -174,7 +178,7 @@ class ReleasedAnimator(nn.Module):
 class ReleasedModel(nn.Module):
     """Everything the five public files hold: the animator, the autoencoder and CLIP's image encoder."""
 
-    animator_type = ReleasedAnimator
+    animator_type: type[ReleasedAnimator] = ReleasedAnimator
 
     def __init__(self, preset: ReleasedPreset) -> None:
         super().__init__()
@@ -202,17 +206,21 @@ class ReleasedModel(nn.Module):
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to latents (N, 4, h, w): the posterior's mean."""
         weights = self.autoencoder
-        return weights.encode(pictures.to(weights.device, weights.dtype)).latent_dist.mean * LATENT_SCALE
+        encoded = weights.encode(pictures.to(weights.device, weights.dtype))
+        latents: Tensor = encoded.latent_dist.mean * LATENT_SCALE
+        return latents
 
     def tokens(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to CLIP's tokens (N, 257, 1024) before its last norm."""
         weights = self.image_encoder
-        small = resize(pictures, weights.config.image_size, weights.config.image_size)
+        side: Any = weights.config.image_size
+        small = resize(pictures, side, side)
         mean, deviation = (
             torch.tensor(v, device=small.device).view(3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
         )
         given = (((small + 1) / 2 - mean) / deviation).to(weights.device, weights.dtype)
-        return weights(pixel_values=given).last_hidden_state
+        tokens: Tensor = weights(pixel_values=given).last_hidden_state
+        return tokens
 
 
 def resize(pictures: Tensor, height: int, width: int) -> Tensor:

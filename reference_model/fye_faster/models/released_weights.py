@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 from accelerate import init_empty_weights
@@ -161,7 +162,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         else:  # from before torch 1.6; read from a map, which has no more bytes than the file, whatever is asked of it
             with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
-                state = torch.load(content, map_location="cpu", weights_only=True)
+                state = torch.load(cast("IO[bytes]", content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen types for a damaged or foreign file
         reason = str(error).partition("\n")[0].rstrip(". ")[:200] or type(error).__name__
         raise ValueError(

@@ -6,6 +6,7 @@ Shapes: B samples, F frames, C latent channels, (h, w) latent grid, (H, W) pixel
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -38,7 +39,8 @@ class LandmarkEncoder(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] to (N, widths[0], h, w)."""
-        return self.layers(maps) + self.position
+        features: Tensor = self.layers(maps) + self.position
+        return features
 
 
 class QFormer(nn.Module):
@@ -58,7 +60,8 @@ class QFormer(nn.Module):
         queries = self.queries.expand(len(tokens), -1, -1)
         for layer in self.layers:
             queries = layer(queries, encoder_hidden_states=tokens)
-        return self.norm(queries)
+        read: Tensor = self.norm(queries)
+        return read
 
 
 class ImagePrompt(QFormer):
@@ -88,7 +91,8 @@ class AddAfterConvolution(nn.Module):
     def forward(self, joined: Tensor) -> Tensor:
         """(N, C + width, h, w), latents and features, to (N, width, h, w)."""
         latents, features = joined.split([self.conv.in_channels, self.conv.out_channels], 1)
-        return self.conv(latents) + features
+        convolved: Tensor = self.conv(latents) + features
+        return convolved
 
 
 class _NormOnly(nn.Module):
@@ -100,7 +104,8 @@ class _NormOnly(nn.Module):
 
     def forward(self, hidden_states: Tensor, **_: object) -> Tensor:
         """(B, N, C) to (B, N, C)."""
-        return self.norm1(hidden_states)
+        normed: Tensor = self.norm1(hidden_states)
+        return normed
 
 
 class ReferenceNet(nn.Module):
@@ -208,13 +213,13 @@ def stills(unet: UNetMotionModel) -> Iterator[None]:
             del module.forward
 
 
-def motion_modules(unet: UNetMotionModel) -> list[nn.Module]:
+def motion_modules(unet: UNetMotionModel) -> list[Any]:
     """All temporal transformers of the denoiser."""
     levels = (*unet.down_blocks, unet.mid_block, *unet.up_blocks)
     return [module for level in levels for module in level.motion_modules]
 
 
-def temporal(animator: nn.Module) -> set[int]:
+def temporal(animator: Any) -> set[int]:
     """`id`s of the parameters that phase 2 trains: the motion modules of an animator, and its anchors."""
     modules = (*motion_modules(animator.denoiser), animator.anchors)
     return {id(parameter) for module in modules for parameter in module.parameters()}
@@ -233,6 +238,8 @@ class Portrait:
 class Animator(nn.Module):
     """Denoiser, reference net, landmark encoder and image prompt of one preset."""
 
+    alphas_cumprod: Tensor
+
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         self.preset = preset
@@ -243,8 +250,8 @@ class Animator(nn.Module):
         self.layout = nn.Conv2d(2 * preset.latent_channels, preset.widths[0], 3, padding=1)
         # Adding this to the first convolution's output equals widening its input, as the paper does (without a mask).
         self.anchors = nn.Conv2d(preset.latent_channels + 1, preset.widths[0], 3, padding=1)
-        nn.init.zeros_(self.anchors.weight)
-        nn.init.zeros_(self.anchors.bias)
+        for parameter in self.anchors.parameters():
+            nn.init.zeros_(parameter)
         self.register_buffer("alphas_cumprod", schedule.ddim().alphas_cumprod, persistent=False)
 
     def encode_reference(self, portrait: Tensor, portrait_map: Tensor) -> Portrait:
@@ -316,7 +323,8 @@ class Animator(nn.Module):
         shares = gates.softmax(1).split(1, 1)
         guess = shares[0] * made + shares[1] * warped + shares[2] * still
         a, b = schedule.preconditioning(self.alphas_cumprod[t], self.preset.residual)
-        return a.view(-1, 1, 1, 1, 1) * noisy - b.view(-1, 1, 1, 1, 1) * guess
+        v: Tensor = a.view(-1, 1, 1, 1, 1) * noisy - b.view(-1, 1, 1, 1, 1) * guess
+        return v
 
 
 def check_window(frames: int, denoiser: UNetMotionModel) -> None:
@@ -343,4 +351,5 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, h, w) to the same shape."""
-        return x + self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        added: Tensor = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        return x + added

@@ -25,6 +25,9 @@ FLOW_UNIT = 8.0
 class Autoencoder(nn.Module):
     """Frames to latents of mean 0 and overall variance 1, and back."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         widths, channels, patch = preset.autoencoder_widths, preset.latent_channels, preset.downscale
@@ -48,8 +51,8 @@ class Autoencoder(nn.Module):
         self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
         self.compose = nn.Sequential(nn.Conv2d(widths[0], 16 * 6, 3, padding=1), nn.PixelShuffle(4))
         for last in (self.encoder[-1], self.flow, self.compose[0]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(()))
@@ -64,7 +67,8 @@ class Autoencoder(nn.Module):
 
     def raw(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to latents (N, C, h, w) before normalisation, which its training sees."""
-        return self.project(frames) + self.encoder(frames)
+        latents: Tensor = self.project(frames) + self.encoder(frames)
+        return latents
 
     def picture(self, raw: Tensor, warped: Tensor, still: Tensor, maps: Tensor) -> Tensor:
         """Compose frames.
@@ -80,7 +84,8 @@ class Autoencoder(nn.Module):
         warped = shift(warped, FLOW_UNIT * self.flow(features))
         correction, gates = self.compose(features).split(3, 1)
         made, copied, kept = gates.softmax(1).split(1, 1)
-        return made * (self.expand(raw) + correction) + copied * warped + kept * still
+        composed: Tensor = made * (self.expand(raw) + correction) + copied * warped + kept * still
+        return composed
 
     @torch.no_grad()
     def start_from_patches(self, frames: Tensor) -> None:
@@ -99,6 +104,8 @@ class Autoencoder(nn.Module):
         gain = deviation.pow(-0.5)
         gain = gain / (deviation * gain).square().mean().sqrt()
         self.project.weight.copy_((gain[:, None] * directions).view_as(self.project.weight))
+        assert self.project.bias is not None
+        assert self.expand.bias is not None
         self.project.bias.copy_(-gain * (directions @ mean))
         self.expand.weight.copy_((directions / gain[:, None]).view_as(self.expand.weight))
         # A transposed convolution has one bias a colour; the rest of the mean patch is left to the decoder.

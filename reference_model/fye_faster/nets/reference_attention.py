@@ -8,11 +8,12 @@ is computed for them only to be thrown away.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from diffusers.models.attention_processor import Attention
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class ReferenceSelfAttention:
         if self.memory is None:
             return _merge(F.scaled_dot_product_attention(query, key, value), attn)
         alone, frames = self.memory.split(len(query))
-        joined = (
+        keys, values = (
             torch.cat([own[alone:], remembered.repeat_interleave(frames, 0)], 2)
             for own, remembered in ((key, self.memory.key), (value, self.memory.value))
         )
-        conditional = F.scaled_dot_product_attention(query[alone:], *joined)
+        conditional = F.scaled_dot_product_attention(query[alone:], keys, values)
         if alone == 0:
             return _merge(conditional, attn)
         unconditional = F.scaled_dot_product_attention(query[:alone], key[:alone], value[:alone])
@@ -94,14 +95,14 @@ class ImagePromptAttention:
         return self.blank.expand(rows, -1, tokens, -1)
 
 
-def install(unet: nn.Module) -> None:
+def install(unet: Any) -> None:
     """Give the spatial transformers of a diffusers UNet the two processors of this module."""
     for block in spatial_blocks(unet):
         block.attn1.set_processor(ReferenceSelfAttention())
         block.attn2.set_processor(ImagePromptAttention())
 
 
-def set_reference(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> None:
+def set_reference(unet: Any, features: list[Tensor], tokens: Tensor) -> None:
     """Compute and keep the keys and values of one portrait (or of B_c portraits, when training).
 
     Args:
@@ -114,7 +115,7 @@ def set_reference(unet: nn.Module, features: list[Tensor], tokens: Tensor) -> No
             attn.processor.memory = Memory(_heads(attn.to_k(source), attn), _heads(attn.to_v(source), attn))
 
 
-def set_blank(unet: nn.Module, token: Tensor) -> None:
+def set_blank(unet: Any, token: Tensor) -> None:
     """Let unconditional rows attend to this token (D,) in place of the image prompt, from now on.
 
     Any number of copies of it would come to the same.
@@ -123,20 +124,20 @@ def set_blank(unet: nn.Module, token: Tensor) -> None:
         block.attn2.processor.blank = _heads(block.attn2.to_v(token[None]), block.attn2)
 
 
-def drop_reference(unet: nn.Module, unconditional: int) -> None:
+def drop_reference(unet: Any, unconditional: int) -> None:
     """Let the first B_u samples of each coming batch ignore what `set_reference` kept."""
     for block in spatial_blocks(unet):
         for attn in (block.attn1, block.attn2):
             attn.processor.memory = replace(attn.processor.memory, unconditional=unconditional)
 
 
-def clear_reference(unet: nn.Module) -> None:
+def clear_reference(unet: Any) -> None:
     """Drop what `set_reference` kept: every row is unconditional again."""
     for block in spatial_blocks(unet):
         block.attn1.processor.memory = block.attn2.processor.memory = None
 
 
-def spatial_blocks(unet: nn.Module) -> Iterator[nn.Module]:
+def spatial_blocks(unet: Any) -> Iterator[Any]:
     """Transformer blocks of the spatial transformers in execution order: down, middle, up."""
     for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
         for transformer in getattr(level, "attentions", ()):
@@ -145,9 +146,11 @@ def spatial_blocks(unet: nn.Module) -> Iterator[nn.Module]:
 
 def _heads(tokens: Tensor, attn: Attention) -> Tensor:
     """(..., N, heads * d) to (..., heads, N, d)."""
-    return tokens.unflatten(-1, (attn.heads, -1)).transpose(-3, -2)
+    heads: Tensor = tokens.unflatten(-1, (attn.heads, -1)).transpose(-3, -2)
+    return heads
 
 
 def _merge(answer: Tensor, attn: Attention) -> Tensor:
     """(B, heads, N, d) to (B, N, C) through the output projection."""
-    return attn.to_out[0](answer.transpose(1, 2).flatten(2))
+    merged: Tensor = attn.to_out[0](answer.transpose(1, 2).flatten(2))
+    return merged

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -60,7 +60,8 @@ class Pipeline:
         """
         self.device, self.dtype = precision.device(device), precision.dtype(dtype)
         precision.check_single(model)
-        self.model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().requires_grad_(False).to(device=self.device)
+        self.model = self.model.to(memory_format=torch.channels_last)
         if self.dtype != torch.float32:
             precision.cast(self.model, self.dtype)
         self.preset = model.preset
@@ -84,9 +85,9 @@ class Pipeline:
     def animate(
         self,
         portrait: Frames,
-        target_landmarks: NDArray[np.floating],
+        target_landmarks: NDArray[np.floating[Any]],
         *,
-        portrait_landmarks: NDArray[np.floating] | None = None,
+        portrait_landmarks: NDArray[np.floating[Any]] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
         sampler: str = "progressive",
@@ -157,8 +158,9 @@ class Pipeline:
                     length=self.preset.window,
                     progress=progress or silent,
                 )
+            size = portrait.shape[1], portrait.shape[0]
             with timed(seconds, "decode", self.device):
-                frames = self._decode(latents[0].transpose(0, 1), subject, target, portrait.shape[1::-1])
+                frames = self._decode(latents[0].transpose(0, 1), subject, target, size)
         return Animated(frames, latents[0].transpose(0, 1), seconds)
 
     def check(self, steps: int, guidance: float) -> None:
@@ -173,12 +175,12 @@ class Pipeline:
         with torch.inference_mode(), mixed, enough_memory(self.preset.name, advice):
             yield
 
-    def _maps(self, points: NDArray[np.floating]) -> Tensor:
+    def _maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """(F, 478, 3) to (F, 3, H, W)."""
         return condition_maps(points, self.preset).to(self.device)
 
     def _decode(
-        self, latents: Tensor, subject: "Subject", target: NDArray[np.floating], size: tuple[int, int]
+        self, latents: Tensor, subject: "Subject", target: NDArray[np.floating[Any]], size: tuple[int, int]
     ) -> Frames:
         """(T, C, h, w) latents and (T, 478, 3) landmarks to (T, height, width, 3) frames."""
         frames = np.empty((len(latents), size[1], size[0], 3), np.uint8)
@@ -197,15 +199,15 @@ class Subject:
     def __init__(
         self,
         portrait: Frames,
-        own: NDArray[np.floating] | None,
-        target: NDArray[np.floating],
+        own: NDArray[np.floating[Any]] | None,
+        target: NDArray[np.floating[Any]],
         preset: presets.Preset,
         device: torch.device,
     ) -> None:
         """Take (H, W, 3) uint8, its landmarks (478, 3) or None, and targets (T, 478, 3), none of them NaN."""
         side = preset.resolution
         area = cv2.INTER_AREA if max(portrait.shape) > side else cv2.INTER_CUBIC
-        pixels = cv2.resize(portrait, (side, side), interpolation=area)
+        pixels = np.asarray(cv2.resize(portrait, (side, side), interpolation=area), np.uint8)
         self.still = to_tensor(pixels[None]).to(device)
         """(1, 3, H, W) in [-1, 1]."""
         self.own = np.full((1, 478, 3), np.nan) if own is None else own[None]
@@ -223,7 +225,7 @@ class Subject:
         return to_tensor(np.stack([self._warp(self._target[k]) for k in frames])).to(self.still.device)
 
 
-def condition_maps(points: NDArray[np.floating], preset: presets.Preset) -> Tensor:
+def condition_maps(points: NDArray[np.floating[Any]], preset: presets.Preset) -> Tensor:
     """Condition maps of (T, 478, 3) landmarks as the preset draws them, (T, 3, H, W) in [0, 1]."""
     drawn = landmarks.draw(points, (preset.resolution,) * 2, groups=preset.landmark_groups, smooth=True)
     return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 255

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -66,9 +66,9 @@ class ReleasedPipeline:
     def animate(
         self,
         portrait: Frames,
-        target_landmarks: NDArray[np.floating],
+        target_landmarks: NDArray[np.floating[Any]],
         *,
-        portrait_landmarks: NDArray[np.floating] | None = None,
+        portrait_landmarks: NDArray[np.floating[Any]] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
         overlap: int | None = None,
@@ -142,11 +142,11 @@ class ReleasedPipeline:
     def _decode(self, latents: Tensor) -> Tensor:
         """(N, 4, h, w) to (N, 3, H, W) in [-1, 1], on the CPU."""
         weights = self.model.autoencoder
-        pictures = weights.decode((latents / LATENT_SCALE).to(weights.device, weights.dtype)).sample
+        pictures: Tensor = weights.decode((latents / LATENT_SCALE).to(weights.device, weights.dtype)).sample
         return pictures.float().cpu()
 
 
-def condition_maps(points: NDArray[np.floating], side: int) -> Tensor:
+def condition_maps(points: NDArray[np.floating[Any]], side: int) -> Tensor:
     """Condition maps of (T, 478, 3) landmarks as the released code draws them, (T, 3, side, side) in [0, 1]."""
     return torch.from_numpy(landmarks.draw(points, (side, side))).permute(0, 3, 1, 2).float() / 255
 
@@ -173,7 +173,8 @@ class Letterbox:
         inner = pictures[:, :, rows, self.left : self.left + self.inner_width]
         return resize(inner, self.height, self.width)
 
-    def move(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+    def move(self, points: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Landmarks (T, 478, 3) as fractions of the picture to fractions of the square."""
         size = np.array((self.inner_width, self.inner_height, self.inner_width))
-        return (points * size + (self.left, self.top, 0)) / self.side
+        moved: NDArray[np.floating[Any]] = (points * size + (self.left, self.top, 0)) / self.side
+        return moved

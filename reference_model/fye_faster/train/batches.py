@@ -94,7 +94,7 @@ class Batches(ABC):
         """What phases of the denoiser need: from `keep_latents`, or of other batches of the same data."""
 
     @abstractmethod
-    def maps(self, points: NDArray[np.floating]) -> Tensor:
+    def maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """Condition maps of (N, 478, 3) landmarks as the preset draws them, (N, 3, H, W) in [0, 1]."""
 
     def keep_latents(self, encode: Callable[[Tensor], Tensor]) -> None:
@@ -108,9 +108,8 @@ class Batches(ABC):
             """(..., H, W, 3) to (..., C, h, w)."""
             flat = pictures.reshape(-1, *pictures.shape[-3:])
             parts = np.array_split(flat, math.ceil(len(flat) / 12))
-            return torch.cat([encode(to_tensor(part)).half().cpu() for part in parts]).unflatten(
-                0, pictures.shape[:-3]
-            )
+            flat_latents = torch.cat([encode(to_tensor(part)).half().cpu() for part in parts])
+            return flat_latents.view(*pictures.shape[:-3], *flat_latents.shape[1:])
 
         frames, warped = self.data.frames, self.data.warped
         self.latents = Latents(
@@ -183,5 +182,7 @@ class Batches(ABC):
             hidden=hidden,
         )
         size = (self.preset.latent_size * 4,) * 2
-        masks = {name: torch.from_numpy(_MASKS[name](points, size)) for name in self.recipe.ffg_masks}
+        masks: dict[str, Any] = {
+            name: torch.from_numpy(_MASKS[name](points, size)) for name in self.recipe.ffg_masks
+        }
         return replace(scenes, **masks)

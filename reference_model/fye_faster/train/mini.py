@@ -80,7 +80,7 @@ class MiniBatches(Batches):
         super().__init__(data, preset, recipe, seed)
         self.warped = data.warped
 
-    def maps(self, points: NDArray[np.floating]) -> Tensor:
+    def maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """See `Batches`."""
         return condition_maps(points, self.preset)
 
@@ -180,7 +180,8 @@ class MiniObjectives(Objectives):
         else:
             animator.clear_reference()
         condition = animator.encode_condition(scenes.maps, scenes.portrait, scenes.warped, scenes.anchors)
-        return animator.denoise(noisy, scenes.t, condition)
+        v: Tensor = animator.denoise(noisy, scenes.t, condition)
+        return v
 
 
 def _compare(predicted: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,10 @@ from fye_faster.train.batches import Scenes
 class Objectives(nn.Module, ABC):
     """Losses of a model as one module, so that data-parallel wrappers see every forward pass."""
 
+    model: Any
+    """With an `animator`."""
+    alphas_cumprod: Tensor
+
     def __init__(self, model: nn.Module, ffg: float) -> None:
         """Take a model with an `animator`, and the weight of the FFG term."""
         super().__init__()
@@ -27,10 +31,11 @@ class Objectives(nn.Module, ABC):
             phase: which of `recipe.PHASES`.
             batch: what `Batches.draw` returned for it.
         """
-        return getattr(self, f"_{phase}")(*batch)
+        losses: tuple[Tensor, Tensor] = getattr(self, f"_{phase}")(*batch)
+        return losses
 
     @abstractmethod
-    def _denoise(self, scenes: Scenes, noisy: Tensor) -> Tensor:
+    def _denoise(self, scenes: Any, noisy: Tensor) -> Tensor:
         """Show the model the portraits and predict v of z_t, both (B, C, F, h, w)."""
 
     def _frames(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
@@ -43,8 +48,9 @@ class Objectives(nn.Module, ABC):
         signal, sigma = self._signal_and_noise(scenes)
         noisy, v = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
         predicted = self._denoise(scenes, noisy)
+        height, width = scenes.clean.shape[-2:]
         masks = [mask for mask in (scenes.expression, scenes.face) if mask is not None]
-        weights = loss.ffg_weights(masks, scenes.clean.shape[-2:]) if masks else None
+        weights = loss.ffg_weights(masks, (height, width)) if masks else None
         return loss.diffusion_loss(
             predicted.transpose(1, 2).flatten(0, 1),
             v.transpose(1, 2).flatten(0, 1),

@@ -45,7 +45,7 @@ class PaperBatches(Batches):
 
     preset: PaperPreset
 
-    def maps(self, points: NDArray[np.floating]) -> Tensor:
+    def maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """See `Batches`."""
         return condition_maps(points, self.preset.resolution)
 

@@ -81,7 +81,7 @@ class Trainer(ABC):
             )
         self.model, self.learnt, self.recipe, self.out, self.log = model, learnt, recipe, out, log
         self.start = start
-        self.preset: checkpoint.Trained = learnt.preset
+        self.preset = cast("checkpoint.Trained", learnt.preset)
         for phase in set(PHASES) - set(self.phases):
             if self._budget(phase) > 0:
                 raise ValueError(
@@ -318,7 +318,7 @@ class Trainer(ABC):
             phase=self.phase,
             step=self.step,
             spent=self.spent,
-            numpy=self.batches.rng.bit_generator.state,
+            numpy=dict(self.batches.rng.bit_generator.state),
             best=self.best,
             settings=self.settings,
             sha256=self._sha256,

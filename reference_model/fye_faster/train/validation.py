@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -21,9 +21,9 @@ class Animates(Protocol):
     def animate(
         self,
         portrait: Frames,
-        target_landmarks: NDArray[np.floating],
+        target_landmarks: NDArray[np.floating[Any]],
         *,
-        portrait_landmarks: NDArray[np.floating] | None = None,
+        portrait_landmarks: NDArray[np.floating[Any]] | None = None,
         guidance: float | None = None,
     ) -> Animated:
         """See `Pipeline.animate`."""

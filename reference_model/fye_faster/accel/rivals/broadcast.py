@@ -9,7 +9,8 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor, nn
 
-from fye_faster.accel.accelerator import ROWS, Accelerator, ClipInfo
+from fye_faster.accel.accelerator import Accelerator, ClipInfo
+from fye_faster.accel.forecast import ROWS
 from fye_faster.accel.tic import Fixed
 from fye_faster.accel.tic.layers import Predicted
 from fye_faster.accel.tic.masks import Layout

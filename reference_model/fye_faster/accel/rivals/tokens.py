@@ -8,6 +8,7 @@ are cross-attention, feed-forward and motion modules.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,10 +130,11 @@ def cells(grid: tuple[int, int]) -> Tensor:
     """Numbers of the tokens in each 2 x 2 cell of a grid, (cells, 4); an odd last row or column has no cell."""
     height, width = (side // 2 * 2 for side in grid)
     numbers = torch.arange(grid[0] * grid[1]).view(grid)[:height, :width]
-    return numbers.unflatten(0, (-1, 2)).unflatten(2, (-1, 2)).transpose(1, 2).flatten(2).flatten(0, 1)
+    grouped: Tensor = numbers.unflatten(0, (-1, 2)).unflatten(2, (-1, 2)).transpose(1, 2)
+    return grouped.flatten(2).flatten(0, 1)
 
 
-def _blocks(unet: nn.Module, downsample: int) -> Iterator[tuple[int, nn.Module]]:
+def _blocks(unet: nn.Module, downsample: int) -> Iterator[tuple[int, Any]]:
     """Spatial transformer blocks and how much coarser than the latents their grid is."""
     down, up = (list(getattr(unet, way, ())) for way in ("down_blocks", "up_blocks"))
     scales = [2**i for i in range(len(down))]

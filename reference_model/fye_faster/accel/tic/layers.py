@@ -7,7 +7,7 @@ in its place.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -79,7 +79,7 @@ class Predicted(Patch):
         """Record on full steps, predict on the others."""
         x = _input(args, kwargs)
         if self.store.running_full():
-            result = self.forward(*args, **kwargs)
+            result: Any = self.forward(*args, **kwargs)
             output = result[0] if self.in_tuple else result
             self.store.record(self.name, self.layout, output - x if self.adds_input else output)
             return result
@@ -121,7 +121,7 @@ class Skipped(Patch):
         return (nothing,) if self.in_tuple else nothing
 
 
-def patches(unet: nn.Module, scope: Scope, quantity: Quantity, cut: int, store: Store) -> list[Patch]:
+def patches(unet: Any, scope: Scope, quantity: Quantity, cut: int, store: Store) -> list[Patch]:
     """Stand-ins for every module that a scope concerns; nothing is changed yet.
 
     Args:
@@ -160,7 +160,7 @@ def patches(unet: nn.Module, scope: Scope, quantity: Quantity, cut: int, store: 
     return found
 
 
-def _transformers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _transformers(unet: Any) -> Iterator[tuple[str, Any]]:
     """Spatial and temporal transformers on the way down and up, with their names."""
     for way in ("down_blocks", "up_blocks"):
         for name, module in getattr(unet, way).named_modules(prefix=way):
@@ -168,7 +168,7 @@ def _transformers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
                 yield name, module
 
 
-def _attention(unet: nn.Module, store: Store) -> Iterator[Patch]:
+def _attention(unet: Any, store: Store) -> Iterator[Patch]:
     for name, transformer in _transformers(unet):
         layout: Layout = "tokens" if isinstance(transformer, Transformer2DModel) else "motion"
         for inner, module in transformer.named_modules(prefix=name):
@@ -180,12 +180,12 @@ def _attention(unet: nn.Module, store: Store) -> Iterator[Patch]:
 class _Unit:
     """Layers that make, or on the way up take, one skip connection."""
 
-    layers: list[tuple[str, nn.Module]]
+    layers: list[tuple[str, Any]]
     channels: int
     """Of its output."""
 
 
-def _deep(unet: nn.Module, cut: int, store: Store) -> list[Patch]:
+def _deep(unet: Any, cut: int, store: Store) -> list[Patch]:
     down = [
         _Unit([], -1),
         *(unit for i, b in enumerate(unet.down_blocks) for unit in _down(f"down_blocks.{i}", b)),
@@ -208,7 +208,7 @@ def _deep(unet: nn.Module, cut: int, store: Store) -> list[Patch]:
     return [*skipped, Boundary(name, module, store, below[-1].channels)]
 
 
-def _head(unet: nn.Module, quantity: Quantity, store: Store) -> list[Patch]:
+def _head(unet: Any, quantity: Quantity, store: Store) -> list[Patch]:
     down = [unit for i, b in enumerate(unet.down_blocks) for unit in _down(f"down_blocks.{i}", b)]
     up = [unit for i, b in enumerate(unet.up_blocks) for unit in _up(f"up_blocks.{i}", b)]
     middle = [_middle(unet)] if unet.mid_block is not None else []
@@ -223,20 +223,20 @@ def _head(unet: nn.Module, quantity: Quantity, store: Store) -> list[Patch]:
     return [*found, Boundary(name, first, store, up[-1].channels)]
 
 
-def _down(name: str, block: nn.Module) -> Iterator[_Unit]:
+def _down(name: str, block: Any) -> Iterator[_Unit]:
     yield from _units(name, block)
     layers = _layers(name, block, "downsamplers")
     if layers:
         yield _Unit(layers, layers[-1][1].out_channels)
 
 
-def _up(name: str, block: nn.Module) -> list[_Unit]:
+def _up(name: str, block: Any) -> list[_Unit]:
     units = _units(name, block)
     units[-1].layers += _layers(name, block, "upsamplers")
     return units
 
 
-def _units(name: str, block: nn.Module) -> list[_Unit]:
+def _units(name: str, block: Any) -> list[_Unit]:
     """One for each residual block, with the transformers that follow it."""
     lists = [_layers(name, block, kind) for kind in ("resnets", "attentions", "motion_modules")]
     return [
@@ -245,12 +245,12 @@ def _units(name: str, block: nn.Module) -> list[_Unit]:
     ]
 
 
-def _middle(unet: nn.Module) -> _Unit:
+def _middle(unet: Any) -> _Unit:
     layers = [layer for kind in _LISTS for layer in _layers("mid_block", unet.mid_block, kind)]
     return _Unit(layers, unet.mid_block.resnets[-1].out_channels)
 
 
-def _layers(name: str, block: nn.Module, kind: str) -> list[tuple[str, nn.Module]]:
+def _layers(name: str, block: Any, kind: str) -> list[tuple[str, Any]]:
     """One of a block's lists of layers, with names.
 
     Raises:

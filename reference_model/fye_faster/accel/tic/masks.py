@@ -51,7 +51,7 @@ def _hull(drawn: Tensor) -> Tensor:
     canvas = drawn.cpu().numpy().astype(np.uint8)
     points = cv2.findNonZero(canvas)
     if points is not None:
-        cv2.fillConvexPoly(canvas, cv2.convexHull(points), 1)
+        cv2.fillConvexPoly(canvas, np.asarray(cv2.convexHull(points), np.int32), (1,))
     return torch.from_numpy(canvas).bool().to(drawn.device)
 
 
