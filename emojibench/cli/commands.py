@@ -6,6 +6,7 @@ from emojibench.cli import (
     ablate,
     accel,
     animate,
+    baselines,
     check_method,
     data,
     gate,
@@ -37,6 +38,7 @@ app.command("check-method")(check_method.check_method)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
 app.add_typer(data.app, name="data", help="Look at, build, verify and export datasets.")
+app.add_typer(baselines.app, name="baselines", help="List, set up and check other people's methods.")
 app.add_typer(weights.app, name="weights", help="List and fetch the weights that metrics and methods need.")
 
 

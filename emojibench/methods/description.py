@@ -55,7 +55,9 @@ class Environment(Strict):
     requirements: str | None = None
     """The repository's file; None where it has none."""
     pins: list[Text] = []
-    """The requirements that decide most, as pip takes them."""
+    """The requirements that decide most, as pip takes them; they count before those of the file."""
+    left_out: list[Text] = []
+    """Packages of the file that are not installed."""
     system: list[Text] = []
     """Programs that must be on the path, or system packages."""
     note: str = ""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -28,6 +29,38 @@ _unreachable: dict[str, str] = {}
 """Host to reason, for the rest of the process: twelve metrics do not wait twelve times."""
 
 
+class Source(Protocol):
+    """What can be fetched."""
+
+    @property
+    def file(self) -> str:
+        """Its name, for messages."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def bytes(self) -> int | None:
+        """Its length, or None where nobody states it."""
+        ...
+
+
+class TransferError(Exception):
+    """Nothing, or not all, could be fetched; the message says why."""
+
+
+class _BrokenOffError(TransferError):
+    """The next attempt goes on from there."""
+
+
+def offline() -> bool:
+    """Whether the user wants nothing to be fetched."""
+    return os.environ.get(OFFLINE, "0") not in ("", "0")
+
+
 def download(wanted: WeightFile | Archive) -> store.Found:
     """Download a file of the table into the cache (which must exist) and verify it before it gets its name.
 
@@ -39,22 +72,20 @@ def download(wanted: WeightFile | Archive) -> store.Found:
     """
     if wanted.digest == UNPUBLISHED:
         raise missing(wanted, "nobody publishes its digest, so that a download could not be verified")
-    host = urlsplit(wanted.url).netloc
-    if os.environ.get(OFFLINE, "0") not in ("", "0"):
-        raise missing(wanted, f"{OFFLINE} is set")
-    if host in _unreachable:
-        raise missing(wanted, f"{host} cannot be reached ({_unreachable[host]})")
     target = store.cache_folder() / wanted.file
     part = target.with_name(f"{target.name}.part")
     resumed = part.exists()
-    _transfer(wanted, part)
-    digests = store.digests_of(part)
-    if resumed and not digests.match(
-        wanted.digest
-    ):  # the old part may have been of something else: once more
-        part.unlink()
-        _transfer(wanted, part)
+    try:
+        transfer(wanted, part)
         digests = store.digests_of(part)
+        if resumed and not digests.match(wanted.digest):  # the old part may have been of something else
+            part.unlink()
+            transfer(wanted, part)
+            digests = store.digests_of(part)
+    except _BrokenOffError as error:
+        raise UnavailableError(f"{wanted.file}: {error}") from error
+    except TransferError as error:
+        raise missing(wanted, str(error)) from error
     if not digests.match(wanted.digest):
         part.unlink()
         raise UnavailableError(
@@ -73,8 +104,12 @@ def missing(wanted: WeightFile | Archive, why: str) -> UnavailableError:
     )
 
 
-def _transfer(wanted: WeightFile | Archive, part: Path) -> None:
-    """Bring `part` to its full length, continuing after breaks for as long as bytes keep coming."""
+def transfer(wanted: Source, part: Path) -> None:
+    """Bring `part` to its full length, continuing after breaks for as long as bytes keep coming.
+
+    Raises:
+        TransferError: no network, the server refuses, or the transfer breaks; `part` keeps what came.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -85,33 +120,22 @@ def _transfer(wanted: WeightFile | Archive, part: Path) -> None:
             if _receive(wanted, part, lambda done: progress.update(task, completed=done)):
                 return
             fruitless = 0 if _size(part) > before else fruitless + 1
-    raise UnavailableError(
-        f"{wanted.file}: the transfer from {wanted.url} broke off at {_size(part)} of {wanted.bytes} bytes; "
+    raise _BrokenOffError(
+        f"the transfer from {wanted.url} broke off at {_size(part)} of {wanted.bytes or 'unknown'} bytes; "
         "the same command continues it"
     )
 
 
-def _receive(wanted: WeightFile | Archive, part: Path, report: Callable[[int], None]) -> bool:
+def _receive(wanted: Source, part: Path, report: Callable[[int], None]) -> bool:
     """One request; True when the body came to its end."""
     offset = _size(part)
-    host = urlsplit(wanted.url).netloc
-    headers = {"User-Agent": "emojibench", "Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    try:
-        _look_up(wanted.url)
-        response = requests.get(
-            wanted.url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
-        )
-    except OSError as error:  # RequestException is one
-        _unreachable[host] = _reason(error)
-        raise missing(wanted, f"{host} cannot be reached ({_unreachable[host]})") from error
+    response = ask(wanted.url, {"Range": f"bytes={offset}-"} if offset else {})
     with response:
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
             part.unlink()  # at least as long as the file, yet not finished: not a part of it
             return False
         if not response.ok:
-            raise missing(wanted, f"{host} answers {response.status_code} {response.reason}".rstrip())
+            raise _refused(response)
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
             offset = 0  # the server sends the whole file
         with part.open("r+b" if offset else "wb") as stream:
@@ -119,13 +143,58 @@ def _receive(wanted: WeightFile | Archive, part: Path, report: Callable[[int], N
             try:
                 # `iter_content` would lose what came of a block before a break.
                 while block := response.raw.read(_BLOCK, decode_content=False):
-                    if done + len(block) > 1.25 * wanted.bytes:  # another file, perhaps without an end
+                    if (
+                        wanted.bytes and done + len(block) > 1.25 * wanted.bytes
+                    ):  # another file, perhaps without an end
                         return True
                     done += stream.write(block)
                     report(done)
             except HTTPError:
                 return False
     return True
+
+
+def page(url: str, limit: int) -> tuple[bytes, str]:
+    """A short answer, and the address of its next page; empty: this was the last.
+
+    Raises:
+        TransferError: as `transfer`; more than `limit` bytes.
+    """
+    with ask(url, {}) as response:
+        if not response.ok:
+            raise _refused(response)
+        try:
+            content = response.raw.read(limit + 1, decode_content=False)
+        except HTTPError as error:
+            raise TransferError(f"the transfer from {url} broke off") from error
+        if len(content) > limit:
+            raise TransferError(f"{url} sent more than {limit:,} bytes")
+        return content, response.links.get("next", {}).get("url", "")
+
+
+def ask(url: str, headers: dict[str, str]) -> requests.Response:
+    """The head of an answer; the body is read by the caller.
+
+    Raises:
+        TransferError: nothing is to be fetched, or the host cannot be reached.
+    """
+    host = urlsplit(url).netloc
+    if offline():
+        raise TransferError(f"{OFFLINE} is set")
+    if host in _unreachable:
+        raise TransferError(f"{host} cannot be reached ({_unreachable[host]})")
+    headers = {"User-Agent": "emojibench", "Accept-Encoding": "identity"} | headers
+    try:
+        _look_up(url)
+        return requests.get(url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+    except OSError as error:  # RequestException is one
+        _unreachable[host] = _reason(error)
+        raise TransferError(f"{host} cannot be reached ({_unreachable[host]})") from error
+
+
+def _refused(response: requests.Response) -> TransferError:
+    host = urlsplit(response.url).netloc
+    return TransferError(f"{host} answers {response.status_code} {response.reason}".rstrip())
 
 
 def _size(path: Path) -> int:

@@ -38,6 +38,8 @@ class Checkpoint(Strict):
     """As published; None: nobody published one, and the first use records it."""
     keys: tuple[Text, ...] = ()
     """Names at the top of the file."""
+    only: tuple[Text, ...] = ()
+    """Of a hub's folder: patterns of the files that are needed; empty: all."""
     in_repository: str | None = None
     """Where the code opens it, below the checkout, whatever the command says; a link goes there."""
     note: str = ""
