@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
+_BATCH = 100
+"""Resamples drawn together."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,9 @@ def _bootstrap(
         return math.nan, math.nan, math.nan
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
-    for i in range(resamples):  # one draw at a time keeps memory flat for many clusters
-        drawn = rng.integers(groups, size=groups)
-        means[i] = sums[drawn].sum() / counts[drawn].sum()
+    for start in range(0, resamples, _BATCH):  # all at once takes much memory for many clusters
+        drawn = rng.integers(groups, size=(min(_BATCH, resamples - start), groups))
+        means[start : start + _BATCH] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     mean = sums.sum() / counts.sum()
     tail = (1 - level) / 2
     bias = math.sqrt(groups / (groups - 1))

@@ -2,13 +2,14 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from emojibench.protocol.statistics import paired_difference
 from emojibench.reports.blocks import Column
 from emojibench.reports.columns import is_cost, other_columns, paper_columns
 from emojibench.reports.load import FinishedRun
+from emojibench.reports.rows import Value
 from emojibench.runs.spec import RunSpec
 from emojibench.runs.summary import ColumnSummary
 
@@ -150,19 +151,21 @@ def _best(column: Column, entries: Sequence[Entry]) -> str | None:
     }
     sign = 1.0 if column.better == "higher" else -1.0
     for label, ours in rivals:
-        if label in gaps:
-            continue
-        beaten = 0
-        for rival, theirs in rivals:
-            common = sorted(set(ours) & set(theirs))
-            if rival == label or not common:
-                continue
-            difference = paired_difference(
-                [sign * ours[clip].value for clip in common],
-                [sign * theirs[clip].value for clip in common],
-                [ours[clip].subject for clip in common],
-            )
-            beaten += difference.low > 0
-        if beaten == len(rivals) - 1:
+        if label not in gaps and all(
+            _beats(ours, theirs, sign) for rival, theirs in rivals if rival != label
+        ):
             return label
     return None
+
+
+def _beats(ours: Mapping[str, Value], theirs: Mapping[str, Value], sign: float) -> bool:
+    """Whether values are better on the clips that both have, beyond a tie."""
+    common = sorted(set(ours) & set(theirs))
+    if not common:
+        return False
+    difference = paired_difference(
+        [sign * ours[clip].value for clip in common],
+        [sign * theirs[clip].value for clip in common],
+        [ours[clip].subject for clip in common],
+    )
+    return difference.low > 0
