@@ -70,22 +70,46 @@ def jitter(
     Raises:
         ValueError: shapes that differ or are not (T, K, 2), or a target whose points all coincide.
     """
+    centres, wanted, got = _accelerations(target, generated, eyes, points)
+    if not len(centres):
+        return None
+    excess = np.linalg.norm(got, axis=-1) - np.linalg.norm(wanted, axis=-1)
+    error = np.linalg.norm(got - wanted, axis=-1)
+    return float(np.maximum(excess, 0).mean()), float(error.mean()), len(centres)
+
+
+def errors_per_frame(
+    target: NDArray[Any],
+    generated: NDArray[Any],
+    *,
+    eyes: tuple[int, int] = OUTER_EYE_CORNERS,
+    points: tuple[int, ...] = (),
+) -> NDArray[np.float64]:
+    """(T,) acceleration error of each frame; NaN where it or a neighbour lacks target or face.
+
+    Args and errors: as `jitter`, whose acceleration error is the mean of the others.
+    """
+    centres, wanted, got = _accelerations(target, generated, eyes, points)
+    errors = np.full(len(target), np.nan)
+    errors[centres] = np.linalg.norm(got - wanted, axis=-1).mean(axis=1)
+    return errors
+
+
+def _accelerations(
+    target: NDArray[Any], generated: NDArray[Any], eyes: tuple[int, int], points: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) measurable frames, and the accelerations (n, K, 2) of target and generated points there."""
     target, generated = np.asarray(target, np.float64), np.asarray(generated, np.float64)
     if target.shape != generated.shape or target.ndim != 3 or target.shape[-1] != 2:
         raise ValueError(f"expected two (T, K, 2) arrays, got {target.shape} and {generated.shape}")
     centres = _centres(_seen(target) & _seen(generated))
-    if not len(centres):
-        return None
     unit, _ = eye_distance(target[centres], eyes, points)
     if (unit == 0).any():
         raise ValueError("a target frame whose points all coincide has no unit of length")
     if points:
         target, generated = target[:, points], generated[:, points]
     wanted = _acceleration(target, centres) / unit[:, None, None]
-    got = _acceleration(generated, centres) / unit[:, None, None]
-    excess = np.linalg.norm(got, axis=-1) - np.linalg.norm(wanted, axis=-1)
-    error = np.linalg.norm(got - wanted, axis=-1)
-    return float(np.maximum(excess, 0).mean()), float(error.mean()), len(centres)
+    return centres, wanted, _acceleration(generated, centres) / unit[:, None, None]
 
 
 def _seen(points: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -138,22 +138,12 @@ def landmark_scores(
     Raises:
         ValueError: shapes that differ or are not (T, K, 2), or a target whose points all coincide.
     """
-    target, generated = np.asarray(target, np.float64), np.asarray(generated, np.float64)
-    if target.shape != generated.shape or target.ndim != 3 or target.shape[-1] != 2:
-        raise ValueError(f"expected two (T, K, 2) arrays, got {target.shape} and {generated.shape}")
+    target, generated = _checked(target, generated)
     wanted = np.isfinite(target).all(axis=(1, 2))
     if not wanted.any():
         return None
-    target, generated = target[wanted], generated[wanted]
-    detected = np.isfinite(generated).all(axis=(1, 2))
-
-    unit, profile = eye_distance(target, eyes, points)
-    if points:
-        target, generated = target[:, points], generated[:, points]
-    if (unit == 0).any():
-        raise ValueError("a target frame whose points all coincide has no unit of length")
-    pixels = np.linalg.norm(generated - target, axis=-1)
-    pixels[~detected] = np.inf
+    target, pixels, unit, profile = _distances(target[wanted], generated[wanted], eyes, points)
+    detected = np.isfinite(pixels).all(axis=1)
     nme = (pixels / unit[:, None]).mean(axis=1)
 
     radii = np.arange(1, 11) / 100
@@ -173,6 +163,54 @@ def landmark_scores(
         frames=len(target),
         detected=int(detected.sum()),
     )
+
+
+def errors_per_frame(
+    target: NDArray[Any],
+    generated: NDArray[Any],
+    *,
+    eyes: tuple[int, int] = OUTER_EYE_CORNERS,
+    points: tuple[int, ...] = (),
+) -> NDArray[np.float64]:
+    """(T,) NME of each frame, in eye distances; NaN without a target, infinite without a detected face.
+
+    Args and errors: as `landmark_scores`, whose `nme` is the mean of the finite ones.
+    """
+    target, generated = _checked(target, generated)
+    wanted = np.isfinite(target).all(axis=(1, 2))
+    errors = np.full(len(target), np.nan)
+    if wanted.any():
+        _, pixels, unit, _ = _distances(target[wanted], generated[wanted], eyes, points)
+        errors[wanted] = (pixels / unit[:, None]).mean(axis=1)
+    return errors
+
+
+def _checked(
+    target: NDArray[Any], generated: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    target, generated = np.asarray(target, np.float64), np.asarray(generated, np.float64)
+    if target.shape != generated.shape or target.ndim != 3 or target.shape[-1] != 2:
+        raise ValueError(f"expected two (T, K, 2) arrays, got {target.shape} and {generated.shape}")
+    return target, generated
+
+
+def _distances(
+    target: NDArray[np.float64],
+    generated: NDArray[np.float64],
+    eyes: tuple[int, int],
+    points: tuple[int, ...],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Of frames with a target: its chosen points, (T, K) distances in pixels (infinite without a detected face),
+    (T,) units of length, and (T,) whether the profile rule made them."""
+    unit, profile = eye_distance(target, eyes, points)
+    if (unit == 0).any():
+        raise ValueError("a target frame whose points all coincide has no unit of length")
+    detected = np.isfinite(generated).all(axis=(1, 2))
+    if points:
+        target, generated = target[:, points], generated[:, points]
+    pixels = np.linalg.norm(generated - target, axis=-1)
+    pixels[~detected] = np.inf
+    return target, pixels, unit, profile
 
 
 def pixel_points(landmarks: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
