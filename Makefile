@@ -16,6 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(DEMO)
 	$(BIN)/emojibench run --method fye-faster --split cross
 	$(BIN)/emojibench report
+	$(BIN)/emojibench report --html
 
 # One thread per worker: two workers with two threads each on two cores wait for one another most of the time.
 test: $(STAMP)

@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from emojibench.dataset.building import build
 from emojibench.extras import EXTRAS
 from emojibench.media import write_image, write_lossless
+from emojibench.reports.page.folder import STATIC
 from emojibench.synth.render import render
 from emojibench.synth.sequences import sequences
 
@@ -41,6 +42,7 @@ def test_the_wheel_holds_our_packages_alone(wheel: Path):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == OURS
     assert "fye_faster/weights/mini.safetensors" in names
     assert "emojibench/leaderboards/published/table1.yaml" in names
+    assert {f"emojibench/reports/page/static/{name}" for name in STATIC} <= set(names)
 
 
 def test_the_wheel_works_beside_a_users_own_metrics_and_baselines(wheel: Path, tmp_path: Path):

@@ -20,20 +20,61 @@ def report(
         typer.Option(metavar="RUN", help="Copy a finished run to OUT/accepted, then render as --accepted."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html",
+            help="Write a page for browsers instead, with a player of all clips, to OUT/local/html; print its path.",
+        ),
+    ] = False,
+    videos: Annotated[
+        int | None,
+        typer.Option(
+            metavar="CLIPS",
+            help="With --html: make pictures of so many clips of each split, the worst first; of all by default.",
+        ),
+    ] = None,
 ) -> None:
     """Print the leaderboard of every track (runs that can be compared) and write it as a Markdown page."""
+    from emojibench.errors import UserError
     from emojibench.reports import accept as copy_accepted
     from emojibench.reports import write_pages
+
+    if videos is not None and not html:
+        raise UserError("--videos: expected together with --html; add it, or leave --videos out")
+    if html and as_json:
+        raise UserError("--html, --json: expected one of them; leave the other out")
 
     if accept is not None:
         typer.echo(f"accepted {copy_accepted(accept, out)}", err=True)
         accepted = True
+    if html:
+        _html(runs, out, accepted=accepted, videos=videos)
+        return
     pages, unfinished = write_pages(runs, out, accepted=accepted)
     if as_json:
         typer.echo(json.dumps([page.data for page in pages if page.data], indent=2))
     else:
         typer.echo("\n".join(page.text for page in pages), nl=False)
-    for folder in unfinished:
-        typer.echo(f"left out {folder}: not finished; start its command again", err=True)
+    _tell_left_out(unfinished)
     for page in pages:
         typer.echo(f"wrote {page.path}", err=True)
+
+
+def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None) -> None:
+    from emojibench.reports import write_html
+
+    page, unfinished = write_html(runs, out, accepted=accepted, videos=videos)
+    _tell_left_out(unfinished)
+    for folder in page.changed:
+        typer.echo(f"left out {folder}: it was being written meanwhile; make the page again", err=True)
+    for folder, clips in page.missing.items():
+        typer.echo(
+            f"{folder}: {clips} clips cannot be played; the page says which files are missing", err=True
+        )
+    typer.echo(page.index)
+
+
+def _tell_left_out(folders: list[Path]) -> None:
+    for folder in folders:
+        typer.echo(f"left out {folder}: not finished; start its command again", err=True)

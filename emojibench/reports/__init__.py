@@ -9,8 +9,10 @@ from emojibench.errors import UserError
 
 if TYPE_CHECKING:
     from emojibench.reports.blocks import Block
+    from emojibench.reports.load import FinishedRun
+    from emojibench.reports.page.build import MadePage
 
-__all__ = ["Page", "accept", "build_pages", "report", "write_pages"]
+__all__ = ["Page", "accept", "build_pages", "report", "write_html", "write_pages"]
 
 
 @dataclass(frozen=True)
@@ -75,22 +77,50 @@ def build_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[
     Raises:
         UserError: there is no finished run, or one is damaged.
     """
-    from emojibench.reports.load import by_track, find_runs
+    from emojibench.reports.load import by_track
     from emojibench.reports.pages import published_page, track_page
     from emojibench.reports.published import TABLES, load_table
     from emojibench.reports.structure import track_data
     from emojibench.reports.tables import build_track
 
-    source, target = (out / "accepted", out) if accepted else (runs, out / "local")
-    finished, unfinished = find_runs(source)
-    if not finished:
-        waiting = f" ({len(unfinished)} unfinished: start their commands again)" if unfinished else ""
-        raise UserError(
-            f"{source}: no finished run here{waiting}; make one with `emojibench run`, or say --runs DIR"
-        )
+    target = out if accepted else out / "local"
+    finished, unfinished = _finished(out / "accepted" if accepted else runs)
     tracks = [build_track(name, group) for name, group in by_track(finished).items()]
     table1 = load_table(1)
     pages = [Page(target / f"{t.name}.md", track_page(t, table1), track_data(t)) for t in tracks]
     if accepted:
         pages.append(Page(target / "published.md", published_page(map(load_table, TABLES)), {}))
     return pages, unfinished
+
+
+def write_html(
+    runs: Path, out: Path, *, accepted: bool = False, videos: int | None = None, quiet: bool = False
+) -> tuple["MadePage", list[Path]]:
+    """Write the page for browsers, a folder that opens from disk, and return it with the runs that are not finished.
+
+    Args:
+        runs, accepted: as in `report`.
+        out: root of the leaderboards. The page goes to `out`/local/html, that of accepted runs to `out`/html.
+        videos, quiet: as in `emojibench.reports.page.build.make_page`.
+
+    Raises:
+        UserError: there is no finished run, one is damaged, or the folder holds something else.
+    """
+    from emojibench.reports.page.build import make_page
+
+    finished, unfinished = _finished(out / "accepted" if accepted else runs)
+    folder = (out if accepted else out / "local") / "html"
+    page = make_page(finished, folder, unfinished=unfinished, videos=videos, quiet=quiet)
+    return page, unfinished
+
+
+def _finished(source: Path) -> tuple[list["FinishedRun"], list[Path]]:
+    from emojibench.reports.load import find_runs
+
+    finished, unfinished = find_runs(source)
+    if not finished:
+        waiting = f" ({len(unfinished)} unfinished: start their commands again)" if unfinished else ""
+        raise UserError(
+            f"{source}: no finished run here{waiting}; make one with `emojibench run`, or say --runs DIR"
+        )
+    return finished, unfinished

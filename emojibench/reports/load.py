@@ -96,16 +96,42 @@ def load_run(path: Path) -> FinishedRun:
 
 
 def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:
-    """Finished runs below a folder, sorted by path, and the folders of runs that are not finished."""
+    """Finished runs below a folder, sorted by path, and the folders of runs that are not finished.
+
+    A run that is written while it is read is one of the latter.
+    """
     finished, unfinished = [], []
     for file in sorted(root.rglob("spec.json")):
         if any(part.startswith(".") for part in file.relative_to(root).parts):  # somebody's work in progress
             continue
-        if (file.parent / "summary.json").exists():
-            finished.append(load_run(file.parent))
-        else:
+        run = _load_steady(file.parent)
+        if run is None:
             unfinished.append(file.parent)
+        else:
+            finished.append(run)
     return finished, unfinished
+
+
+def state_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells one result of a run from another: it is removed before, and written after, all that it says."""
+    try:
+        about = (path / "summary.json").stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
+
+
+def _load_steady(path: Path) -> FinishedRun | None:
+    """The run, or None where it is not finished, or is being written."""
+    if (before := state_of(path)) is None:
+        return None
+    try:
+        run = load_run(path)
+    except UserError:
+        if state_of(path) == before:
+            raise
+        return None
+    return run if state_of(path) == before else None
 
 
 def by_track(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:

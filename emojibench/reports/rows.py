@@ -43,7 +43,7 @@ def read_rows(file: Path) -> tuple[Values, dict[str, frozenset[str]]]:
     """
     measured: Values = {}
     warm_ups: Values = {}
-    for number, row in enumerate(_rows(file), 1):
+    for number, row in enumerate(rows_of(file), 1):
         if row["status"] != "ok" or row["value"] is None:  # no value, or only one of the whole set
             continue
         if not abs(row["value"]) < _LARGEST:
@@ -72,7 +72,8 @@ def copy_rows(source: Path, target: Path, clean: Callable[[Any], Any]) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), target, compression="zstd")
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """All rows, with the columns of `Row` that the file has. Raises as `read_rows`, but looks at no value."""
     rows: list[dict[str, Any]] = _table(file).to_pylist()
     return rows
 

@@ -45,7 +45,7 @@ def summarise(folder: RunFolder) -> Summary:
                 row for row in of_column if row.status != "ok"
             ]  # its value is the set's, not the clip's
         else:
-            view = _of_clips(traits, of_column, len(spec.clips))
+            view = of_clips(traits, of_column, len(spec.clips))
         note = columns.KEPT if column.kept else _amortised(of_column)
         views[traits.name] = view.model_copy(update={"note": note})
         per_clip += of_column
@@ -73,7 +73,14 @@ def _amortised(rows: Sequence[Row]) -> str:
     return next((row.note for row in rows if row.note.startswith(cost.AMORTISED)), "")
 
 
-def _of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> ColumnSummary:
+def of_clips(traits: Traits, rows: Sequence[Row], expected: int) -> ColumnSummary:
+    """The summary of a column of clips, from its rows of some of a run's clips.
+
+    Args:
+        traits: of the column.
+        rows: those of the column, at most one for each clip.
+        expected: how many clips there are.
+    """
     measured = [row for row in rows if row.status == "ok" and row.value is not None]
     counted = [row for row in measured if row.note != cost.WARM_UP] or measured
     values = [row.value for row in counted if row.value is not None]
