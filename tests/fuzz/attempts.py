@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mutations import Edit, draw
-from parsers import Mutate, Parser
+from reader import Mutate, Parser
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from attempts import attempt, damaged, drawn
-from parsers import Parser, parsers
+from attempts import Damage, attempt, damaged, drawn
+from parsers import parsers
+from reader import Parser
 
 BEYOND = 1 << 30
 """Bytes that reading may take beyond what the process has with its libraries loaded, and beyond the input."""
@@ -116,8 +117,19 @@ def _work(
         resource.setrlimit(resource.RLIMIT_AS, (own + BEYOND + size, resource.RLIM_INFINITY))
         signal.alarm(options.seconds)
         outcome = attempt(parser, damage, folder)
+        if outcome.startswith("memory"):
+            outcome = _measured(parser, damage, folder, own + BEYOND + size) or outcome
         signal.alarm(0)
         results.send(outcome if "SlowError" not in outcome else f"slow: {outcome}")
+
+
+def _measured(parser: Parser, damage: Damage, folder: Path, most: int) -> str:
+    """What comes of it without a limit, if no more memory is really used: FFmpeg has a limit of its own, above ours."""
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    outcome = attempt(parser, damage, folder)
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return outcome.replace("memory", "refused", 1).partition(":")[0] if 1024 * int(peak) < most else ""
 
 
 def _too_slow(*_: object) -> None:

@@ -10,10 +10,10 @@ import fakes
 
 
 class SlowMethod(fakes.FakeMethod):
-    """Takes long enough to be killed."""
+    """Takes long enough to be killed, and for the last clip so long that the other worker has nothing to do."""
 
     def animate(self, clip: Any, *, seed: int, progress: Any) -> Any:
-        time.sleep(0.15)
+        time.sleep(1.0 if clip.clip_id == fakes.IDS[-1] else 0.15)
         return super().animate(clip, seed=seed, progress=progress)
 
 
@@ -23,7 +23,7 @@ def _tiny_benchmark() -> None:
     api.load_dataset, api.open_detector = fakes.load_dataset, fakes.open_detector  # type: ignore[assignment]
 
 
-def _tiny_model() -> None:
+def _tiny_model(*, rendered: bool) -> None:
     import numpy as np
     from fye_faster import presets
     from fye_faster.train import recipe
@@ -40,7 +40,8 @@ def _tiny_model() -> None:
         return TrainingSet(frames, landmarks, warped, ((1, 2, 3),), ((0, 4),))
 
     presets.PRESETS[TINY.name] = TINY
-    training.synthetic = made_up
+    if not rendered:
+        training.synthetic = made_up
     names = [f.name for f in dataclasses.fields(recipe.Recipe) if f.default is not dataclasses.MISSING]
     start: Any = recipe.Recipe.__init__
     start.__defaults__ = tuple(
@@ -50,10 +51,10 @@ def _tiny_model() -> None:
 
 
 def main() -> None:
-    if sys.argv[1] in ("run", "score"):
+    if sys.argv[1] in ("run", "score") and "mini" not in sys.argv:
         _tiny_benchmark()
     if sys.argv[1] == "train":
-        _tiny_model()
+        _tiny_model(rendered="--data-only" in sys.argv)
     from emojibench.cli import main as command_line
 
     command_line()

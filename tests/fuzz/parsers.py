@@ -1,64 +1,21 @@
 """Every reader of files that somebody else may have written, with small good files to damage."""
 
-import contextlib
 import json
 import os
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
 import mutations
 import numpy as np
-
-from emojibench.errors import UserError
-
-Mutate = Callable[[bytes, list[mutations.Edit], bytes], bytes]
-
-
-@dataclass(frozen=True)
-class Parser:
-    """One reader."""
-
-    name: str
-    seeds: tuple[Path, ...]
-    """Good files, all of the same kind; where others belong to one, they lie beside it."""
-    read: Callable[[Path], object]
-    mutations: tuple[Mutate, ...] = (mutations.apply,)
-    refusal: type[Exception] = UserError
-    """How it refuses a file; the message names the file or its folder."""
-
-    def place(self, seed: Path, folder: Path) -> Path:
-        """Where a damaged copy of a seed goes in `folder`: with what lies beside it, if anything does."""
-        if len(list(seed.parent.iterdir())) == 1:
-            return folder / seed.name
-        target = folder / seed.parent.name
-        if not target.exists():
-            shutil.copytree(seed.parent, target)
-        return target / seed.name
+from parsers_media import media, trainings, weights
+from parsers_runs import runs
+from reader import Parser, Seeds
 
 
 def parsers(folder: Path) -> list[Parser]:
-    """All parsers, their seeds written into `folder`."""
-    files = _Seeds(folder)
-    return [*_arrays(files), *_text(files), *_runs(files), *_media(files), *_weights(files)]
-
-
-class _Seeds:
-    """Gives every seed a folder of its own."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def file(self, group: str, name: str, content: bytes | str | Callable[[Path], object]) -> Path:
-        path = self._root / group / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if callable(content):
-            content(path)
-        else:
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
+    """All readers, their seeds written into `folder`."""
+    files = Seeds(folder)
+    return [*_arrays(files), *_text(files), *runs(files), *media(files), *weights(files), *trainings(files)]
 
 
 def _frames(count: int) -> list[dict[str, object]]:
@@ -72,7 +29,7 @@ def _frames(count: int) -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-def _arrays(files: _Seeds) -> list[Parser]:
+def _arrays(files: Seeds) -> list[Parser]:
     from emojibench.dataset import landmarks
     from emojibench.dataset.fye_motion import read_fye_motion
     from emojibench.dataset.sources import read_manual_landmarks
@@ -153,7 +110,10 @@ def _arrays(files: _Seeds) -> list[Parser]:
     ]
 
 
-def _text(files: _Seeds) -> list[Parser]:
+def _text(files: Seeds) -> list[Parser]:
+    from emojibench_baselines.external.description import FOLDER, read_description
+
+    from emojibench.dataset import export as exporting
     from emojibench.dataset.manifest import (
         ClipEntry,
         Manifest,
@@ -168,7 +128,39 @@ def _text(files: _Seeds) -> list[Parser]:
     from emojibench.fye.ablation import matrix as ablation
     from emojibench.fye.ablation import running
     from emojibench.fye.acceleration import matrix as acceleration
+    from emojibench.methods import templates
+    from emojibench.methods.command import Command
     from emojibench.weights import store
+
+    exported = exporting.ExportedClip(
+        clip_id="self-d", split="self", domain="real", subject="d", driving_subject="d", fps=25.0, frames=6, faces=6,
+        size=(64, 64), inputs="0" * 64, files={"portrait.png": {"what": "the portrait", "sha256": "1" * 64}},
+        left_out={"motion.npy": "no blendshapes"},
+        dataset={"name": "mine", "version": "1", "digest": "2" * 64, "licence": "none", "detector": "test"},
+    )  # fmt: skip
+    files.file("self-d", "portrait.png", "a picture")
+    clip = files.file("self-d", exporting.RECORD, exported.model_dump_json(indent=2))
+    methods = tuple(
+        files.file(name, f"{name}.yaml", (FOLDER / f"{name}.yaml").read_bytes())
+        for name in ("sadtalker", "live-portrait", "tps")
+    )
+
+    command = {
+        "name": "mine", "title": "My method", "licence": {"name": "MIT"}, "time_limit": 60, "memory_limit": 4096,
+        "command": "run {portrait} {driving} -o {out}", "output": {"pattern": "{out}", "kind": "video"},
+        "variables": {"SEED": "{seed}"}, "writes": {"a.txt": "{frames}"}, "device": ["cpu"],
+    }  # fmt: skip
+    own = files.file("mine", "mine.yaml", json.dumps(command, indent=2))
+
+    def opened(path: Path) -> None:
+        method = Command(path)
+        assert method.summary.isprintable()
+        method({})
+
+    def described(path: Path) -> None:
+        found = read_description(path)
+        for template in found.templates:
+            templates.fill(template, dict.fromkeys(templates.placeholders(template), "x"))
 
     entries = tuple(
         ClipEntry(
@@ -227,173 +219,8 @@ def _text(files: _Seeds) -> list[Parser]:
         Parser("clips.jsonl, digest made to fit", (folder / "clips.jsonl",), sealed),
         Parser("ablation settings", (row / "settings.json",), lambda path: running.start(path.parent)),
         Parser("ablation log", (row / "log.jsonl",), lambda path: running.effort(path.parent)),
+        Parser("exported clip", (clip,), lambda path: exporting._found(path.parent)),
+        Parser("description of a method", methods, described),
+        Parser("command as a method", (own,), opened),
         Parser("index of weights", (files.file("weights", "index.json", json.dumps(known)),), index),
-    ]
-
-
-def _runs(files: _Seeds) -> list[Parser]:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    from emojibench.files.reading import read_model
-    from emojibench.fye.acceleration import fidelity, tracing
-    from emojibench.protocol import Protocol
-    from emojibench.reports.gating import gate
-    from emojibench.reports.load import load_run
-    from emojibench.reports.markdown import render
-    from emojibench.reports.pages import track_page
-    from emojibench.reports.published import load_table
-    from emojibench.reports.tables import build_track
-    from emojibench.runs.folder import RunFolder
-    from emojibench.runs.records import AnimationRecord, Row
-    from emojibench.runs.spec import RunSpec
-
-    clips = ("a", "b")
-    spec = RunSpec(
-        name="run", source="method", method="copy-reference", revision="1", dataset_ref="mini", dataset="mini",
-        dataset_version="1", dataset_digest="d1" * 32, split="self", clips=clips, seed=0, metrics=("l1",),
-        protocol=Protocol(detector="mesh", metrics={"l1": 1}),
-    )  # fmt: skip
-    provenance = {
-        "started": "2026-01-01T00:00:00+00:00", "stage": "animate", "command": "emojibench run", "device": "cpu: test",
-        "code": {"commit": "0123456789abcdef", "dirty": False}, "platform": {"jobs": 1}, "earlier": [],
-    }  # fmt: skip
-    about = {
-        "mean": 0.5, "low": 0.25, "high": 0.75, "n_clips": 2, "expected": 2, "status": "ok", "reason": "",
-        "kind": "clip", "unit": "[0, 1]", "better": "lower", "decimals": 3, "lost": 0.0, "version": 1,
-    }  # fmt: skip
-    summary = {
-        "schema_version": 1, "name": "run", "method": "copy-reference", "revision": "1", "split": "self",
-        "dataset": {"name": "mini", "version": "1", "digest": "d1" * 32}, "protocol": spec.protocol.id,
-        "size": spec.protocol.size, "frames": spec.protocol.frames,
-        "clips": {"expected": 2, "animated": 2, "failed": {}}, "metrics": {"l1": about},
-    }  # fmt: skip
-    rows = [
-        Row(
-            clip_id=c,
-            subject=c,
-            domain="real",
-            metric="l1",
-            value=v,
-            unit="",
-            n=6,
-            status="ok",
-            inputs="x" * 12,
-        )
-        for c, v in zip(clips, (0.25, 0.75), strict=True)
-    ]
-    numbers = {"value": pyarrow.float64(), "n": pyarrow.int64(), "total": pyarrow.int64()}
-    schema = pyarrow.schema({name: numbers.get(name, pyarrow.string()) for name in Row.model_fields})
-    table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
-    record = AnimationRecord(clip_id="a", status="failed", reason="no face", digest="0" * 64)
-    written = {
-        "spec.json": spec.model_dump_json(indent=2),
-        "provenance.json": json.dumps(provenance, indent=2),
-        "summary.json": json.dumps(summary, indent=2),
-        "rows.jsonl": "".join(row.model_dump_json() + "\n" for row in rows),
-        "rows.parquet": lambda path: parquet.write_table(table, path, compression="zstd"),
-    }
-    run = {name: files.file("run", name, content) for name, content in written.items()}
-    made = files.file("animation", "animation.json", record.model_dump_json(indent=2))
-    distances = {"digests": ["d"], "subject": "a", "mse": [0.5, 0.25], "lpips": [0.1, 0.2]}
-    kept = files.file("distances", "a.json", json.dumps(distances))
-    arrays = {"key": "k", "latents": np.ones((2, 4, 8, 8), np.float32), "flops": np.ones(3), "frames_0": [0, 1],
-              "window_0": np.ones((3, 4, 2, 8, 8), np.float32)}  # fmt: skip
-    trace = files.file("traces", "a.npz", lambda path: np.savez(path, **arrays))
-    sound = load_run(run["spec.json"].parent)
-
-    def page(path: Path) -> None:
-        found = load_run(path.parent)
-        render(track_page(build_track(found.track, [found]), load_table(1))).encode()
-        with contextlib.suppress(UserError):  # not comparable
-            gate(sound.path, found.path)
-
-    return [
-        *(
-            Parser(name, (run[name],), page)
-            for name in ("spec.json", "provenance.json", "summary.json", "rows.parquet")
-        ),
-        Parser("kept distances", (kept,), lambda path: fidelity._kept(path, ["d"], lpips=True)),
-        Parser(
-            "kept traces",
-            (trace,),
-            lambda path: tracing._kept(path, "k"),
-            (mutations.apply, mutations.inside_zip),
-        ),
-        Parser("rows.jsonl", (run["rows.jsonl"],), lambda path: RunFolder(path.parent).rows()),
-        Parser("animation.json", (made,), lambda path: read_model(AnimationRecord, path)),
-    ]
-
-
-def _media(files: _Seeds) -> list[Parser]:
-    from PIL import Image
-
-    from emojibench import media
-
-    ramp = np.linspace(0, 255, 48 * 40 * 3).reshape(48, 40, 3).astype(np.uint8)
-    clip = [np.roll(ramp, 3 * k, axis=1) for k in range(6)]
-
-    def saved(**options: object) -> Callable[[Path], object]:
-        return lambda path: Image.fromarray(ramp).save(path, **options)
-
-    def video(path: Path) -> None:
-        media.video_info(path)
-        for frame in media.iterate_video(path):
-            assert frame.dtype == np.uint8
-
-    pictures = {
-        "plain.jpg": saved(quality=80), "plain.webp": saved(), "plain.gif": saved(), "plain.bmp": saved(),
-        "plain.tif": saved(compression="tiff_lzw"),
-    }  # fmt: skip
-    for number in range(3):
-        numbered = files.file("numbered", f"{number:04}.png", saved())
-    lossless = files.file("mkv", "clip.mkv", lambda path: media.write_lossless(path, clip, 25))
-    preview = files.file("mp4", "clip.mp4", lambda path: media.write_preview(path, clip, 25))
-    return [
-        Parser(
-            "PNG",
-            (files.file("png", "plain.png", saved()),),
-            media.read_image,
-            (mutations.apply, mutations.inside_png, mutations.inside_png),
-        ),
-        Parser(
-            "other pictures",
-            tuple(files.file(name.partition(".")[2], name, write) for name, write in pictures.items()),
-            media.read_image,
-        ),
-        Parser("numbered pictures", (numbered,), lambda path: list(media.iterate_video(path.parent))),
-        Parser("FFV1 in Matroska", (lossless,), video),
-        Parser("H.264 in MP4", (preview,), video),
-    ]
-
-
-def _weights(files: _Seeds) -> list[Parser]:
-    import torch
-    from emojibench_metrics.networks import load_tensors
-    from fye_faster.models import checkpoint, released_weights
-    from fye_faster.presets import MINI
-    from safetensors.torch import save_file
-
-    state = {"proj.weight": torch.arange(64.0).reshape(8, 8), "proj.bias": torch.ones(8)}
-    safe = files.file(
-        "safetensors", "w.safetensors", lambda path: save_file(state, path, metadata={"preset": "mini"})
-    )
-    zipped = files.file("pth", "w.pth", lambda path: torch.save(state, path))
-    old = files.file("old", "old.pth", lambda p: torch.save(state, p, _use_new_zipfile_serialization=False))
-
-    def ours(path: Path) -> None:
-        checkpoint.as_trained(MINI, path)
-        layer = torch.nn.ModuleDict({"proj": torch.nn.Linear(8, 8)})
-        layer.preset = MINI
-        checkpoint.load(layer, path)
-
-    def official(path: Path) -> None:
-        released_weights.fill(torch.nn.ModuleDict({"proj": torch.nn.Linear(8, 8)}), "proj", path)
-
-    archive = (mutations.apply, mutations.apply, mutations.inside_zip)
-    return [
-        Parser("weights, .safetensors", (safe,), ours, refusal=ValueError),
-        Parser("official weights, .pth", (zipped,), official, archive, refusal=ValueError),
-        Parser("official weights, older .pth", (old,), official, refusal=ValueError),
-        Parser("metric weights, .pth", (zipped,), load_tensors, archive, refusal=ValueError),
     ]

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("command", ["run", "score", "build", "train", "accept"])
+@pytest.mark.parametrize("command", ["run", "score", "clips", "build", "data", "train", "accept"])
 def test_a_killed_command_goes_on_as_if_nothing_had_happened(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,8 @@ from attempts import Damage, attempt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import KINDS, Edit
-from parsers import Parser, parsers
+from parsers import parsers
+from reader import Parser
 
 part = st.floats(0, 1, exclude_max=True)
 edits = st.lists(
