@@ -30,7 +30,7 @@ def add_sound(video: Path, source: Path, *, start: float) -> bool:
         Whether there is sound.
 
     Raises:
-        MediaError: the sound cannot be decoded; `video` stays as it is.
+        MediaError: the sound is of a kind that is not known, or cannot be decoded; `video` stays as it is.
     """
     import av
 
@@ -39,6 +39,8 @@ def add_sound(video: Path, source: Path, *, start: float) -> bool:
         if not container.streams.audio:
             return False
         sound = container.streams.audio[0]
+        if sound.codec_context is None:
+            raise MediaError(f"{source}: its sound is of a kind that FFmpeg does not know")
         begin = start + float((stream.start_time or 0) * stream.time_base)
         with (
             atomic(video) as temporary,

@@ -74,3 +74,11 @@ def test_damaged_sound_is_an_error_and_the_video_stays(
         add_sound(video, tmp_path / "source.mkv", start=0)
     assert video.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["out.mp4"]
+
+
+def test_sound_of_an_unknown_kind_is_an_error(tmp_path: Path, video: Path, frames: np.ndarray) -> None:
+    write_video_with_sound(tmp_path / "source.mkv", frames, FPS)
+    content = (tmp_path / "source.mkv").read_bytes()
+    (tmp_path / "source.mkv").write_bytes(content.replace(b"A_PCM/INT/LIT", b"A_XYZ/INT/LIT"))
+    with pytest.raises(MediaError, match=r"source\.mkv: its sound is of a kind that FFmpeg does not know"):
+        add_sound(video, tmp_path / "source.mkv", start=0)
