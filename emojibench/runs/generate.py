@@ -1,7 +1,6 @@
 """The first stage of a run: animations, clip by clip, from a method or from finished videos."""
 
 import hashlib
-import math
 import numbers
 import random
 import sys
@@ -29,11 +28,19 @@ from emojibench.runs.predictions import Predictions
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.spec import FACTS, clip_seed
-from emojibench.runs.worker import StopError, Task, Tell
+from emojibench.runs.worker import StopError, Task, Tell, undisturbed
 from emojibench.types import Frames
 
 FPS = (0.1, 1000.0)
 """Frame rates that a video can be written with."""
+NOTE = 1000
+"""Most characters of an animation's note."""
+SECONDS = 1e9
+"""Most that a stage may take: thirty years."""
+REVISION = 10_000
+"""Most characters of a method's revision."""
+STAGES = 1000
+"""Most stages that a method may time: its clip's record has to stay readable."""
 
 OpenClips = Callable[[], Clips]
 """Opens the dataset in a worker; picklable."""
@@ -93,8 +100,8 @@ class Animator:
                     raise animation
                 check(animation, shape)
                 records.append(_written(job, seed, animation, size, cost))
-            except (UserError, TypeError, ValueError) as error:
-                if len(jobs) == 1:
+            except Exception as error:
+                if len(jobs) == 1 or isinstance(error, StopError):
                     raise
                 reason = str(error) if isinstance(error, UserError) else one_line(error)
                 records.append(
@@ -111,7 +118,7 @@ class Animator:
         counted = operations is not None and operations.counts(shape)
         memory = Memory()
         started = time.perf_counter()
-        with operations.of(shape) if operations else nullcontext():
+        with undisturbed(), operations.of(shape) if operations else nullcontext():
             animations = self._animate(clips, seeds, tell)
         latency = (time.perf_counter() - started) / share
         peak, kind = memory.peak()
@@ -133,6 +140,9 @@ class Animator:
         animations: Sequence[Animation | UserError] = several.animate_batch(
             clips, seeds=seeds, progress=progress
         )
+        if not isinstance(animations, Sequence) or len(animations) != len(clips):
+            got = len(animations) if isinstance(animations, Sequence) else type(animations).__name__
+            raise ValueError(f"animate_batch: expected a list of {len(clips)}, one for each clip, got {got}")
         return animations
 
 
@@ -263,22 +273,22 @@ def check(animation: Animation, expected: tuple[int, ...]) -> None:
         raise ValueError(f"frames: expected shape {expected} (T, H, W, 3), got {frames.shape}")
     if not (_is_number(animation.fps) and FPS[0] <= animation.fps <= FPS[1]):
         raise ValueError(f"fps: expected a number from {FPS[0]:g} to {FPS[1]:g}, got {animation.fps!r:.100}")
-    if not isinstance(animation.note, str):
-        raise TypeError(f"note: expected text, got {animation.note!r:.100}")
-    for what, number in (("shared", animation.shared), ("peak_memory", animation.peak_memory)):
-        if (
-            isinstance(number, bool)
-            or not isinstance(number, int | None)
-            or (number is not None and number < 1)
-        ):
-            raise TypeError(f"{what}: expected a whole number of at least 1, got {number!r:.100}")
+    note = animation.note
+    if not (isinstance(note, str) and note.isprintable() and len(note) <= NOTE):
+        raise ValueError(f"note: expected one line of at most {NOTE} printable characters, got {note!r:.100}")
+    peak = 1 if animation.peak_memory is None else animation.peak_memory
+    for what, number in (("shared", animation.shared), ("peak_memory", peak)):
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**63:
+            raise ValueError(f"{what}: expected a whole number from 1 to 2^63 - 1, got {number!r:.100}")
     if not isinstance(animation.seconds, Mapping):
         raise TypeError(
             f"seconds: expected a mapping of stages to seconds, got {type(animation.seconds).__name__}"
         )
+    if len(animation.seconds) > STAGES:
+        raise ValueError(f"seconds: expected at most {STAGES} stages, got {len(animation.seconds):,}")
     for stage, seconds in animation.seconds.items():
         named = isinstance(stage, str) and stage.isidentifier() and len(stage) <= 64
-        if not (named and _is_number(seconds) and 0 <= seconds < math.inf):
+        if not (named and _is_number(seconds) and 0 <= seconds <= SECONDS):
             raise ValueError(
                 f"seconds: expected stages named by letters, digits and _ (at most 64), with finite seconds of at "
                 f"least 0, got {stage!r:.100}: {seconds!r:.100}"
@@ -292,9 +302,10 @@ def _is_number(value: object) -> bool:
 def _revision(method: Method) -> str:
     """The method's revision, checked: it is compared and written down, and tables show it."""
     revision = method.revision
-    if not isinstance(revision, str) or not revision.isprintable() or not revision.strip():
+    usable = isinstance(revision, str) and revision.isprintable() and revision.strip()
+    if not usable or len(revision) > REVISION:
         raise UserError(
-            f"method {type(method).__name__}: revision: expected printable text that is not empty, "
+            f"method {type(method).__name__}: revision: expected printable text of 1 to {REVISION:,} characters, "
             f"got {revision!r:.100}; correct the method"
         )
     return revision

@@ -83,7 +83,7 @@ def serve(pipe: Connection, setup: bytes, info: Any, quiet: bool) -> None:
 
 def _build(setup: bytes, info: Any) -> tuple[Reply, Handler | None]:
     try:
-        with _staying_here():
+        with undisturbed():
             handler: Handler = pickle.loads(setup)(info)
             return ("ready", handler.info), handler
     except (UserError, UnavailableError) as error:
@@ -99,12 +99,13 @@ def _attempt(handler: Handler, task: Task, pipe: Connection) -> Reply:
 
     def tell(fraction: float) -> None:
         nonlocal last
+        plain_number = min(1.0, max(0.0, float(fraction)))  # of a plug-in: any type, any value, NaN too
         now = time.monotonic()
         if now - last >= 0.2:
             last = now
-            pipe.send(("progress", fraction))
+            pipe.send(("progress", plain_number))
 
-    with _printing_to(task.log), _staying_here():
+    with _printing_to(task.log), undisturbed():
         try:
             return "done", handler(task.payload, tell)
         except StopError as error:
@@ -158,18 +159,19 @@ def _flush(stream: Any) -> None:
 
 
 @contextlib.contextmanager
-def _staying_here() -> Iterator[None]:
-    """Come back to the working directory: relative paths of the user's options and variables count from it."""
-    try:
+def undisturbed() -> Iterator[None]:
+    """Come back to the working directory, from which the user's relative paths count, and to the modes of new files."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    here: Path | None = None
+    with contextlib.suppress(OSError):  # it was deleted
         here = Path.cwd()
-    except OSError:  # it was deleted
-        yield
-        return
     try:
         yield
     finally:
+        os.umask(mask)
         with contextlib.suppress(OSError):
-            os.chdir(here)
+            os.chdir(here or ".")
 
 
 @contextlib.contextmanager

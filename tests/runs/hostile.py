@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fakes import FakeMethod
 
 from emojibench.methods import Animation
@@ -49,6 +52,13 @@ def _blind() -> None:
     raise RuntimeError("no streams")
 
 
+def _awkward(frames: Any) -> Any:
+    """The same frames, read-only, in other strides, of negative ones too."""
+    turned = np.asfortranarray(frames[::-1, ::-1])[::-1, ::-1]
+    turned.flags.writeable = False
+    return turned
+
+
 def _raise(error: BaseException) -> None:
     raise error
 
@@ -79,6 +89,15 @@ class HostileMethod(FakeMethod):
             "fps": lambda: Animation(made.frames, float("nan")),
             "fast": lambda: Animation(made.frames, 1e300),
             "no fps": lambda: Animation(made.frames, "25"),  # type: ignore[arg-type]
+            "half note": lambda: replace(made, note="half \ud800 a pair"),
+            "vast": lambda: replace(made, shared=2**70),
+            "many": lambda: replace(made, seconds={f"stage_{k}": 0.0 for k in range(100_000)}),
+            "odd progress": lambda: (
+                [progress(done, 1) for done in (float("nan"), -5, Fraction(1, 3), 10**300)] and made
+            ),
+            "masked": lambda: os.umask(0o777),
+            "views": lambda: replace(made, frames=_awkward(made.frames)),
+            "closed": lambda: os.closerange(3, 100),
             "reshape": lambda: setattr(clip.portrait, "shape", (16, 64, 3)),
         }
         fate = fates.get(self.options.get(clip.clip_id, ""))
@@ -99,3 +118,17 @@ class SurrogateMethod(FakeMethod):
 
     def __init__(self, options: Any) -> None:
         raise NoException("half \udfff a pair")
+
+
+class BatchMethod(FakeMethod):
+    """Takes all clips at once. Options: `spoilt=CLIP`; `short=yes` leaves the last one out."""
+
+    batch = 4
+
+    def animate_batch(self, clips: Any, *, seeds: Any, progress: Any) -> Any:
+        made = [
+            self.animate(clip, seed=seed, progress=progress) for clip, seed in zip(clips, seeds, strict=True)
+        ]
+        spoilt = [replace(a, note=b"bytes") if c.clip_id == self.options.get("spoilt") else a
+                  for c, a in zip(clips, made, strict=True)]  # fmt: skip
+        return spoilt[:-1] if "short" in self.options else spoilt

@@ -21,7 +21,7 @@ def hostile(bench: Any, tmp_path: Path) -> Any:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[emojibench.methods]\nhostile = hostile:HostileMethod\nnumbered = hostile:NumberedMethod\n"
-        "surrogate = hostile:SurrogateMethod\n"
+        "surrogate = hostile:SurrogateMethod\nbatch = hostile:BatchMethod\n"
     )
     return bench
 
@@ -53,6 +53,12 @@ def hostile(bench: Any, tmp_path: Path) -> Any:
             "list": "got list",
             "reshape": "",
         },
+        {
+            "half note": "note: expected one line of at most 1000 printable characters, got 'half \\ud800 a pair'",
+            "vast": "shared: expected a whole number from 1 to",
+            "many": "seconds: expected at most 1000 stages, got 100,000",
+            "raise": "RuntimeError: the network exploded",
+        },
     ],
 )
 def test_what_is_no_animation_fails_its_clip_and_damages_nothing(hostile: Any, fates: dict[str, str]) -> None:
@@ -80,6 +86,40 @@ def test_a_method_that_changes_the_working_directory_does_no_harm(
     assert {p.name for p in (tmp_path / "here").glob("*/animations/*/*")} == {
         "frames.mkv", "preview.mp4", "animation.json",
     }  # fmt: skip
+
+
+def test_what_a_method_leaves_behind_changes_no_numbers(hostile: Any) -> None:
+    fates = {"a": "odd progress", "b": "masked", "c": "views", "d": "closed"}
+    result = hostile.run("hostile", name="r", options=fates, metrics=["fake_l1"])
+    assert result.failed == {"d": "the worker process died (exit code 1)"}
+    sound = hostile.run("fake", name="s", metrics=["fake_l1"])
+    for clip in "abc":
+        ours, theirs = (RunFolder(each.folder).animation(clip) for each in (result, sound))
+        assert ours.digest == theirs.digest
+    assert result.exit_code == 3
+    modes = {file.stat().st_mode & 0o777 for file in result.folder.glob("animations/*/*") if file.is_file()}
+    assert modes == {0o666 & ~_umask()}
+
+
+@pytest.mark.parametrize(
+    ("options", "failed", "message"),
+    [
+        ({"spoilt": "b"}, "b", "note: expected one line"),
+        ({"short": "yes"}, "abcd", "animate_batch: expected a list of 4, one for each clip, got 3"),
+    ],
+)
+def test_a_clip_of_a_batch_spoils_itself_alone(
+    hostile: Any, options: dict[str, str], failed: str, message: str
+) -> None:
+    result = hostile.run("batch", options=options, metrics=["fake_l1"])
+    assert "".join(sorted(result.failed)) == failed
+    assert all(message in reason for reason in result.failed.values())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def test_a_clip_whose_frames_are_gone_is_animated_again(bench: Any, tmp_path: Path) -> None:
