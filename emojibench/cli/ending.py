@@ -46,11 +46,21 @@ def _complain(error: BaseException) -> int:
     if missing := lacking(error):
         return _say(f"error: {missing}", USER)
     log = _keep(error)
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
+        return _say("error: the current directory was removed; change to another one and run again", USER)
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return _say(f"error: {where}{error.strerror} (traceback: {log})", USER)
     what = f"error: unexpected {one_line(error)}"
     return _say(f"{what}; please report this with the traceback in {log}", UNEXPECTED)
+
+
+def _is_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _say(message: str, code: int) -> int:

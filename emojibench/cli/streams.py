@@ -9,7 +9,6 @@
 import codecs
 import io
 import json
-import os
 import sys
 from typing import TextIO
 
@@ -37,17 +36,19 @@ def prepare() -> None:
 
 def finish(code: int) -> int:
     """Write what is left and return the exit code: `code`, or 2 where stdout could not take all of it."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more at its end
+    sys.stdout.flush()
+    output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(output, _Output) and output.failure is not None:
+        print(f"error: cannot write to standard output: {output.failure.strerror}", file=sys.stderr)
         return 2
     return code
 
 
 class _Output(io.FileIO):
-    """A descriptor whose reader may go away."""
+    """A descriptor whose reader may go away, and whose disk may be full."""
+
+    failure: OSError | None = None
+    """Why some of the data is lost."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb", closefd=False)
@@ -57,7 +58,7 @@ class _Output(io.FileIO):
             return super().write(data)
         except OSError as error:
             if self.fileno() == 1 and not isinstance(error, BrokenPipeError):
-                raise
+                self.failure = error
             return len(data)
 
 

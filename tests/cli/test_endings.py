@@ -30,6 +30,7 @@ ENDS = {
     "end of file": lambda: raised(EOFError()),
     "worker": lambda: raised(BrokenPipeError(32, "Broken pipe")),
     "folder": lambda: open("/nowhere/file"),
+    "nowhere": lambda: Path.cwd(),
     "interrupt": lambda: raised(KeyboardInterrupt()),
     "wait": lambda: (print("waiting", flush=True), time.sleep(30)),
     "verdict": lambda: print("± 3 ↑ \\u5f20 \\xe9 |\\udcff|", "x" * 100000),
@@ -143,5 +144,13 @@ def test_streams_that_nobody_reads_change_no_verdict(end, shell: str) -> None:
 def test_a_full_disk_behind_stdout_is_an_error(end) -> None:
     done = end("verdict", "> /dev/full")
     assert done.returncode == 2
-    assert b"No space left on device" in done.stderr
-    assert b"Exception ignored" not in done.stderr
+    assert done.stderr.splitlines()[1:] == [
+        b"error: cannot write to standard output: No space left on device"
+    ]
+
+
+def test_a_current_directory_that_was_removed_is_said_so(end, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    done = end("nowhere", '2>&1; cd gone; rmdir "$PWD"; "$0" "$1" end nowhere')
+    assert done.returncode == 2
+    assert done.stderr == b"error: the current directory was removed; change to another one and run again\n"
