@@ -1,7 +1,9 @@
 """Atomic writing: a reader, or a run that is killed half-way, never meets half a file."""
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,3 +72,64 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file atomically. Raises `WriteError` as `atomic` does."""
     write_bytes(path, text.encode())
+
+
+def reserve(file: Path) -> None:
+    """Take the disk space of a file with holes: running out of it later would kill whoever writes to its map (SIGBUS).
+
+    Raises:
+        OSError: no space left.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+
+
+@contextmanager
+def continued(folder: Path) -> Iterator[None]:
+    """See that a full disk ends long work below a folder in one error, which says that the same command continues it.
+
+    Raises:
+        WriteError: there is no space left, or the folder may only be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise WriteError(
+            f"cannot write {error.filename or folder}: {error.strerror}; free some space and run the same command "
+            "again: it continues where it stopped"
+        ) from error
+
+
+def check_own(folder: Path, *, temporary: str = "") -> None:
+    """See that writing below a folder cannot lead out of it, or wait: all that it holds are plain files and folders.
+
+    Args:
+        folder: may be a symbolic link itself, or not be there.
+        temporary: name of a folder in it whose content does not matter, since it is removed unread.
+
+    Raises:
+        WriteError: it holds a symbolic link, pipe, socket or device.
+    """
+    for root, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(root, name)
+            with suppress(FileNotFoundError):  # of another process that works here
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    what = "a symbolic link" if stat.S_ISLNK(mode) else "a pipe, socket or device"
+                    raise WriteError(
+                        f"{path}: expected a plain file or folder where results are written, got {what}; "
+                        "put what it stands for in its place, or choose another folder"
+                    )
+        if Path(root) == folder and temporary in folders:
+            folders.remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:  # a folder that vanished or never could be made; the first error is the one to report
+        return

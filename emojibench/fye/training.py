@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from emojibench.errors import UserError
+from emojibench.files.writing import check_own, continued
 from emojibench.fye import trainable
 from emojibench.fye import training_data as sequences
 from emojibench.fye.settings import TrainSettings
@@ -87,13 +88,16 @@ class Planned:
 
         Raises:
             UserError: too few sequences, or data that was made otherwise.
+            WriteError: no space left; the folder holds links, pipes or devices, and writing would lead elsewhere.
         """
         from fye_faster.train import training_state
 
+        check_own(self._out)
         if fresh:  # before anything new is made, so that no later call goes on from the old
             training_state.discard(self._out)
         folder, validation = self._out / "data", self.settings.validation
-        data = self._data(folder, self.settings.identities + validation, fresh=fresh)
+        with continued(self._out):
+            data = self._data(folder, self.settings.identities + validation, fresh=fresh)
         if len(data.frames) < validation + 2:
             raise UserError(
                 f"{folder}: {len(data.frames)} usable sequences, {validation} of them for validation; "
@@ -106,7 +110,12 @@ class Planned:
 
         Raises:
             UserError: the checkpoint was begun otherwise or is damaged.
+            WriteError: no space left.
         """
+        with continued(self._out):
+            return self._trained(data, tell)
+
+    def _trained(self, data: "TrainingSet", tell: Tell) -> Path | None:
         from fye_faster.models import checkpoint
         from fye_faster.train.training_log import jsonl, tensorboard
         from fye_faster.train.validation import Validation

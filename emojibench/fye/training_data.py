@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emojibench.errors import UserError
 from emojibench.files.reading import read_json
-from emojibench.files.writing import write_text
+from emojibench.files.writing import continued, reserve, write_text
 from emojibench.parallel import available_cores, spread
 from emojibench.progress import stage
 
@@ -212,7 +212,9 @@ def _make(
     stamp = folder / "done.json"
     stamp.unlink(missing_ok=True)
     for name, shape in shapes.items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+        with continued(file := folder / f"{name}.npy"):
+            np.lib.format.open_memmap(file, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+            reserve(file)
     landmarks: list[NDArray[np.float32]] = []
     rows: list[tuple[int, Sequence | str]] = list(enumerate(jobs))
     found = spread(

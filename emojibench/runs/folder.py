@@ -41,7 +41,7 @@ from emojibench.dataset import locating
 from emojibench.errors import UnavailableError, UserError
 from emojibench.files import reading
 from emojibench.files.arrays import read_npz
-from emojibench.files.writing import replacing, sync
+from emojibench.files.writing import check_own, replacing, sync
 from emojibench.runs import columns
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.spec import RunSpec
@@ -74,9 +74,11 @@ class RunFolder:
         Raises:
             UserError: another process holds the lock.
             OutputError: the folder cannot be made or written.
+            WriteError: it holds links, pipes or devices, through which writing would lead elsewhere.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            check_own(self.path, temporary=self.scratch.name)
             self._lock = (self.path / ".lock").open("a+")
         except OSError as error:
             raise _unwritable(error, self.path, "choose another folder with --out") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sys
 from dataclasses import replace
@@ -26,7 +27,7 @@ from paper_start import SMALL, write
 from tiny_model import TINY
 
 from emojibench.cli import app
-from emojibench.errors import UserError
+from emojibench.errors import UserError, WriteError
 from emojibench.fye import trainable
 from emojibench.fye import training_data as training
 
@@ -108,6 +109,17 @@ def found(printed: str) -> dict[str, Any]:
     return json.loads(printed.splitlines()[0].removeprefix("# found by --dry-run: "))
 
 
+def test_training_data_takes_its_space_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(WriteError, match=r"frames\.npy: No space left on device"):
+        training._make(tmp_path, {}, {"frames": (2, 4, 4, 3)}, [], lambda _: None)
+
+
 def test_a_dry_run_says_what_a_step_takes_and_prints_the_settings(small: Preset, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["train", "--preset", small.name, "--dry-run"])
     assert result.exit_code == 0, result.stderr
@@ -169,6 +181,36 @@ def test_starting_over_is_durable_before_the_first_checkpoint(
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 0
     assert "continuing" not in again.stderr
+
+
+@pytest.mark.parametrize("limit", [1_000, 50_000])
+def test_a_full_disk_is_one_error_and_the_training_goes_on(small: Preset, tmp_path: Path, limit: int) -> None:
+    arguments = ["train", "--preset", small.name, "--identities", "4", "--validation", "1"]
+    arguments += ["--steps", "2,0,0,0", "--out", str(tmp_path / "out")]
+    (tmp_path / "out").mkdir()
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most[1]))
+    try:
+        full = CliRunner().invoke(app, arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert isinstance(full.exception, UserError), full.exception
+    assert f"cannot write {tmp_path}/out/checkpoint-0-000002" in str(full.exception)
+    assert "File too large; free some space and run the same command again" in str(full.exception)
+    assert not list(tmp_path.glob("out/*.partial"))
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+
+
+def test_a_training_never_writes_through_a_link(small: Preset, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("two lines,\nthe last without an end")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "log.jsonl").symlink_to(precious)
+    arguments = ["train", "--preset", small.name, "--steps", "1,0,0,0", "--out", str(tmp_path / "out")]
+    refused = CliRunner().invoke(app, arguments)
+    assert isinstance(refused.exception, UserError)
+    assert f"{tmp_path}/out/log.jsonl: expected a plain file" in str(refused.exception)
+    assert precious.read_text() == "two lines,\nthe last without an end"
 
 
 def test_continuing_says_so_and_other_flags_are_refused(small: Preset, tmp_path: Path) -> None:

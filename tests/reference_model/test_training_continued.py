@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,17 @@ def foreign_moments(out: Path) -> None:
     edit("state.json", sha256=...)(out)
 
 
+def compressed_moments(out: Path) -> None:
+    """As small as an archive of zeros can be, in a folder whose state says nothing of digests."""
+    (file,) = out.glob("*.pt")
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    edit("state.json", sha256=...)(out)
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -171,6 +183,7 @@ def foreign_moments(out: Path) -> None:
             "average.safetensors: state.json names this file",
         ),
         (foreign_moments, ".pt: not the optimizer of this training"),
+        (compressed_moments, ".pt: not the optimizer of this training (its members are compressed"),
     ],
 )
 def test_a_tampered_folder_is_an_error_that_names_the_file(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from emojibench.errors import UserError
 from emojibench.files.reading import parse_json, read_json, read_text
-from emojibench.files.writing import write_text
+from emojibench.files.writing import check_own, continued, write_text
 from emojibench.fye.ablation.matrix import MAIN, Row
 from emojibench.fye.matrix import Measuring
 from emojibench.fye.settings import AblateSettings
@@ -97,11 +97,13 @@ class Training:
 
         Raises:
             UserError: the main weights are missing or not the preset's.
+            WriteError: `out` holds links, pipes or devices, through which writing would lead elsewhere.
         """
         import torch
         from fye_faster.models import checkpoint
         from fye_faster.models.checkpoint import Model
 
+        check_own(out)
         self.out, self.preset, self.recipe, self.main = out, preset, recipe, main
         self._identities, self._data = identities, data
         # Rows differ in what their networks are shown, so they can all start from the same weights.
@@ -134,7 +136,12 @@ class Training:
 
         Raises:
             UserError: the folder holds a row trained otherwise, or the device is not there.
+            WriteError: there is no space left.
         """
+        with continued(self.out):
+            self._train(row)
+
+    def _train(self, row: Row) -> None:
         from fye_faster.models import checkpoint
         from fye_faster.models.checkpoint import Model
         from fye_faster.train.mini import MiniTrainer

@@ -1,6 +1,9 @@
 """Weights on disk: safetensors with the preset's name inside, and the landmarks that they were trained on."""
 
 import hashlib
+import os
+import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,12 +55,38 @@ def packaged(preset: Preset) -> Path:
 def save(
     path: Path, state: Mapping[str, Tensor], preset: Trained, dtype: torch.dtype = torch.float16
 ) -> None:
-    """Write the state dict of what a preset learns; the file appears whole or not at all."""
-    partial = path.with_suffix(".partial")
+    """Write the state dict of what a preset learns; the file appears whole or not at all.
+
+    Raises:
+        OSError: as `whole`.
+    """
     tensors = {name: value.detach().to(dtype).contiguous() for name, value in state.items()}
     about = {"preset": preset.name, "landmarks": ",".join(preset.landmark_groups)}
-    save_file(tensors, partial, metadata=about)
-    partial.replace(path)
+    with whole(path) as partial:
+        save_file(tensors, partial, metadata=about)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield another name to write to, which becomes `path` when the block succeeds.
+
+    Raises:
+        OSError: it cannot be written (full disk, ...); names `path`, whichever library wrote. What was there stays.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        cause = (
+            error if isinstance(error, OSError) else error.__context__
+        )  # torch stumbles over what a file raised
+        if isinstance(cause, OSError):
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
 
 
 def as_trained(preset: Preset, path: Path) -> Preset:
@@ -160,3 +189,10 @@ def digest(path: Path) -> str:
     """First 12 hex digits of the file's sha256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def check_stored(path: Path) -> None:
+    """Raise ValueError for an archive whose members are compressed: a small one could fill the memory."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its members are compressed, those of torch.save never are")

@@ -16,6 +16,7 @@ from accelerate import init_empty_weights
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fye_faster.models.checkpoint import check_stored
 from fye_faster.models.released import RELEASED, ReleasedModel, ReleasedPreset
 
 MODULES = {
@@ -158,7 +159,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         if is_safetensors:
             return load_file(path)
         if zipfile.is_zipfile(path):
-            _check_stored(path)
+            check_stored(path)
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         else:  # from before torch 1.6; read from a map, which has no more bytes than the file, whatever is asked of it
             with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
@@ -178,13 +179,6 @@ def _read(path: Path) -> dict[str, Tensor]:
             "tensors; give the official file, not a training checkpoint"
         )
     return state
-
-
-def _check_stored(path: Path) -> None:
-    """Raise ValueError for an archive whose members are compressed: a small one could fill the memory."""
-    with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise ValueError("its members are compressed, those of torch.save never are")
 
 
 def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:

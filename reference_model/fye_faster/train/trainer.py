@@ -300,7 +300,11 @@ class Trainer(ABC):
         return cast("dict[str, Any]", json.loads(json.dumps(told)))
 
     def save(self) -> None:
-        """Write a checkpoint; a kill in the middle leaves the previous one."""
+        """Write a checkpoint; a kill or a full disk in the middle leaves the previous one.
+
+        Raises:
+            OSError: as `checkpoint.whole`.
+        """
         if self.out is None or not self.accelerator.is_main_process:
             return
         self.out.mkdir(parents=True, exist_ok=True)
@@ -311,7 +315,8 @@ class Trainer(ABC):
             checkpoint.save(weights, self.weights, self.preset, torch.float32)
             checkpoint.save(average, self.average, self.preset, torch.float32)
             state_of = None if self.optimizer is None else self.optimizer.state_dict()
-            torch.save({"optimizer": state_of, "rng": self.batches.torch_rng.get_state()}, moments)
+            with checkpoint.whole(moments) as partial, partial.open("wb") as file:
+                torch.save({"optimizer": state_of, "rng": self.batches.torch_rng.get_state()}, file)
             self._sha256 = {name: training_state.digest(self.out / name) for name in names}
         state = State(
             checkpoint=stem,
@@ -323,9 +328,8 @@ class Trainer(ABC):
             settings=self.settings,
             sha256=self._sha256,
         )
-        partial = self.out / "state.partial"
-        partial.write_text(state.model_dump_json())
-        partial.replace(self.out / training_state.FILE)
+        with checkpoint.whole(self.out / training_state.FILE) as partial:
+            partial.write_text(state.model_dump_json())
         self._written = stem
         best = () if self.best is None else (training_state.best_file(self.phase, self.best),)
         training_state.tidy(self.out, (*names, *best))

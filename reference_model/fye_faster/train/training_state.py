@@ -17,6 +17,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from torch import nn
 
+from fye_faster.models.checkpoint import check_stored
+
 FILE = "state.json"
 LIMIT = 1 << 20
 """Bytes that are read of it; it has some two thousand."""
@@ -143,6 +145,7 @@ def read_moments(
         ValueError: another file, or moments of other parameters.
     """
     try:
+        check_stored(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
         moments = stored["optimizer"]["state"] if parameters else {}
         for index, entry in moments.items():
