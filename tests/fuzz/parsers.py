@@ -125,6 +125,7 @@ def _text(files: Seeds) -> list[Parser]:
     from emojibench.dataset.subjects import name_subjects
     from emojibench.dataset.verifying import verify
     from emojibench.files.reading import parse_model, read_text
+    from emojibench.fye import settings
     from emojibench.fye.ablation import matrix as ablation
     from emojibench.fye.ablation import running
     from emojibench.fye.acceleration import matrix as acceleration
@@ -150,6 +151,12 @@ def _text(files: Seeds) -> list[Parser]:
         "command": "run {portrait} {driving} -o {out}", "output": {"pattern": "{out}", "kind": "video"},
         "variables": {"SEED": "{seed}"}, "writes": {"a.txt": "{frames}"}, "device": ["cpu"],
     }  # fmt: skip
+    kinds = {
+        "train": settings.TrainSettings,
+        "accel": settings.AccelSettings,
+        "ablate": settings.AblateSettings,
+    }
+    chosen = [(name, kind, files.file(name, f"{name}.yaml", kind().yaml())) for name, kind in kinds.items()]
     own = files.file("mine", "mine.yaml", json.dumps(command, indent=2))
 
     def opened(path: Path) -> None:
@@ -222,5 +229,13 @@ def _text(files: Seeds) -> list[Parser]:
         Parser("exported clip", (clip,), lambda path: exporting._found(path.parent)),
         Parser("description of a method", methods, described),
         Parser("command as a method", (own,), opened),
+        *(
+            Parser(
+                f"settings of {name}",
+                (file,),
+                lambda path, kind=kind: settings.settle(kind, path, {}).yaml().encode(),
+            )
+            for name, kind, file in chosen
+        ),
         Parser("index of weights", (files.file("weights", "index.json", json.dumps(known)),), index),
     ]
