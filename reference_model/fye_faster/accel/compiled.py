@@ -114,30 +114,34 @@ class CompiledDenoiser:
 
     def __call__(self, joined: Tensor, t: Tensor, _context: None) -> "_Output":
         """As the UNet's forward."""
-        full = self._ports.full = self._store is None or self._store.running_full()
+        store = self._store
+        full = self._ports.full = store is None or store.running_full()
         if self._recorded:
             torch.compiler.cudagraph_mark_step_begin()
-        if full:
+        if store is None or full:
             self._ports.features = {}
             v = self._full(joined, t)
             features, self._ports.features = self._ports.features, {}
-            for name, feature in features.items() if self._store else ():
-                self._shapes[name] = len(feature) // len(joined), feature.shape[2:]
-                self._store.record(name, "map", feature.clone() if self._recorded else feature)
+            if store is not None:
+                for name, feature in features.items():
+                    self._shapes[name] = len(feature) // len(joined), feature.shape[2:]
+                    store.record(name, "map", feature.clone() if self._recorded else feature)
         else:
             predicted = {}
             for name, (each, size) in self._shapes.items():
                 given = joined.new_empty(each * len(joined), 0, *size)
-                predicted[name] = self._store.predict(name, "map", given)
+                predicted[name] = store.predict(name, "map", given)
             v = self._skipped(joined, t, predicted)
         return _Output(v.clone() if self._recorded else v)  # the next replay writes to the same address
 
     def _run_full(self, joined: Tensor, t: Tensor) -> Tensor:
-        return self._eager(joined, t, None).sample
+        v: Tensor = self._eager(joined, t, None).sample
+        return v
 
     def _run_skipped(self, joined: Tensor, t: Tensor, features: dict[str, Tensor]) -> Tensor:
         self._ports.features = features
-        return self._eager(joined, t, None).sample
+        v: Tensor = self._eager(joined, t, None).sample
+        return v
 
 
 def _counted(eager: Callable[..., Tensor], fast: Callable[..., Tensor]) -> Callable[..., Tensor]:

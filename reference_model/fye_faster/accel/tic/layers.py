@@ -7,7 +7,7 @@ in its place.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -19,7 +19,6 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from fye_faster.accel.tic.masks import Layout
-from fye_faster.accel.tic.store import Store
 
 Scope = Literal["attention", "transformer", "deep", "head"]
 Quantity = Literal["residual", "features", "output"]
@@ -36,13 +35,29 @@ _SKIPPABLE = (ResnetBlock2D, Transformer2DModel, AnimateDiffTransformer3D, Downs
 _LISTS = ("resnets", "attentions", "motion_modules", "downsamplers", "upsamplers")
 
 
+class FeatureStore(Protocol):
+    """What stand-ins talk to: a `store.Store`, or what hands features in and out of compiled code."""
+
+    def running_full(self) -> bool:
+        """Whether this is a full step."""
+        ...
+
+    def record(self, name: str, layout: Layout, feature: Tensor, /) -> None:
+        """Take a module's feature at a full step."""
+        ...
+
+    def predict(self, name: str, layout: Layout, given: Tensor, /) -> Tensor:
+        """Give a module's feature at a skipped step; `given`: the module's input."""
+        ...
+
+
 class Patch:
     """Stands in for one module's forward."""
 
     caches = True
     """Whether it records and predicts a feature."""
 
-    def __init__(self, name: str, module: nn.Module, store: Store) -> None:
+    def __init__(self, name: str, module: nn.Module, store: FeatureStore) -> None:
         self.name, self.module, self.store = name, module, store
         self.forward: Callable[..., object] = module.forward
         self._replaced = module.__dict__.get("forward")
@@ -70,7 +85,7 @@ class Predicted(Patch):
     """Extrapolates the module's output, or what it adds to its input."""
 
     def __init__(
-        self, name: str, module: nn.Module, store: Store, layout: Layout, adds_input: bool = False
+        self, name: str, module: nn.Module, store: FeatureStore, layout: Layout, adds_input: bool = False
     ) -> None:
         super().__init__(name, module, store)
         self.layout, self.adds_input = layout, adds_input
@@ -91,7 +106,7 @@ class Predicted(Patch):
 class Boundary(Patch):
     """Runs always; the first channels of its input come from layers that are skipped, and are extrapolated."""
 
-    def __init__(self, name: str, module: nn.Module, store: Store, channels: int) -> None:
+    def __init__(self, name: str, module: nn.Module, store: FeatureStore, channels: int) -> None:
         super().__init__(name, module, store)
         self.channels = channels
 
@@ -121,7 +136,7 @@ class Skipped(Patch):
         return (nothing,) if self.in_tuple else nothing
 
 
-def patches(unet: Any, scope: Scope, quantity: Quantity, cut: int, store: Store) -> list[Patch]:
+def patches(unet: Any, scope: Scope, quantity: Quantity, cut: int, store: FeatureStore) -> list[Patch]:
     """Stand-ins for every module that a scope concerns; nothing is changed yet.
 
     Args:
@@ -168,7 +183,7 @@ def _transformers(unet: Any) -> Iterator[tuple[str, Any]]:
                 yield name, module
 
 
-def _attention(unet: Any, store: Store) -> Iterator[Patch]:
+def _attention(unet: Any, store: FeatureStore) -> Iterator[Patch]:
     for name, transformer in _transformers(unet):
         layout: Layout = "tokens" if isinstance(transformer, Transformer2DModel) else "motion"
         for inner, module in transformer.named_modules(prefix=name):
@@ -185,7 +200,7 @@ class _Unit:
     """Of its output."""
 
 
-def _deep(unet: Any, cut: int, store: Store) -> list[Patch]:
+def _deep(unet: Any, cut: int, store: FeatureStore) -> list[Patch]:
     down = [
         _Unit([], -1),
         *(unit for i, b in enumerate(unet.down_blocks) for unit in _down(f"down_blocks.{i}", b)),
@@ -208,7 +223,7 @@ def _deep(unet: Any, cut: int, store: Store) -> list[Patch]:
     return [*skipped, Boundary(name, module, store, below[-1].channels)]
 
 
-def _head(unet: Any, quantity: Quantity, store: Store) -> list[Patch]:
+def _head(unet: Any, quantity: Quantity, store: FeatureStore) -> list[Patch]:
     down = [unit for i, b in enumerate(unet.down_blocks) for unit in _down(f"down_blocks.{i}", b)]
     up = [unit for i, b in enumerate(unet.up_blocks) for unit in _up(f"up_blocks.{i}", b)]
     middle = [_middle(unet)] if unet.mid_block is not None else []
