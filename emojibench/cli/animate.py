@@ -101,8 +101,11 @@ def animate(
     if portrait_landmarks is not None:
         locating.existing(portrait_landmarks, "--portrait-landmarks")
     checkpoints = paths(files or [])
-    for name, path in checkpoints.items():
-        locating.existing(path, f"--from {name}")
+    if (
+        preset == "paper" and {"sd15-vae", "clip"} <= checkpoints.keys()
+    ):  # other mistakes are told by `open_animator`
+        for name, path in checkpoints.items():
+            locating.existing(path, f"--from {name}")
     typer.echo(f"loading preset {preset} …", err=True)
     from emojibench.fye import animating
     from emojibench.fye.animators import ModelOptions, open_animator

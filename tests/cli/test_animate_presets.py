@@ -135,7 +135,16 @@ def test_weights_of_ones_own_reach_the_small_model(
             "--from: preset paper needs sd15-vae=PATH and clip=PATH, those that it was trained with; got clip",
         ),
         (
-            ("--preset", "paper", "--weights", "@sd15-vae.pth", "--from", "clip=x", "--from", "sd15-vae=x"),
+            (
+                "--preset",
+                "paper",
+                "--weights",
+                "@sd15-vae.pth",
+                "--from",
+                f"clip={__file__}",
+                "--from",
+                f"sd15-vae={__file__}",
+            ),
             "sd15-vae.pth: not a whole safetensors file",
         ),
         (("--preset", "paper", "--from", "clip"), "--from: expected NAME=PATH, got 'clip'"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from emojibench.dataset.clip import Clip
 from emojibench.dataset.targets import target_landmarks
@@ -47,6 +47,8 @@ class Spec:
     """Beside those of `ReferenceModel`."""
     steps: int | None = None
     """Default number of steps; None: the preset's."""
+    traceable: ClassVar[bool] = True
+    """Its methods have `ReferenceModel.traced`, which `emojibench accel` compares latents by."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.what)  # which `emojibench methods` shows, as for classes

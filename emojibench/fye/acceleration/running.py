@@ -55,7 +55,7 @@ class Acceleration:
 
         self._how.check((row.method, self._options(row)) for row in rows)
         for row in rows:
-            if self._traced and not hasattr(registry.load(registry.METHODS, row.method), "traced"):
+            if self._traced and not getattr(registry.load(registry.METHODS, row.method), "traceable", False):
                 raise UserError(
                     f"row {row.name!r}: method {row.method} does not denoise with the reference model, so that its "
                     "steps cannot be traced; choose another method, or --traced 0"
