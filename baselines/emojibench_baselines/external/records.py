@@ -20,6 +20,10 @@ VERSIONS = "emojibench-versions.txt"
 """In an environment: what is installed there; written last."""
 
 
+CUDA = "needs CUDA"
+SOUND = "needs the sound of driving videos, which datasets do not keep"
+
+
 class Record(Strict):
     """setup.json."""
 
@@ -84,13 +88,14 @@ def lacking(description: Description, record: Record) -> list[str]:
         *([] if record.repo and record.repo.is_dir() else ["no repository"]),
         *([] if (environment(description.name) / VERSIONS).is_file() else ["no environment"]),
         *(f"no checkpoint: {checkpoints.told(each)}" for each in absent),
-        *([] if "cpu" in description.device or has_gpu() else ["needs CUDA"]),
+        *([] if "cpu" in description.device or has_gpu() else [CUDA]),
+        *([SOUND] if description.motion and description.motion.mode == "audio" else []),
     ]
 
 
 def check(description: Description, record: Record) -> None:
     """Raise `UserError` with the command to type where a baseline is not set up."""
-    missing = [what for what in lacking(description, record) if what != "needs CUDA"]
+    missing = [what for what in lacking(description, record) if what not in (CUDA, SOUND)]
     if missing:
         raise UserError(
             f"{description.name}: {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}; "
