@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_rel
 
-from emojibench.protocol.statistics import clustered_bootstrap, paired_difference
+from emojibench.protocol.statistics import (
+    clustered_bootstrap,
+    holm,
+    paired_difference,
+    paired_p_value,
+    paired_ratio,
+)
 
 FINITE = st.floats(-1e3, 1e3, allow_nan=False)
 ROWS = st.lists(st.tuples(FINITE, st.integers(0, 4)), min_size=1, max_size=20)
@@ -124,3 +131,34 @@ def test_the_minimum_detectable_effect_is_detected_four_times_out_of_five() -> N
         found += result.excludes_zero
     assert found / 300 == pytest.approx(0.8, abs=0.06)
     assert np.mean(effects) == pytest.approx(effect, rel=0.05)
+
+
+def test_p_with_one_clip_a_portrait_is_the_paired_t_test() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=12), rng.normal(0.4, size=12)
+    assert paired_p_value(a, b, range(12)) == pytest.approx(ttest_rel(a, b).pvalue)
+
+
+def test_clips_of_one_portrait_count_once() -> None:
+    a, b = [1.0, 2.0, 4.0], [0.5, 1.9, 3.1]
+    alone = paired_p_value(a, b, "xyz")
+    assert paired_p_value(a * 5, b * 5, "xyz" * 5) == pytest.approx(alone)
+    assert math.isnan(paired_p_value(a, b, "xxx"))
+    assert paired_p_value(a, a, "xyz") == 1
+
+
+def test_holm_steps_down_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, math.nan, 0.02])[::2] == pytest.approx([0.9, 0.04])
+    assert holm([0.7, 0.6]) == [1.0, 1.0]
+
+
+def test_ratios_have_intervals_on_either_side_of_one_that_mirror_each_other() -> None:
+    a, b = [8.0, 9.0, 7.0, 8.0], [2.0, 2.0, 2.5, 1.5]
+    found, turned = paired_ratio(a, b, "wxyz"), paired_ratio(b, a, "wxyz")
+    assert found.mean == 4
+    assert (turned.low, turned.high) == pytest.approx((1 / found.high, 1 / found.low))
+    assert found.low < 4 < found.high
+    assert paired_ratio([4.0, 8.0], [1.0, 2.0], "xy").low == pytest.approx(4)
+    with pytest.raises(ValueError, match="positive"):
+        paired_ratio([0.0], [1.0], "x")

@@ -34,6 +34,21 @@ def report(
             help="With --html: make pictures of so many clips of each split, the worst first; of all by default.",
         ),
     ] = None,
+    table: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Print one table in the shape of the paper's, 1 to 8; writes no page."
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="Of --table: markdown, html, latex or csv.", show_default=False)
+    ] = "",
+    track: Annotated[
+        str,
+        typer.Option(
+            help="With --table: this track alone, by its name or how it begins.", show_default=False
+        ),
+    ] = "",
 ) -> None:
     """Print the leaderboard of every track (runs that can be compared) and write it as a Markdown page."""
     from emojibench.errors import UserError
@@ -44,7 +59,17 @@ def report(
         raise UserError("--videos: expected together with --html; add it, or leave --videos out")
     if html and as_json:
         raise UserError("--html, --json: expected one of them; leave the other out")
-
+    if table is None and (form or track):
+        raise UserError(
+            "--format, --track: expected together with --table; add `--table 1`, or leave them out"
+        )
+    if table is not None and (as_json or html or accept is not None):
+        raise UserError(
+            "--table: does not go with --json, --html or --accept; use --format csv or --format html"
+        )
+    if table is not None:
+        _table(table, runs, out, accepted=accepted, form=form or "markdown", track=track)
+        return
     if accept is not None:
         typer.echo(f"accepted {copy_accepted(accept, out)}", err=True)
         accepted = True
@@ -73,6 +98,14 @@ def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None) -> None:
             f"{folder}: {clips} clips cannot be played; the page says which files are missing", err=True
         )
     typer.echo(page.index)
+
+
+def _table(number: int, runs: Path, out: Path, *, accepted: bool, form: str, track: str) -> None:
+    from emojibench.reports import paper_page, rendered
+
+    blocks, unfinished = paper_page(number, runs, out, accepted=accepted, track=track)
+    typer.echo(rendered(blocks, form), nl=False)
+    _tell_left_out(unfinished)
 
 
 def _tell_left_out(folders: list[Path]) -> None:

@@ -12,7 +12,20 @@ if TYPE_CHECKING:
     from emojibench.reports.load import FinishedRun
     from emojibench.reports.page.build import MadePage
 
-__all__ = ["Page", "accept", "build_pages", "report", "write_html", "write_pages"]
+__all__ = [
+    "FORMATS",
+    "Page",
+    "accept",
+    "build_pages",
+    "paper_page",
+    "rendered",
+    "report",
+    "write_html",
+    "write_pages",
+]
+
+FORMATS = {"markdown": "markdown", "html": "html", "latex": "latex", "csv": "tidy"}
+"""What blocks can be rendered to, and the modules here that do it."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,57 @@ def write_html(
     folder = (out if accepted else out / "local") / "html"
     page = make_page(finished, folder, unfinished=unfinished, videos=videos, quiet=quiet)
     return page, unfinished
+
+
+def paper_page(
+    number: int, runs: Path, out: Path, *, accepted: bool = False, track: str = ""
+) -> tuple[list["Block"], list[Path]]:
+    """One of the paper's tables with measured rows, and the folders of runs that are not finished yet.
+
+    Args:
+        number: of the table, 1 to 8.
+        runs, out, accepted: as in `build_pages`.
+        track: how the name of the only track shown begins. Each track has a table of its own; Table 2 compares datasets
+            and is one for all.
+
+    Raises:
+        UserError: no such table or track, there is no finished run, or one is damaged.
+    """
+    from emojibench.reports.load import by_track
+    from emojibench.reports.paper import paper_table
+    from emojibench.reports.paper_datasets import dataset_table
+    from emojibench.reports.published import TABLES, load_table
+    from emojibench.reports.tables import build_track
+
+    if number not in TABLES:
+        raise UserError(f"--table: the paper has tables 1 to {len(TABLES)}, got {number}")
+    finished, unfinished = _finished(out / "accepted" if accepted else runs)
+    tracks = {name: group for name, group in by_track(finished).items() if name.startswith(track)}
+    if not tracks:
+        raise UserError(
+            f"--track: expected one of {', '.join(by_track(finished))} or how it begins, got {track!r}"
+        )
+    printed = load_table(number)
+    if number == 2:
+        return dataset_table([run for group in tracks.values() for run in group], printed), unfinished
+    blocks: list[Block] = []
+    for name, group in tracks.items():
+        blocks += paper_table(build_track(name, group), printed)
+    return blocks, unfinished
+
+
+def rendered(blocks: Sequence["Block"], form: str) -> str:
+    """Blocks in one of the `FORMATS`.
+
+    Raises:
+        UserError: another format.
+    """
+    from importlib import import_module
+
+    if form not in FORMATS:
+        raise UserError(f"--format: expected {', '.join(FORMATS)}, got {form!r}")
+    text: str = import_module(f"emojibench.reports.{FORMATS[form]}").render(blocks)
+    return text
 
 
 def _finished(source: Path) -> tuple[list["FinishedRun"], list[Path]]:

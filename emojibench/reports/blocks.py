@@ -6,13 +6,16 @@ it, and the reasons for which something is missing; renderers number these reaso
 """
 
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from emojibench.notebooks import DASH
 from emojibench.runs.summary import ColumnSummary
 
 Direction: TypeAlias = Literal["higher", "lower", "none"]
+Style: TypeAlias = Literal["", "strong", "underline", "code"]
 ARROWS: dict[Direction, str] = {"higher": " ↑", "lower": " ↓", "none": ""}
 
 
@@ -42,7 +45,7 @@ class Cell:
 
     text: str
     """As it is read, without markup."""
-    style: Literal["", "strong", "code"] = ""
+    style: Style = ""
     better: Direction = "none"
     """Of the column that a cell names, in tables whose rows are columns of runs."""
     lacks: str = ""
@@ -53,6 +56,11 @@ class Cell:
     """The number that `text` shows, unrounded and unscaled; None for words and where it is missing."""
     low: float | None = None
     high: float | None = None
+    n: int | None = None
+    """Clips behind the number, of the `expected` ones; None where it is not of clips."""
+    expected: int | None = None
+    of: Column | None = None
+    """The column of runs that the number is from, where the table's own is another."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +84,23 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    groups: tuple[str, ...] = ()
+    """What stands above several rows: one title a row, or none at all."""
 
     def __post_init__(self) -> None:
+        if self.groups and len(self.groups) != len(self.rows):
+            raise ValueError(f"{len(self.rows)} rows, but {len(self.groups)} titles of groups")
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"{len(self.columns)} columns, but a row of {len(row)} cells")
+
+    def grouped(self) -> Iterator[tuple[str, tuple[tuple[Cell, ...], ...]]]:
+        """Titles of groups and their rows, in order; one without a title where there are no groups."""
+        start = 0
+        for end in range(1, len(self.rows) + 1):
+            if end == len(self.rows) or (self.groups and self.groups[end] != self.groups[start]):
+                yield (self.groups[start] if self.groups else ""), self.rows[start:end]
+                start = end
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,27 @@ class Footnotes:
 
 
 Block: TypeAlias = str | Heading | Bullets | Table | Footnotes
+_SPAN = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*")
+
+
+def spans(text: str) -> Iterator[tuple[Style, str]]:
+    """A paragraph, bullet or footnote as pieces of one style each."""
+    end = 0
+    for match in _SPAN.finditer(text):
+        if match.start() > end:
+            yield "", text[end : match.start()]
+        yield ("code", match[1]) if match[1] else ("strong", match[2])
+        end = match.end()
+    if end < len(text):
+        yield "", text[end:]
+
+
+class Numbered(dict[str, int]):
+    """Footnotes of a page, numbered in the order in which cells name them."""
+
+    def of(self, cell: Cell) -> list[int]:
+        """The numbers of a cell's notes."""
+        return [self.setdefault(" ".join(note.split()), len(self) + 1) for note in cell.notes]
 
 
 def missing(reason: str) -> Cell:
@@ -121,8 +162,10 @@ def number(
 def measured(summary: ColumnSummary, *, best: bool = False) -> Cell:
     """The cell of one column of one run: what the mean lacks and why, or a dash where there is none."""
     if summary.mean is None:
-        return missing(summary.reason or summary.status)
+        empty = missing(summary.reason or summary.status)
+        return replace(empty, n=summary.n_clips, expected=summary.expected)
     lacks = f"N = {summary.n_clips}" if summary.kind == "set" else summary.lacks
     notes = tuple(why for why in (summary.reason, summary.note) if why)
     form = f".{summary.decimals}f"
-    return number(summary.mean, summary.low, summary.high, form=form, strong=best, lacks=lacks, notes=notes)
+    cell = number(summary.mean, summary.low, summary.high, form=form, strong=best, lacks=lacks, notes=notes)
+    return replace(cell, n=summary.n_clips, expected=summary.expected)

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 
-from emojibench.reports.blocks import ARROWS, Block, Bullets, Cell, Footnotes, Heading, Table
+from emojibench.reports.blocks import ARROWS, Block, Bullets, Cell, Footnotes, Heading, Numbered, Table
+
+_MARKS = {"": ("", ""), "strong": ("**", "**"), "underline": ("<ins>", "</ins>"), "code": ("`", "`")}
+"""Styles of cells; Markdown has no underlining of its own."""
 
 
 def render(blocks: Iterable[Block]) -> str:
     """A whole page; footnotes are numbered in the order in which cells name them."""
-    notes: dict[str, int] = {}
+    notes = Numbered()
     parts = (_block(block, notes) for block in blocks)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _block(block: Block, notes: dict[str, int]) -> str:
+def _block(block: Block, notes: Numbered) -> str:
     match block:
         case str():
             return block
@@ -27,9 +30,12 @@ def _block(block: Block, notes: dict[str, int]) -> str:
             return heading + "\n".join(f"- [{number}] {reason}" for reason, number in notes.items())
 
 
-def _table(table: Table, notes: dict[str, int]) -> str:
+def _table(table: Table, notes: Numbered) -> str:
     """Padded, so that it also reads well as plain text."""
-    rows = ([_cell(cell, notes) for cell in row] for row in table.rows)
+    rows = []
+    for title, members in table.grouped():
+        rows += [[f"**{title}**", *[""] * (len(table.columns) - 1)]] if title else []
+        rows += [[_cell(cell, notes) for cell in row] for row in members]
     header = [column.heading for column in table.columns]
     lines = [[" ".join(text.split()).replace("|", "\\|") for text in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -40,9 +46,8 @@ def _table(table: Table, notes: dict[str, int]) -> str:
     )
 
 
-def _cell(cell: Cell, notes: dict[str, int]) -> str:
-    mark = {"": "", "strong": "**", "code": "`"}[cell.style]
+def _cell(cell: Cell, notes: Numbered) -> str:
+    before, behind = _MARKS[cell.style]
     lacks = f" ({cell.lacks})" if cell.lacks else ""
-    reasons = (" ".join(reason.split()) for reason in cell.notes)
-    numbers = "".join(f"[{notes.setdefault(reason, len(notes) + 1)}]" for reason in reasons)
-    return f"{mark}{cell.text}{mark}{ARROWS[cell.better]}{lacks}{numbers}"
+    numbers = "".join(f"[{number}]" for number in notes.of(cell))
+    return f"{before}{cell.text}{behind}{ARROWS[cell.better]}{lacks}{numbers}"

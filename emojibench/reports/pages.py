@@ -62,7 +62,7 @@ def measured_table(track: Track) -> Table:
     """Methods down, the paper's columns across."""
     columns = (Column("Method"), *(replace(c, group=GROUPS[c.split]) for c in track.table1))
     rows = (
-        (Cell(_label(entry)), *(_cell(track, entry, column) for column in track.table1))
+        (Cell(label_of(entry)), *(_cell(track, entry, column) for column in track.table1))
         for entry in track.entries
     )
     return Table(columns, tuple(rows))
@@ -71,7 +71,7 @@ def measured_table(track: Track) -> Table:
 def further_table(track: Track, split: str, columns: Iterable[Column]) -> Table:
     """Columns down, methods across: there are many more of these than methods."""
     entries = [entry for entry in track.entries if split in entry.runs]
-    header = (Column("Column"), Column("Unit"), *(Column(_label(entry, split)) for entry in entries))
+    header = (Column("Column"), Column("Unit"), *(Column(label_of(entry, split)) for entry in entries))
     rows = (
         (Cell(c.name, "code", c.better), Cell(c.unit), *(_cell(track, entry, c) for entry in entries))
         for c in columns
@@ -79,7 +79,8 @@ def further_table(track: Track, split: str, columns: Iterable[Column]) -> Table:
     return Table(header, tuple(rows))
 
 
-def _label(entry: Entry, split: str | None = None) -> str:
+def label_of(entry: Entry, split: str | None = None) -> str:
+    """What a row is called, with why its run covers less than others do."""
     reasons = {s: why for s, why in entry.partial.items() if split in (None, s)}
     if not reasons:
         return entry.label

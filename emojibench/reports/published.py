@@ -8,8 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.reports.blocks import Column
+from emojibench.runs.spec import RunSpec
 
 TABLES = range(1, 9)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Which runs ask the question of a printed row."""
+
+    method: str = ""
+    """Empty: any."""
+    name: str = ""
+    """Of the run; empty: any."""
+    detector: str = ""
+    """How the name of the landmark detector begins."""
+    options: Mapping[str, str] | None = None
+    """None: any."""
+
+    def matches(self, spec: RunSpec) -> bool:
+        """Whether a run is one of them."""
+        return (
+            self.method in ("", spec.method)
+            and self.name in ("", spec.name)
+            and spec.protocol.detector.startswith(self.detector)
+            and self.options in (None, spec.options)
+        )
 
 
 @dataclass(frozen=True)
@@ -22,6 +46,8 @@ class PublishedRow:
     """In the paper's, with its citation."""
     cells: Mapping[str, str]
     """Column name to the cell, digit by digit; every column is there."""
+    runs: tuple[Pattern, ...] = ()
+    """Runs that belong in its place of a measured table."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +102,5 @@ def _row(row: dict[str, Any], columns: tuple[Column, ...]) -> PublishedRow:
     if len(row["cells"]) != len(columns):
         raise ValueError(f"{row['printed']}: expected {len(columns)} cells, got {len(row['cells'])}")
     keys = [column.name for column in columns]
-    return PublishedRow(row["method"], row["printed"], dict(zip(keys, row["cells"], strict=True)))
+    runs = tuple(Pattern(**pattern) for pattern in row.get("runs", ()))
+    return PublishedRow(row["method"], row["printed"], dict(zip(keys, row["cells"], strict=True)), runs)

@@ -114,3 +114,17 @@ def _check_size(file: Path, about: Any) -> None:
     if about.num_rows > _ROWS or size > _BYTES:
         got = f"{about.num_rows:,} rows of {size:,} bytes"
         raise UserError(f"{file}: expected at most {_ROWS:,} rows and {_BYTES:,} bytes, got {got}; {_ADVICE}")
+
+
+def domains(file: Path) -> frozenset[str]:
+    """Domains of the clips; empty in files of older versions, which do not say.
+
+    Raises:
+        UserError: as `read_rows`.
+    """
+    table = _table(file)
+    return (
+        frozenset(table["domain"].unique().to_pylist()) - {None, ""}
+        if "domain" in table.column_names
+        else frozenset()
+    )

@@ -1,0 +1,202 @@
+"""Tables of the paper's shape: measured and published rows beside each other, ranks that say whether they are real."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from run_folders import MakeRun
+from typer.testing import CliRunner
+
+from emojibench.cli.commands import app
+from emojibench.errors import UserError
+from emojibench.reports import FORMATS, paper_page, rendered
+from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
+
+HOSTILE = r"<script>&\input{x}%$#_^~{'\"`|"
+
+
+def of(values: str) -> dict[str, float]:
+    return {f"c{i}": float(value) for i, value in enumerate(values.split())}
+
+
+@pytest.fixture
+def runs(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Four methods: the best, one hardly worse, one clearly worse, one that lacks a clip."""
+    columns = {
+        "tps": of("0.010 0.020 0.030 0.040"),
+        "my-method": of("0.013 0.018 0.033 0.038"),
+        "dagan": of("0.110 0.121 0.129 0.141"),
+        "mcnet": {**of("0.001 0.001 0.001"), "c3": "no face"},
+    }
+    for method, l1 in columns.items():
+        fvd = {"fvd": 100.0 if method == "tps" else 200.0}
+        make_run(method, {"l1": l1, "lpips_squeeze": l1, **fvd}, method=method)
+    return tmp_path / "runs"
+
+
+def lines(number: int, runs: Path, **options: str) -> list[dict[str, str]]:
+    text = rendered(paper_page(number, runs, runs.parent / "out", **options)[0], "csv")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def cells(found: list[dict[str, str]], group: str, column: str) -> dict[str, dict[str, str]]:
+    return {c["row"]: c for c in found if c["group"].startswith(group) and c["column"] == column}
+
+
+def test_rows_stand_in_the_papers_order_and_ranks_never_cross_groups(runs: Path) -> None:
+    found = lines(1, runs)
+    measured = cells(found, "Measured", "l1")
+    assert list(measured) == ["dagan", "tps", "mcnet", "my-method"]
+    assert {row: c["mark"] for row, c in measured.items()} == {
+        "tps": "best", "my-method": "second", "dagan": "", "mcnet": "",
+    }  # fmt: skip
+    assert float(measured["tps"]["value"]) == pytest.approx(0.025)
+    assert measured["mcnet"]["coverage"] == "0.75"
+    assert "no face" in measured["mcnet"]["reason"]
+    published = cells(found, "Published", "l1")
+    assert [published[row]["mark"] for row in ("FollowYourEmoji [64]", "Follow-Your-Emoji-Faster")] == [
+        "best", "second",
+    ]  # fmt: skip
+    assert len(published) == 9
+    assert cells(found, "Measured", "lpips_squeeze")["tps"]["title"] == "Self: LPIPS"
+
+
+def test_readers_see_which_ranks_are_real(runs: Path) -> None:
+    found = lines(1, runs)
+    told = {row: c["reason"] for row, c in cells(found, "Measured", "l1").items()}
+    assert "not told apart from the best" in told["my-method"]
+    assert "not told apart" not in told["dagan"]
+    p = {c["row"]: float(c["value"]) for c in found if c["column"] == "p_holm"}
+    assert p["L1 | dagan | tps"] < 0.001 < 0.05 < p["L1 | my-method | tps"]
+    detectable = {c["row"]: float(c["value"]) for c in found if c["column"] == "detectable"}
+    assert detectable["L1 | dagan | tps"] > 0
+    assert "cannot be tested" in cells(found, "Measured", "fvd")["dagan"]["reason"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 6])
+def test_every_dash_has_a_footnote(number: int, runs: Path) -> None:
+    assert not [c for c in lines(number, runs) if c["text"] == "–" and not c["reason"]]
+
+
+def test_tracks_have_a_table_each(runs: Path, make_run: MakeRun) -> None:
+    make_run("elsewhere", {"l1": of("0 0 0 0")}, method="fadm", digest="e2" * 32)
+    found = lines(1, runs)
+    assert len({c["table"] for c in found if c["column"] == "l1"}) == 2
+    alone = lines(1, runs, track="mini-e2")
+    assert list(cells(alone, "Measured", "l1")) == ["fadm"]
+    with pytest.raises(UserError, match="--track: expected one of mini-d1"):
+        lines(1, runs, track="synth")
+    assert [c["row"] for c in lines(2, runs) if c["column"] == "clips"][:2] == [
+        "mini 1 (d1d1d1)",
+        "mini 1 (e2e2e2)",
+    ]
+
+
+def test_speed_is_of_the_uncached_row_on_the_same_machine(make_run: MakeRun, tmp_path: Path) -> None:
+    slow, fast = of("8 8 8 8"), of("2 2 2 2")
+    make_run(
+        "base",
+        {"latency_s": slow},
+        method="fye-faster",
+        options={"cache": "none"},
+        revision="3-mini-30-steps",
+    )
+    make_run("tic", {"latency_s": fast}, method="fye+tic", revision="3-mini-30-steps")
+    found = lines(3, tmp_path / "runs")
+    assert [c["value"] for c in cells(found, "Measured", "speed").values()] == ["1.0", "4.0"]
+    assert [c["text"] for c in cells(found, "Measured", "steps").values()] == ["30", "30"]
+    assert [c["mark"] for c in cells(found, "Measured", "latency_s").values()] == ["second", "best"]
+
+
+def hostile_page() -> list[Block]:
+    columns = (
+        Column("Row"),
+        Column("L1_x", "l1", better="lower", group="A & B"),
+        Column("y", "y", group="A & B"),
+    )
+    best = number(0.1234, 0.1, 0.2, form=".2f", strong=True, notes=(HOSTILE,))
+    rows = (
+        (Cell(HOSTILE), best, missing("why")),
+        (Cell("=1+1\n2"), Cell("0.3", "underline", value=0.3), Cell("–1")),
+    )
+    return [
+        Heading(f"T {HOSTILE}", 1),
+        f"words `code` {HOSTILE}",
+        Table(columns, rows, (HOSTILE, "second")),
+        Footnotes(),
+    ]
+
+
+def test_latex_holds_no_command_of_others_and_every_row_is_whole() -> None:
+    text = rendered(hostile_page(), "latex")
+    assert not re.search(r"(?<!\\)(?:\\\\)*\\(?:input|script)", text)
+    assert r"\textbackslash{}input\{x\}\%\$\#\_\textasciicircum{}\textasciitilde{}\{" in text
+    bare = re.sub(r"\\[{}%$#_&\\]", "", text)
+    assert bare.count("{") == bare.count("}")
+    body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [2, 2, 2]
+    assert r"\multicolumn{2}{c}{A \& B}" in body
+    assert r"\cmidrule(lr){2-3}" in body
+    assert r"L1\_x $\downarrow$" in body
+    assert r"\textbf{0.12 {[}0.10, 0.20{]}}$^{1}$" in body
+    assert r"\underline{0.3}" in body
+
+
+def test_html_is_escaped_and_nested_well() -> None:
+    text = rendered(hostile_page(), "html")
+    opened: list[str] = []
+
+    class Checked(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            assert tag != "script"
+            if tag != "meta":
+                opened.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert opened.pop() == tag
+
+    Checked().feed(text)
+    assert not opened
+    assert "&lt;script&gt;&amp;" in text
+    assert "<strong>0.12 [0.10, 0.20]</strong>" in text
+
+
+def test_csv_is_unrounded_and_no_formula() -> None:
+    found = list(csv.DictReader(io.StringIO(rendered(hostile_page(), "csv"))))
+    assert (found[0]["row"], found[0]["value"], found[0]["low"], found[0]["mark"]) == (
+        HOSTILE,
+        "0.1234",
+        "0.1",
+        "best",
+    )
+    assert found[2]["row"] == "'=1+1 2"
+
+
+def test_the_command_prints_the_table_alone(runs: Path) -> None:
+    blocks, _ = paper_page(1, runs, runs.parent)
+    for form in FORMATS:
+        assert "my-method" in rendered(blocks, form)
+    result = CliRunner().invoke(app, ["report", "--runs", str(runs), "--table", "1", "--format", "latex"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == rendered(blocks, "latex")
+    assert not (runs.parent / "leaderboards").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--table", "9"], "tables 1 to 8, got 9"),
+        (["--table", "1", "--format", "pdf"], "expected markdown, html, latex, csv, got 'pdf'"),
+        (["--format", "csv"], "expected together with --table"),
+        (["--table", "1", "--json"], "use --format csv"),
+        (["--table", "1", "--html"], "or --format html"),
+    ],
+)
+def test_wrong_flags_are_named(runs: Path, flags: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["report", "--runs", str(runs), *flags])
+    assert isinstance(result.exception, UserError)
+    assert words in str(result.exception)
