@@ -8,7 +8,7 @@ import typer
 from emojibench.extras import require_model
 
 if TYPE_CHECKING:
-    from emojibench.fye.ablation.matrix import Row
+    from emojibench.fye.ablation.matrix import AblationVariant
     from emojibench.fye.ablation.running import Training
 
 
@@ -160,7 +160,7 @@ def ablate(
         raise typer.Exit(3)
 
 
-def _write(known: "tuple[Row, ...]", training: "Training", latest: Path, file: Path) -> str:
+def _write(known: "tuple[AblationVariant, ...]", training: "Training", latest: Path, file: Path) -> str:
     """Write the page: all rows, and the runs of those that were trained and measured as the latest run was."""
     from emojibench.fye.ablation.page import AblationRow, write_ablation
     from emojibench.fye.ablation.running import effort, start

@@ -52,7 +52,7 @@ _BITS = 4
 
 
 class Warp:
-    """A portrait that can be bent to any landmarks.
+    """A portrait that can be warped to any landmarks.
 
     Args:
         portrait: (H, W, 3) uint8.

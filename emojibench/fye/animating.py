@@ -21,7 +21,7 @@ from emojibench.face import Detector, detector_id
 from emojibench.face.detect import sequence_of
 from emojibench.face.driving import DrivingSequence
 from emojibench.files.arrays import npz_names
-from emojibench.fye.animators import Animator
+from emojibench.fye.animators import LoadedPreset
 from emojibench.media.sound import add_sound
 from emojibench.methods import Progress
 from emojibench.progress import Stage
@@ -36,7 +36,7 @@ UNSTATED_FPS = 25.0
 
 
 def animate(
-    animator: Animator,
+    animator: LoadedPreset,
     portrait: Path,
     driving: Path,
     out: Path,
@@ -105,7 +105,9 @@ def animate(
         except ValueError as error:
             raise UserError(f"animate: {error}") from error
         except MemoryError as error:
-            raise UserError(f"animate: out of memory ({error}); {animator.thrift} need less") from error
+            raise UserError(
+                f"animate: out of memory ({error}); {animator.memory_advice} need less"
+            ) from error
     with media.atomic(out) as video, stage("write"):
         media.write_preview(video, result.frames, sequence.fps, watermark=watermark)
         if audio and driving.is_file() and driving.suffix.lower() in media.VIDEOS:

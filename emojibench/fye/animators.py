@@ -22,7 +22,7 @@ _DRAWN = (
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What the user says of the model; None leaves it to the preset."""
+    """The user's options; None leaves a choice to the preset."""
 
     preset: str = "mini"
     weights: Path | None = None
@@ -40,20 +40,20 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class Animator:
+class LoadedPreset:
     """A loaded model with its settings."""
 
     resolution: int
-    """Side of the portrait that it likes best, pixels."""
+    """Side of the frames that it makes, pixels."""
     call: "Callable[..., Animated]"
     """`fye_faster.pipelines.mini.Pipeline.animate`, or its like, without the settings."""
-    thrift: str
+    memory_advice: str
     """Flags that make it need less memory."""
     limits: str = ""
-    """What to know of its pictures of real heads; empty: nothing."""
+    """Warning about photographs of real heads; empty: none."""
 
 
-def open_animator(options: ModelOptions) -> Animator:
+def open_animator(options: ModelOptions) -> LoadedPreset:
     """Load what the options name.
 
     Raises:
@@ -71,7 +71,7 @@ def open_animator(options: ModelOptions) -> Animator:
         raise UserError(f"animate: {error}") from error
 
 
-def _small(options: ModelOptions) -> Animator:
+def _small(options: ModelOptions) -> LoadedPreset:
     from fye_faster.accel.presets import preset
     from fye_faster.diffusion.long_clips import check_sampler
     from fye_faster.pipelines.mini import Pipeline
@@ -93,10 +93,12 @@ def _small(options: ModelOptions) -> Animator:
         accelerator=preset(options.cache, steps),
     )
     limits = "" if options.weights else _DRAWN.format(preset=options.preset)
-    return Animator(pipeline.preset.resolution, call, "--dtype bf16, --device cpu or fewer --frames", limits)
+    return LoadedPreset(
+        pipeline.preset.resolution, call, "--dtype bf16, --device cpu or fewer --frames", limits
+    )
 
 
-def _released(options: ModelOptions) -> Animator:
+def _released(options: ModelOptions) -> LoadedPreset:
     from fye_faster.pipelines.released import ReleasedPipeline
 
     _refuse(options, "--from", options.files, "finds its files in EMOJIBENCH_WEIGHTS")
@@ -105,7 +107,7 @@ def _released(options: ModelOptions) -> Animator:
     return _full_size(ReleasedPipeline.from_files(released_files("animate"), options.device), options)
 
 
-def _paper(options: ModelOptions) -> Animator:
+def _paper(options: ModelOptions) -> LoadedPreset:
     from fye_faster.pipelines.paper import PaperPipeline
 
     _refuse_small_ones(options)
@@ -124,12 +126,12 @@ def _paper(options: ModelOptions) -> Animator:
     return _full_size(pipeline, options)
 
 
-def _full_size(pipeline: "ReleasedPipeline", options: ModelOptions) -> Animator:
+def _full_size(pipeline: "ReleasedPipeline", options: ModelOptions) -> LoadedPreset:
     steps = pipeline.preset.steps if options.steps is None else options.steps
     guidance = pipeline.preset.guidance if options.guidance is None else options.guidance
     pipeline.check(steps, guidance, 0)
     call = partial(pipeline.animate, steps=steps, guidance=guidance)
-    return Animator(pipeline.preset.resolution, call, "--device cpu or fewer --frames")
+    return LoadedPreset(pipeline.preset.resolution, call, "--device cpu or fewer --frames")
 
 
 def _refuse_small_ones(options: ModelOptions) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emojibench.runs.result import RunResult
 
 
-class MatrixRow(BaseModel):
+class Variant(BaseModel):
     """What every row has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,10 +30,10 @@ class MatrixRow(BaseModel):
     """Options of the method."""
 
 
-Row = TypeVar("Row", bound=MatrixRow)
+AnyVariant = TypeVar("AnyVariant", bound=Variant)
 
 
-def read(file: Path, kind: type[Row]) -> tuple[Row, ...]:
+def read(file: Path, kind: type[AnyVariant]) -> tuple[AnyVariant, ...]:
     """The rows of a file in its order; `against` is the first row by default, the row itself where it is `missing`.
 
     Raises:
@@ -46,15 +46,15 @@ def read(file: Path, kind: type[Row]) -> tuple[Row, ...]:
     return tuple(_row(file, str(name), entry, first, kind) for name, entry in content.items())
 
 
-def check_reference(file: Path, row: MatrixRow, known: Iterable[str]) -> None:
+def check_reference(file: Path, row: Variant, known: Iterable[str]) -> None:
     """Raise UserError unless the row is compared with one that is there."""
     if row.against not in known:
         raise UserError(f"{file}: row {row.name!r}: against: {unknown('row', row.against, known)}")
 
 
 def choose(
-    rows: Sequence[Row], names: Iterable[str] | None, needs: Mapping[str, Iterable[str]]
-) -> tuple[Row, ...]:
+    rows: Sequence[AnyVariant], names: Iterable[str] | None, needs: Mapping[str, Iterable[str]]
+) -> tuple[AnyVariant, ...]:
     """The named rows and all that they need, in the order of the file; all rows for None.
 
     Args:
@@ -128,7 +128,7 @@ class Measuring:
         )  # fmt: skip
 
 
-def _row(file: Path, name: str, entry: object, first: str, kind: type[Row]) -> Row:
+def _row(file: Path, name: str, entry: object, first: str, kind: type[AnyVariant]) -> AnyVariant:
     where = f"{file}: row {name!r}"
     checked_name(name, where)
     if not isinstance(entry, dict):

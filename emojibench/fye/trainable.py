@@ -27,7 +27,7 @@ class TrainablePreset(ABC):
     """A preset that can be trained. Its methods raise ValueError for what the user can correct."""
 
     warp: bool
-    """Whether it is shown warped portraits."""
+    """Whether it is trained on warped portraits, too."""
 
     @property
     @abstractmethod
@@ -46,18 +46,18 @@ class TrainablePreset(ABC):
 
     @abstractmethod
     def recipe(self) -> "Recipe":
-        """How it is trained unless told otherwise."""
+        """The default recipe."""
 
     @abstractmethod
     def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
-        """Ready to run, at the start."""
+        """A trainer at step 0, ready to run."""
 
     @abstractmethod
     def validation_pipeline(self, trainer: "Trainer") -> "tuple[Animates, nn.Module]":
-        """A pipeline that looks at averaged weights, and the part of it that takes them."""
+        """The pipeline that validation samples with, and the module in it that receives the averaged weights."""
 
     def dry_run(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
-        """Two steps of each phase; what a step takes."""
+        """Train two steps of each phase and return parameters, seconds a step and memory."""
         from fye_faster.train.recipe import PHASES
 
         from emojibench.runs.measuring import Memory
@@ -190,7 +190,7 @@ class Paper(TrainablePreset):
         return pipeline, pipeline.model.animator
 
     def dry_run(self, data: "TrainingSet", recipe: "Recipe", tell: Callable[[str], None]) -> dict[str, Any]:
-        """On a GPU two steps of each phase; elsewhere the files, and all shapes on networks without memory."""
+        """On a GPU, train two steps of each phase. Elsewhere check the files, and all shapes on the meta device."""
         if recipe.device == "cuda":
             return super().dry_run(data, recipe, tell)
         import torch
@@ -258,7 +258,7 @@ def paths(files: Sequence[str]) -> dict[str, Path]:
 
 
 def distance(recipe: "Recipe") -> "Perceptual | None":
-    """The perceptual distance, computed where the pictures are; None where the recipe gives it no weight."""
+    """LPIPS on the device of the pictures; None if its weight in the recipe is 0."""
     if recipe.perceptual == 0:
         return None
     from emojibench_metrics.lpips import WEIGHTS, LpipsNetwork

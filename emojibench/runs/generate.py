@@ -63,12 +63,12 @@ class AnimateSetup:
     open_method: Callable[[], Method]
     seed: int
 
-    def __call__(self, first: Any) -> "Animator":
+    def __call__(self, first: Any) -> "AnimateHandler":
         """Open the method and the dataset in this process."""
-        return Animator(self.open_method(), self.open_clips(), self.seed)
+        return AnimateHandler(self.open_method(), self.open_clips(), self.seed)
 
 
-class Animator:
+class AnimateHandler:
     """Animates clips with one method and measures what that costs."""
 
     def __init__(self, method: Method, clips: Clips, seed: int) -> None:

@@ -14,7 +14,7 @@ from emojibench_baselines.fye.methods import FASTER
 from fye_faster.models.checkpoint import packaged
 from fye_faster.presets import MINI
 from fye_faster.train import recipe
-from fye_faster.train.batches import Batches, Scenes
+from fye_faster.train.batches import Batches, ClipBatch
 from fye_faster.train.data import TrainingSet
 from safetensors.torch import load_file
 
@@ -83,7 +83,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     whole = Batches.clips
     calls = 0
 
-    def dies_in_the_second_row(self: Batches, step: int) -> Scenes:
+    def dies_in_the_second_row(self: Batches, step: int) -> ClipBatch:
         nonlocal calls
         calls += 1
         if calls == 2:

@@ -9,7 +9,7 @@ import torch
 from fye_faster.models import checkpoint
 from fye_faster.models.paper import PAPER, PaperModel, check_start, start
 from fye_faster.pipelines.paper import PaperPipeline
-from fye_faster.train.batches import Scenes
+from fye_faster.train.batches import ClipBatch
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.paper import RECIPE, PaperTrainer, dry_run, validation_pipeline
 from fye_faster.train.validation import Validation
@@ -121,7 +121,7 @@ def test_a_killed_training_continues_to_the_same_weights(
     broken = trainer(files, data, tmp_path / "broken", steps)
     original, calls = broken.batches.frames, 0
 
-    def dies_in_the_middle() -> Scenes:
+    def dies_in_the_middle() -> ClipBatch:
         nonlocal calls
         calls += 1
         if calls == 2:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from fye_faster.presets import Preset
-from fye_faster.train.batches import Scenes
+from fye_faster.train.batches import ClipBatch
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.training_log import jsonl
@@ -35,7 +35,7 @@ def test_a_killed_training_continues_to_the_same_weights(
     broken = trainer(tiny, data, tmp_path / "broken", steps)
     original, calls = broken.batches.frames, 0
 
-    def dies_in_the_middle() -> Scenes:
+    def dies_in_the_middle() -> ClipBatch:
         nonlocal calls
         calls += 1
         if calls == 3:

@@ -13,7 +13,7 @@ from emojibench.methods import finding
 from emojibench.reports.load import load_run
 from emojibench.reports.tables import build_track
 from emojibench.runs import contract
-from emojibench.runs.generate import Animator
+from emojibench.runs.generate import AnimateHandler
 
 BASELINE = Path(__file__).parents[1] / "methods" / "fake_baseline.py"
 ARGUMENTS = (
@@ -219,4 +219,4 @@ def test_what_a_method_says_of_itself_can_be_printed(about: Any) -> None:
     with pytest.raises(
         UserError, match="method 'm': about: expected texts of at most 500 printable characters"
     ):
-        Animator(method, None, 0)  # type: ignore[arg-type]
+        AnimateHandler(method, None, 0)  # type: ignore[arg-type]

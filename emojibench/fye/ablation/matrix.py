@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 from emojibench.errors import UserError
 from emojibench.fye import matrix
-from emojibench.fye.matrix import MatrixRow
+from emojibench.fye.matrix import Variant
 from emojibench.registry import unknown
 
 PAPER = Path(__file__).with_name("matrix.yaml")
@@ -24,7 +24,7 @@ def _group(name: object) -> object:
     return name
 
 
-class Row(MatrixRow):
+class AblationVariant(Variant):
     """One row. Rows with `weights` are sampled only, rows without are trained."""
 
     landmarks: tuple[Annotated[str, BeforeValidator(_group)], ...] = ()
@@ -42,13 +42,13 @@ class Row(MatrixRow):
         return not (self.weights or self.missing)
 
 
-def read(file: Path = PAPER) -> tuple[Row, ...]:
+def read(file: Path = PAPER) -> tuple[AblationVariant, ...]:
     """The rows of a file in its order.
 
     Raises:
         UserError: no such file, not YAML, an unknown key, a bad value, a row that refers to one that is not there.
     """
-    rows = matrix.read(file, Row)
+    rows = matrix.read(file, AblationVariant)
     runnable = {row.name for row in rows if not row.missing}
     trained = {row.name for row in rows if row.trained}
     for row in rows:
@@ -64,7 +64,7 @@ def read(file: Path = PAPER) -> tuple[Row, ...]:
     return rows
 
 
-def choose(rows: tuple[Row, ...], names: Iterable[str] | None) -> tuple[Row, ...]:
+def choose(rows: tuple[AblationVariant, ...], names: Iterable[str] | None) -> tuple[AblationVariant, ...]:
     """The named rows and all that they refer to, in the order of the file; all rows for None.
 
     Raises:

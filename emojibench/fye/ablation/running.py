@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from emojibench.errors import UserError
 from emojibench.files.reading import parse_json, read_json, read_text
 from emojibench.files.writing import check_own, continued, write_text
-from emojibench.fye.ablation.matrix import MAIN, Row
+from emojibench.fye.ablation.matrix import MAIN, AblationVariant
 from emojibench.fye.matrix import Measuring
 from emojibench.fye.settings import AblateSettings
 from emojibench.progress import Stages
@@ -131,7 +131,7 @@ class Training:
         """Where the trained weights of the row of this name lie, or will lie."""
         return self.folder(name) / f"{self.preset.name}.safetensors"
 
-    def train(self, row: Row) -> None:
+    def train(self, row: AblationVariant) -> None:
         """Train a row; continue where an earlier call stopped. The first row encodes the data for all.
 
         Raises:
@@ -141,7 +141,7 @@ class Training:
         with continued(self.out):
             self._train(row)
 
-    def _train(self, row: Row) -> None:
+    def _train(self, row: AblationVariant) -> None:
         from fye_faster.models import checkpoint
         from fye_faster.models.checkpoint import Model
         from fye_faster.train.mini import MiniTrainer
@@ -209,7 +209,7 @@ class Training:
         return ", ".join(differing)
 
 
-def options(row: Row, training: Training, how: Measuring) -> dict[str, str]:
+def options(row: AblationVariant, training: Training, how: Measuring) -> dict[str, str]:
     """The method's options for a row, once it is trained."""
     weights = training.main if row.weights == MAIN else training.weights(row.weights or row.name)
     # What is ablated is the method, not how faithfully a cache predicts each variant of it; other methods are caches.
@@ -220,7 +220,7 @@ def options(row: Row, training: Training, how: Measuring) -> dict[str, str]:
     return chosen if weights is None else chosen | {"weights": str(weights)}
 
 
-def check(rows: Sequence[Row], training: Training, how: Measuring) -> None:
+def check(rows: Sequence[AblationVariant], training: Training, how: Measuring) -> None:
     """Find out before hours of training whether the rows could be measured.
 
     Raises:
@@ -230,7 +230,7 @@ def check(rows: Sequence[Row], training: Training, how: Measuring) -> None:
     how.check((row.method, options(row, training, how)) for row in untrained)
 
 
-def measure(row: Row, training: Training, how: Measuring, *, overwrite: bool) -> "RunResult":
+def measure(row: AblationVariant, training: Training, how: Measuring, *, overwrite: bool) -> "RunResult":
     """Run a row's weights over the clips and score them; continues as `emojibench.run`.
 
     Raises:

@@ -21,7 +21,7 @@ PERCEPTUAL = "lpips-squeeze"
 
 @dataclass(frozen=True)
 class Distances:
-    """Of one clip."""
+    """How far the frames of one clip are from those of the reference run."""
 
     subject: str
     mse: list[float]

@@ -6,27 +6,27 @@ from typing import Literal
 
 from emojibench.errors import UserError
 from emojibench.fye import matrix
-from emojibench.fye.matrix import MatrixRow
+from emojibench.fye.matrix import Variant
 
 PAPER = Path(__file__).with_name("matrix.yaml")
 
 Group = Literal["table3", "table5", "beyond", "rivals", "floor"]
 
 
-class Row(MatrixRow):
+class AccelerationVariant(Variant):
     """One way to denoise."""
 
     groups: tuple[Group, ...]
     """The tables it belongs to."""
 
 
-def read(file: Path = PAPER) -> tuple[Row, ...]:
+def read(file: Path = PAPER) -> tuple[AccelerationVariant, ...]:
     """The rows of a file in its order; the first is what all others are compared with.
 
     Raises:
         UserError: no such file, not YAML, an unknown key, a bad value, a row that is compared with another one.
     """
-    rows = matrix.read(file, Row)
+    rows = matrix.read(file, AccelerationVariant)
     for row in rows:
         if row.against != rows[0].name:
             raise UserError(
@@ -36,7 +36,9 @@ def read(file: Path = PAPER) -> tuple[Row, ...]:
     return rows
 
 
-def choose(rows: tuple[Row, ...], names: Iterable[str] | None) -> tuple[Row, ...]:
+def choose(
+    rows: tuple[AccelerationVariant, ...], names: Iterable[str] | None
+) -> tuple[AccelerationVariant, ...]:
     """The named rows and the first one; all rows for None. Rows of renamed presets go by their old names too.
 
     Raises:

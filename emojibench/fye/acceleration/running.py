@@ -11,7 +11,7 @@ from pathlib import Path
 from emojibench.dataset import load_dataset
 from emojibench.errors import UserError
 from emojibench.fye.acceleration.fidelity import Distances, Fidelity
-from emojibench.fye.acceleration.matrix import Row
+from emojibench.fye.acceleration.matrix import AccelerationVariant
 from emojibench.fye.acceleration.tracing import ClipTrace, Tracing
 from emojibench.fye.matrix import Measuring
 from emojibench.reports.load import FinishedRun, load_run
@@ -45,7 +45,7 @@ class Acceleration:
         self._subjects: dict[str, str] = {}
         self._first: FinishedRun | None = None
 
-    def check(self, rows: Sequence[Row]) -> None:
+    def check(self, rows: Sequence[AccelerationVariant]) -> None:
         """Find out before hours of work whether the rows could be run.
 
         Raises:
@@ -66,7 +66,7 @@ class Acceleration:
         """Why there is no LPIPS between runs; empty if there is."""
         return self._fidelity.missing if self._fidelity else ""
 
-    def run(self, row: Row, *, overwrite: bool) -> Finished:
+    def run(self, row: AccelerationVariant, *, overwrite: bool) -> Finished:
         """Run a row, then compare it with the first one.
 
         Raises:
@@ -90,7 +90,7 @@ class Acceleration:
             self._tracing.row(row.name, run.spec) if self._tracing else {},
         )
 
-    def kept(self, row: Row) -> Finished | None:
+    def kept(self, row: AccelerationVariant) -> Finished | None:
         """What earlier calls finished of a row, if it was measured as the first row is; runs nothing.
 
         Only after `run` of the first row.
@@ -126,7 +126,7 @@ class Acceleration:
             return None
         return Finished(run, 0, distances, traces)
 
-    def _how_for(self, row: Row) -> Measuring:
+    def _how_for(self, row: AccelerationVariant) -> Measuring:
         """How to measure a row that is not the first."""
         clips = self._how.clips
         if self._floor is None or "floor" not in row.groups:
@@ -135,5 +135,5 @@ class Acceleration:
             return replace(self._how, clips=min(self._floor, clips or self._floor))
         return replace(self._how, clips=clips[: self._floor])
 
-    def _options(self, row: Row) -> dict[str, str]:
+    def _options(self, row: AccelerationVariant) -> dict[str, str]:
         return {**self._how.options, **row.options}

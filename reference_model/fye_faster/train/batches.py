@@ -40,8 +40,8 @@ class Sizes(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenes:
-    """What a denoiser is trained on."""
+class ClipBatch:
+    """One batch of clips for the denoiser."""
 
     clean: Tensor
     """(B, C, F, h, w) latents."""
@@ -121,11 +121,11 @@ class Batches(ABC):
         """The batch of a step of one of `recipe.PHASES`, as `Objectives` takes it."""
         return (self.frames(),) if phase == "frames" else (self.clips(step),)
 
-    def frames(self) -> Scenes:
+    def frames(self) -> ClipBatch:
         """Phase 1: several frames of each portrait's identity, each with its own timestep and noise."""
         portraits, targets = self.recipe.portraits, self.recipe.targets
         pairs = self.data.pairs(self.rng, portraits, targets)
-        return self._scenes(
+        return self._clip_batch(
             pairs.sequences,
             pairs.references,
             pairs.frames[:, None],
@@ -133,7 +133,7 @@ class Batches(ABC):
             hidden=1 if portraits > 1 else 0,
         )
 
-    def clips(self, step: int) -> Scenes:
+    def clips(self, step: int) -> ClipBatch:
         """Phase 2: windows with the noise of the sampler.
 
         In turn keyframes, of which nothing is known (the paper has no such case), and consecutive frames with one of
@@ -144,7 +144,7 @@ class Batches(ABC):
         choices = self.data.keyframes if kind == 0 else self.data.windows
         chosen = np.array(choices[self.rng.integers(0, len(choices))])
         hidden = count if step % 5 == 4 else 0
-        scenes = self._scenes(
+        scenes = self._clip_batch(
             pairs.sequences, pairs.references, np.tile(chosen, (count, 1)), seen=slice(None), hidden=hidden
         )
         clean = scenes.clean
@@ -158,7 +158,7 @@ class Batches(ABC):
         anchors = torch.cat([known * rough, known.expand(count, -1, -1, *clean.shape[3:])], 1)
         return replace(scenes, anchors=anchors)
 
-    def _scenes(
+    def _clip_batch(
         self,
         sequences: Indices,
         references: Indices,
@@ -167,13 +167,13 @@ class Batches(ABC):
         seen: slice,
         hidden: int,
         least: int = 0,
-    ) -> Scenes:
+    ) -> ClipBatch:
         """Frames (B, F) of sequences (B,) with portraits (B,); of these, those in `seen` are read, but `hidden`."""
         assert self.latents is not None, "keep_latents comes first"
         rows = np.repeat(sequences[:, None], frames.shape[1], 1)
         points = self.data.landmarks[rows, frames].reshape(-1, 478, 3)
         clean = self.latents.frames[rows, frames].float().transpose(1, 2)
-        scenes = Scenes(
+        scenes = ClipBatch(
             clean=clean,
             noise=schedule.clip_noise(tuple(clean.shape), self.preset.shared_noise, self.torch_rng),
             t=torch.randint(least, 1000, (len(clean),), generator=self.torch_rng),

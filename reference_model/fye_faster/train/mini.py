@@ -21,7 +21,7 @@ from fye_faster.nets.animator import stills, temporal
 from fye_faster.pipelines.mini import condition_maps, to_tensor
 from fye_faster.presets import Preset
 from fye_faster.train import loss
-from fye_faster.train.batches import Batches, Scenes
+from fye_faster.train.batches import Batches, ClipBatch
 from fye_faster.train.data import Cut, Indices, Pairs, TrainingSet
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
@@ -33,7 +33,7 @@ Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageBatch:
     """N frames and what they can be composed from."""
 
     target: Tensor
@@ -51,7 +51,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiniScenes(Scenes):
+class MiniClipBatch(ClipBatch):
     """With what only `mini` is shown."""
 
     portrait: Tensor
@@ -90,7 +90,7 @@ class MiniBatches(Batches):
             return (self.autoencoder(),)
         return self.decoder() if phase == "decoder" else super().draw(phase, step)
 
-    def autoencoder(self) -> Pictures:
+    def autoencoder(self) -> ImageBatch:
         """Crops, with noise on the latents, so that the decoder weighs them against what it can copy."""
         count, patch = self.recipe.crops, self.preset.downscale
         side = min(self.recipe.crop, self.preset.resolution)
@@ -103,31 +103,33 @@ class MiniBatches(Batches):
             self._pictures(pairs, cuts), noise=level * torch.randn(shape, generator=self.torch_rng)
         )
 
-    def decoder(self) -> tuple[Pictures, Scenes]:
+    def decoder(self) -> tuple[ImageBatch, ClipBatch]:
         """Whole frames and the scenes behind them, with strong noise."""
         pairs = self.data.pairs(self.rng, self.recipe.decoded)
         whole = slice(0, self.preset.resolution)
         pictures = self._pictures(pairs, [(whole, whole)] * self.recipe.decoded)
-        scenes = self._scenes(
+        scenes = self._clip_batch(
             pairs.sequences, pairs.references, pairs.frames[:, None], seen=slice(None), hidden=0, least=300
         )
         return pictures, scenes
 
-    def _scenes(self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any) -> MiniScenes:
-        scenes = super()._scenes(sequences, references, frames, **chosen)
+    def _clip_batch(
+        self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any
+    ) -> MiniClipBatch:
+        scenes = super()._clip_batch(sequences, references, frames, **chosen)
         assert self.latents is not None
         assert self.latents.warped is not None
         shown = slice(scenes.hidden, None)
         looked = (sequences[chosen["seen"]][shown], references[chosen["seen"]][shown])
         warped = self.latents.warped[sequences[:, None], references[:, None], frames]
-        return MiniScenes(
+        return MiniClipBatch(
             **vars(scenes),
             portrait=self.latents.frames[sequences, references].float(),
             warped=warped.float().transpose(1, 2),
             seen_maps=self.maps(self.data.landmarks[looked]) if len(looked[0]) else torch.empty(0),
         )
 
-    def _pictures(self, pairs: Pairs, cuts: list[Cut]) -> Pictures:
+    def _pictures(self, pairs: Pairs, cuts: list[Cut]) -> ImageBatch:
         """Cut out of each pair: the frame, the portrait warped to it, the portrait, the condition map."""
         rows = list(zip(pairs.sequences, pairs.references, pairs.frames, cuts, strict=True))
         target = np.stack([self.data.frames[s, f][cut] for s, _, f, cut in rows])
@@ -140,7 +142,7 @@ class MiniBatches(Batches):
         masks = expression_mask(points, (side, side))
         important = np.stack([mask[cut] for mask, cut in zip(masks, cuts, strict=True)])
         weights = 1 + 2 * torch.from_numpy(important).float()[:, None]
-        return Pictures(to_tensor(target), to_tensor(warped), to_tensor(still), drawn, weights)
+        return ImageBatch(to_tensor(target), to_tensor(warped), to_tensor(still), drawn, weights)
 
 
 class MiniObjectives(Objectives):
@@ -151,14 +153,14 @@ class MiniObjectives(Objectives):
         super().__init__(model, recipe.ffg)
         self.perceptual, self.share = perceptual, recipe.perceptual
 
-    def _autoencoder(self, pictures: Pictures) -> tuple[Tensor, Tensor]:
+    def _autoencoder(self, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
         """Loss and L1, both ()."""
         raw = self.model.autoencoder.raw(pictures.target) + pictures.noise
         return _compare(
             self.model.autoencoder.picture(raw, pictures.warped, pictures.still, pictures.maps), pictures
         )
 
-    def _decoder(self, pictures: Pictures, scenes: MiniScenes) -> tuple[Tensor, Tensor]:
+    def _decoder(self, pictures: ImageBatch, scenes: MiniClipBatch) -> tuple[Tensor, Tensor]:
         """The decoder learns to live with the denoiser's one-step guesses; loss and L1, both ()."""
         signal, sigma = self._signal_and_noise(scenes)
         with torch.no_grad(), stills(self.model.animator.denoiser):
@@ -171,7 +173,7 @@ class MiniObjectives(Objectives):
             total = total + self.share * self.perceptual(predicted, pictures.target).mean()
         return total, plain
 
-    def _denoise(self, scenes: MiniScenes, noisy: Tensor) -> Tensor:
+    def _denoise(self, scenes: MiniClipBatch, noisy: Tensor) -> Tensor:
         """See `Objectives`."""
         animator = self.model.animator
         if len(scenes.seen):
@@ -184,7 +186,7 @@ class MiniObjectives(Objectives):
         return v
 
 
-def _compare(predicted: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:
+def _compare(predicted: Tensor, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
     """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
     predicted = predicted.float()
     return loss.picture_loss(predicted, pictures.target, pictures.weights), loss.l1(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fye_faster.diffusion import schedule
 from fye_faster.nets.animator import stills
 from fye_faster.train import loss
-from fye_faster.train.batches import Scenes
+from fye_faster.train.batches import ClipBatch
 
 
 class Objectives(nn.Module, ABC):
@@ -38,12 +38,12 @@ class Objectives(nn.Module, ABC):
     def _denoise(self, scenes: Any, noisy: Tensor) -> Tensor:
         """Show the model the portraits and predict v of z_t, both (B, C, F, h, w)."""
 
-    def _frames(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+    def _frames(self, scenes: ClipBatch) -> tuple[Tensor, Tensor]:
         """As `_clips`, of single frames: F is 1."""
         with stills(self.model.animator.denoiser):
             return self._clips(scenes)
 
-    def _clips(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+    def _clips(self, scenes: ClipBatch) -> tuple[Tensor, Tensor]:
         """L_LDM + FFG (Eq. 1 to 3) and L_LDM alone, both ()."""
         signal, sigma = self._signal_and_noise(scenes)
         noisy, v = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
@@ -59,6 +59,6 @@ class Objectives(nn.Module, ABC):
             self.ffg,
         )
 
-    def _signal_and_noise(self, scenes: Scenes) -> tuple[Tensor, Tensor]:
+    def _signal_and_noise(self, scenes: ClipBatch) -> tuple[Tensor, Tensor]:
         """Shares of clean latents and of noise in z_t, both (B, 1, 1, 1, 1)."""
         return schedule.signal_and_noise(self.alphas_cumprod, scenes.t, 5)

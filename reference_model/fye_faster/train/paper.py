@@ -20,7 +20,7 @@ from fye_faster.nets.animator import temporal
 from fye_faster.pipelines.mini import to_tensor
 from fye_faster.pipelines.paper import PaperPipeline
 from fye_faster.pipelines.released import condition_maps
-from fye_faster.train.batches import Batches, Latents, Scenes, to_device
+from fye_faster.train.batches import Batches, ClipBatch, Latents, to_device
 from fye_faster.train.data import Indices, TrainingSet
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
@@ -33,7 +33,7 @@ batches of 32 on 32 A800 GPUs); batches as large as one such GPU should hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaperScenes(Scenes):
+class PaperClipBatch(ClipBatch):
     """With what CLIP is shown."""
 
     pictures: Tensor
@@ -49,11 +49,13 @@ class PaperBatches(Batches):
         """See `Batches`."""
         return condition_maps(points, self.preset.resolution)
 
-    def _scenes(self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any) -> PaperScenes:
-        scenes = super()._scenes(sequences, references, frames, **chosen)
+    def _clip_batch(
+        self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any
+    ) -> PaperClipBatch:
+        scenes = super()._clip_batch(sequences, references, frames, **chosen)
         shown = slice(scenes.hidden, None)
         looked = (sequences[chosen["seen"]][shown], references[chosen["seen"]][shown])
-        return PaperScenes(**vars(scenes), pictures=to_tensor(self.data.frames[looked]))
+        return PaperClipBatch(**vars(scenes), pictures=to_tensor(self.data.frames[looked]))
 
 
 class PaperObjectives(Objectives):
@@ -61,7 +63,7 @@ class PaperObjectives(Objectives):
 
     model: PaperModel
 
-    def _denoise(self, scenes: PaperScenes, noisy: Tensor) -> Tensor:
+    def _denoise(self, scenes: PaperClipBatch, noisy: Tensor) -> Tensor:
         """See `Objectives`."""
         animator = self.model.animator
         if len(scenes.seen):
