@@ -172,11 +172,11 @@ def _in_hub(checkpoint: Checkpoint, repository: str, tree: list[str]) -> Iterato
             continue
         if checkpoint.only and not any(fnmatch(inner, pattern) for pattern in checkpoint.only):
             continue
-        large = entry.get("lfs")
+        large, size = entry.get("lfs"), entry.get("size")
         yield _Part(
             file=inner,
             url=_mirrored(f"https://{HUB}/{repository}/resolve/{revision}/{quote(path)}"),
-            bytes=entry.get("size"),
+            bytes=size if isinstance(size, int) else None,
             sha256=large.get("oid") if isinstance(large, dict) else None,
         )
 

@@ -94,8 +94,9 @@ def _environment(description: Description, record: Record) -> Iterator[Check]:
         found=", ".join([f"{place}: {version}", f"{len(packages)} packages", *torch])
         + ("" if sound else f"; remove it and {_advice(description)}"),
     )
-    for parser in description.parsers if sound and record.repo and record.repo.is_dir() else ():
-        yield _imports(description, parser, python, record.repo)
+    if sound and record.repo and record.repo.is_dir():
+        for parser in description.parsers:
+            yield _imports(description, parser, python, record.repo)
 
 
 def _imports(description: Description, parser: Parser, python: Path, repo: Path) -> Check:

@@ -265,7 +265,7 @@ def _checkpoints(description: Description, record: Record, tell: Tell) -> Iterat
         facts = checkpoints.examine(checkpoint, place, record.files)
         keys = f", {checkpoints.check_keys(checkpoint, place)}" if checkpoint.keys else ""
         record = record.model_copy(update={"files": {**record.files, **facts}})
-        if checkpoint.in_repository:
+        if checkpoint.in_repository and record.repo:
             checkpoints.link(checkpoint, place, record.repo)
         records.write(description.name, record)
         digest = next(iter(facts.values())).sha256[:12] if len(facts) == 1 else f"{len(facts)} files"
