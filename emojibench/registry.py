@@ -5,7 +5,7 @@ A plug-in that is broken is an error where it is asked for by name, and a line o
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from os import PathLike
 from typing import Any
@@ -37,14 +37,19 @@ def load(group: str, name: str) -> Any:
             imported, or what it holds is no method or metric.
     """
     check(group, name)
-    points, kind = _points(group), _kind(group)
-    values = sorted({point.value for point in points[name]})
+    return _load(group, name, _points(group)[name])
+
+
+def _load(group: str, name: str, points: Sequence[EntryPoint]) -> Any:
+    """What `name` is registered as, by these entry points; raises as `load`."""
+    kind = _kind(group)
+    values = sorted({point.value for point in points})
     if len(values) > 1:
         raise UserError(
             f"{kind} {name!r}: several packages register it: {', '.join(values)}; uninstall all but one"
         )
     try:
-        loaded = points[name][0].load()
+        loaded = points[0].load()
         lacking = _lacking(group, loaded)
     except KeyboardInterrupt:
         raise
@@ -65,9 +70,9 @@ def load(group: str, name: str) -> Any:
 def usable(group: str) -> dict[str, Any]:
     """All of a group that can be had, by name in order; what cannot is told once on stderr, in one line each."""
     found = {}
-    for name in names(group):
+    for name, points in sorted(_points(group).items()):  # read once: that takes longer than all imports
         try:
-            found[name] = load(group, name)
+            found[name] = _load(group, name, points)
         except UserError as error:
             if name not in _warned and sys.stderr is not None:
                 print(f"warning: left out: {error}", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from emojibench.cli import (
     animate,
     baselines,
     check_method,
+    compare,
     data,
     gate,
     listing,
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("gate")(gate.gate)
 app.command("animate")(animate.animate)
 app.command("train")(train.train)

@@ -49,6 +49,10 @@ def report(
             help="With --table: this track alone, by its name or how it begins.", show_default=False
         ),
     ] = "",
+    by: Annotated[
+        str,
+        typer.Option(help="With --table: `domain` prints a table for each domain.", show_default=False),
+    ] = "",
 ) -> None:
     """Print the leaderboard of every track (runs that can be compared) and write it as a Markdown page."""
     from emojibench.errors import UserError
@@ -59,16 +63,16 @@ def report(
         raise UserError("--videos: expected together with --html; add it, or leave --videos out")
     if html and as_json:
         raise UserError("--html, --json: expected one of them; leave the other out")
-    if table is None and (form or track):
+    if table is None and (form or track or by):
         raise UserError(
-            "--format, --track: expected together with --table; add `--table 1`, or leave them out"
+            "--format, --track, --by: expected together with --table; add `--table 1`, or leave them out"
         )
     if table is not None and (as_json or html or accept is not None):
         raise UserError(
             "--table: does not go with --json, --html or --accept; use --format csv or --format html"
         )
     if table is not None:
-        _table(table, runs, out, accepted=accepted, form=form or "markdown", track=track)
+        _table(table, runs, out, accepted=accepted, form=form or "markdown", track=track, by=by)
         return
     if accept is not None:
         typer.echo(f"accepted {copy_accepted(accept, out)}", err=True)
@@ -100,10 +104,10 @@ def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None) -> None:
     typer.echo(page.index)
 
 
-def _table(number: int, runs: Path, out: Path, *, accepted: bool, form: str, track: str) -> None:
+def _table(number: int, runs: Path, out: Path, *, accepted: bool, form: str, track: str, by: str) -> None:
     from emojibench.reports import paper_page, rendered
 
-    blocks, unfinished = paper_page(number, runs, out, accepted=accepted, track=track)
+    blocks, unfinished = paper_page(number, runs, out, accepted=accepted, track=track, by=by)
     typer.echo(rendered(blocks, form), nl=False)
     _tell_left_out(unfinished)
 

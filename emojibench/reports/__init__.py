@@ -128,7 +128,7 @@ def write_html(
 
 
 def paper_page(
-    number: int, runs: Path, out: Path, *, accepted: bool = False, track: str = ""
+    number: int, runs: Path, out: Path, *, accepted: bool = False, track: str = "", by: str = ""
 ) -> tuple[list["Block"], list[Path]]:
     """One of the paper's tables with measured rows, and the folders of runs that are not finished yet.
 
@@ -137,6 +137,7 @@ def paper_page(
         runs, out, accepted: as in `build_pages`.
         track: how the name of the only track shown begins. Each track has a table of its own; Table 2 compares datasets
             and is one for all.
+        by: `domain` for a table of each domain's clips; empty for one of all.
 
     Raises:
         UserError: no such table or track, there is no finished run, or one is damaged.
@@ -145,10 +146,13 @@ def paper_page(
     from emojibench.reports.paper import paper_table
     from emojibench.reports.paper_datasets import dataset_table
     from emojibench.reports.published import TABLES, load_table
+    from emojibench.reports.subsets import by_domain
     from emojibench.reports.tables import build_track
 
     if number not in TABLES:
         raise UserError(f"--table: the paper has tables 1 to {len(TABLES)}, got {number}")
+    if by not in ("", "domain") or (by and number == 2):
+        raise UserError(f"--by: expected domain, with any table but 2, got {by!r} with table {number}")
     finished, unfinished = _finished(out / "accepted" if accepted else runs)
     tracks = {name: group for name, group in by_track(finished).items() if name.startswith(track)}
     if not tracks:
@@ -160,7 +164,8 @@ def paper_page(
         return dataset_table([run for group in tracks.values() for run in group], printed), unfinished
     blocks: list[Block] = []
     for name, group in tracks.items():
-        blocks += paper_table(build_track(name, group), printed)
+        for title, members in (by_domain(group) if by else {"": group}).items():
+            blocks += paper_table(build_track(name, members), printed, title)
     return blocks, unfinished
 
 

@@ -77,18 +77,25 @@ class _Place:
     standing: Standing = field(default_factory=Standing)
 
 
-def paper_table(track: Track, printed: PublishedTable) -> list[Block]:
-    """One of tables 1 and 3 to 8 with the runs of a track; the comparisons with the best rows below it."""
+def paper_table(track: Track, printed: PublishedTable, domain: str = "") -> list[Block]:
+    """One of tables 1 and 3 to 8 with the runs of a track; the comparisons with the best rows below it.
+
+    Args:
+        track: the runs.
+        printed: the paper's table.
+        domain: what all clips of the runs are of, if they are a part of the track.
+    """
     entries = _rows(track, printed)
     places = [_place(column, entries) for column in printed.columns]
     columns = (Column("Method"), Column("Clips", "clips"), *(place.printed for place in places))
     ours = [_measured_row(entry, places, entries) for entry in entries]
     theirs = _published_rows(printed)
     spec = track.runs[0].spec
-    groups = [f"Measured on {setting(spec)}"] * len(ours)
+    of = f"domain {domain} of " if domain else ""
+    groups = [f"Measured on {of}{setting(spec)}"] * len(ours)
     groups += ["Published, on other data under another protocol: not comparable"] * len(theirs)
     return [
-        Heading(f"Table {printed.number}: {printed.title} (track {track.name})", 1),
+        Heading(f"Table {printed.number}: {printed.title} ({of}track {track.name})", 1),
         Table(columns, (*ours, *theirs), tuple(groups)),
         *_absent(printed, entries),
         _LEGEND,

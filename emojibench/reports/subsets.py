@@ -1,7 +1,7 @@
 """Runs cut down to some of their clips, such as those of a domain: the same statistics over fewer clips."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,6 +81,25 @@ def part(run: FinishedRun, clips: Collection[str], rows: ClipRows) -> FinishedRu
             if (left := {clip: value for clip, value in values.items() if clip in clips})
         },
     )
+
+
+def by_domain(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    """Domain to the runs that have clips of it, each cut down to these.
+
+    Raises:
+        UserError: as `clip_rows`, or the rows say of no clip which domain it is of.
+    """
+    parts: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        rows = clip_rows(run)
+        for domain in sorted(set(rows.domains.values()) - {""}):
+            clips = {clip for clip, its in rows.domains.items() if its == domain}
+            parts.setdefault(domain, []).append(part(run, clips, rows))
+    if not parts:
+        raise UserError(
+            f"{runs[0].path / 'rows.parquet'}: says of no clip which domain it is of; score the run again"
+        )
+    return dict(sorted(parts.items()))
 
 
 def _summary(

@@ -95,6 +95,14 @@ def test_tracks_have_a_table_each(runs: Path, make_run: MakeRun) -> None:
     ]
 
 
+def test_a_domain_has_a_table_of_its_own_clips(runs: Path) -> None:
+    found = lines(1, runs, by="domain")
+    assert all("(domain cartoon of track mini-" in c["table"] for c in found if c["column"] == "l1")
+    assert "one value of all clips" in cells(found, "Measured", "fvd")["tps"]["reason"]
+    with pytest.raises(UserError, match="--by: expected domain"):
+        lines(1, runs, by="mood")
+
+
 def test_speed_is_of_the_uncached_row_on_the_same_machine(make_run: MakeRun, tmp_path: Path) -> None:
     slow, fast = of("8 8 8 8"), of("2 2 2 2")
     make_run(
