@@ -55,6 +55,10 @@ _NOT_TOLD = (
     f"not told apart from the best of this column (paired by clip, clustered by portrait, Holm: p ≥ {LEVEL})"
 )
 _OF_A_SET = "one value of the whole set: whether its rank is real cannot be tested"
+_CAUTIONS = {
+    4: "Rows of `emojibench ablate` that sample the main weights (windows, caches) had another training than those "
+    "that it trains: ranks between the two kinds say nothing. `emojibench ablate` compares each row with its own reference."
+}
 _LEGEND = (
     "Mean [95 % interval] over clips (bootstrap over portraits). **Bold**: best mean; underlined: second, each among "
     "the rows of its group. Rows that lack clips or frames are never ranked. Costs are ranked if one machine made all "
@@ -99,6 +103,7 @@ def paper_table(track: Track, printed: PublishedTable, domain: str = "") -> list
         Table(columns, (*ours, *theirs), tuple(groups)),
         *_absent(printed, entries),
         _LEGEND,
+        *([_CAUTIONS[printed.number]] if ours and printed.number in _CAUTIONS else []),
         *([Bullets(tuple(_meaning(place) for place in places if place.column))] if ours else []),
         *_comparisons(places, entries),
         Footnotes("Notes"),

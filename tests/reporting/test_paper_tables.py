@@ -119,6 +119,22 @@ def test_speed_is_of_the_uncached_row_on_the_same_machine(make_run: MakeRun, tmp
     assert [c["mark"] for c in cells(found, "Measured", "latency_s").values()] == ["second", "best"]
 
 
+def test_rows_of_an_ablation_are_found_by_their_names(make_run: MakeRun, tmp_path: Path) -> None:
+    for name, weights in (("full", "a"), ("plain-2d", "b"), ("unrelated", "c")):
+        make_run(
+            name,
+            {"id_sim": of("0.5 0.6 0.7 0.8")},
+            method="fye-faster",
+            split="cross",
+            options={"weights": weights},
+        )
+    found = lines(4, tmp_path / "runs")
+    assert list(cells(found, "Measured", "id_sim")) == ["fye-faster (plain-2d)", "fye-faster (full)"]
+    assert {c["mark"] for c in cells(found, "Measured", "id_sim").values()} == {"best"}  # equal means
+    page = rendered(paper_page(4, tmp_path / "runs", tmp_path)[0], "markdown")
+    assert "ranks between the two kinds say nothing" in page
+
+
 def hostile_page() -> list[Block]:
     columns = (
         Column("Row"),
