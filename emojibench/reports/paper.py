@@ -56,8 +56,9 @@ _NOT_TOLD = (
 )
 _OF_A_SET = "one value of the whole set: whether its rank is real cannot be tested"
 _CAUTIONS = {
-    4: "Rows of `emojibench ablate` that sample the main weights (windows, caches) had another training than those "
-    "that it trains: ranks between the two kinds say nothing. `emojibench ablate` compares each row with its own reference."
+    4: "Rows of `emojibench ablate` that sample the main weights (windows, caches) had another training than others: "
+    "ranks between the two kinds say nothing. The page of `emojibench ablate` compares each row with its "
+    "own reference."
 }
 _LEGEND = (
     "Mean [95 % interval] over clips (bootstrap over portraits). **Bold**: best mean; underlined: second, each among "
