@@ -104,8 +104,8 @@ class Summary(BaseModel):
     schema_version: Literal[1] = 1
     name: str
     method: str
-    label: str = ""
-    """What tables print behind the method's name."""
+    label: str = Field(default="", exclude_if=lambda label: not label)
+    """What tables print behind the method's name; files have it where there is one."""
     revision: str
     split: str
     dataset: DatasetName

@@ -98,7 +98,8 @@ def test_broken_clips_fail_alone_with_their_reason(bench: Any) -> None:
     log = (result.folder / "logs" / "animate-a.txt").read_text()
     assert "Traceback" in log
     assert "method talks to stdout" in log
-    assert set(result.rows().status) == {"failed"}
+    rows = result.rows()  # how much the driving moves is known whatever became of the animation
+    assert set(rows[rows.metric != "driving_motion"].status) == {"failed"}
     assert result.summary.metrics["fake_l1"].coverage == 0
 
 
