@@ -64,7 +64,14 @@ def escape(text: str) -> str:
 
 
 def _text(paragraph: str) -> str:
-    return "".join(_STYLES[style].format(escape(piece)) for style, piece in spans(paragraph))
+    return "".join(_styled(piece, style) for style, piece in spans(paragraph))
+
+
+def _styled(text: str, style: Style) -> str:
+    escaped = escape(text)
+    if style == "code":
+        escaped = escaped.replace("--", "-{}-")  # or flags are set as dashes
+    return _STYLES[style].format(escaped)
 
 
 def _list(items: Iterable[str]) -> str:
@@ -106,7 +113,7 @@ def _header(columns: tuple[Column, ...]) -> list[str]:
 
 
 def _cell(cell: Cell, notes: Numbered) -> str:
-    text = _STYLES[cell.style].format(escape(cell.text)) + escape(ARROWS[cell.better])
+    text = _styled(cell.text, cell.style) + escape(ARROWS[cell.better])
     lacks = f" ({escape(cell.lacks)})" if cell.lacks else ""
     numbers = ",".join(map(str, notes.of(cell)))
     return text + lacks + (f"$^{{{numbers}}}$" if numbers else "")

@@ -148,7 +148,7 @@ def hostile_page() -> list[Block]:
     )
     return [
         Heading(f"T {HOSTILE}", 1),
-        f"words `code` {HOSTILE}",
+        f"words `--flag` {HOSTILE}",
         Table(columns, rows, (HOSTILE, "second")),
         Footnotes(),
     ]
@@ -168,6 +168,7 @@ def test_latex_holds_no_command_of_others_and_every_row_is_whole() -> None:
     assert r"L1\_x $\downarrow$" in body
     assert r"\textbf{0.12 {[}0.10, 0.20{]}}$^{1}$" in body
     assert r"\underline{0.3}" in body
+    assert r"words \texttt{-{}-flag} " in text
 
 
 def test_html_is_escaped_and_nested_well() -> None:
