@@ -48,6 +48,7 @@ def test_it_checks_and_times_each_method_eager_and_compiled(counts: dict[str, tu
         assert "the bar is" not in table  # a tiny network has none
 
 
+@pytest.mark.slow
 def test_a_wrong_option_is_one_line() -> None:
     result = run("--small", "--sizes", "100")
     assert result.returncode == 2

@@ -69,6 +69,7 @@ def test_the_cache_is_balanced_unless_told_otherwise_or_made_for_other_steps() -
         FASTER({"steps": "2", "cache": "fast"})
 
 
+@pytest.mark.slow
 def test_samplers_and_unaligned_landmarks_are_options() -> None:
     chosen = ({}, {"sampler": "overlap"}, {"sampler": "concatenate"}, {"alignment": "false"})
     methods = [FASTER({"steps": "1", **options}) for options in chosen]

@@ -59,6 +59,7 @@ class KilledError(BaseException):
 
 
 @pytest.mark.usefixtures("made_up")
+@pytest.mark.slow
 def test_a_killed_ablation_continues_and_ends_with_a_table(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
