@@ -21,6 +21,7 @@ from emojibench.dataset.locating import DATASET_FILE
 from emojibench.dataset.manifest import ClipEntry, Manifest, digest_of_recipe, write_manifest
 from emojibench.errors import UserError
 from emojibench.face import detector_id
+from emojibench.files import writing
 from emojibench.synth import reference
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
@@ -60,6 +61,7 @@ def embedded(name: str, *, size: int | None, detector: str) -> Dataset:
         recipe=recipe,
     )
     root = cache_folder() / f"{name}-{manifest.digest[:12]}-{identity}"
+    writing.sweep(root)
     if not (root / DATASET_FILE).is_file():
         write_manifest(root, manifest, entries)
     files = EmbeddedFiles(root, name, size, identity)

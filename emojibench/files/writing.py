@@ -2,13 +2,19 @@
 
 import errno
 import os
+import platform
+import re
 import secrets
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from emojibench.errors import WriteError
+
+_LEFT = re.compile(r"\.(\d+)-([0-9a-f]{8})-[0-9a-f]{8}(?:\.[^.]+)?$")
+"""The end of a temporary name of `atomic`: process and machine."""
 
 
 @contextmanager
@@ -49,8 +55,9 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         WriteError: the file cannot be written (full disk, read-only folder, ...); `path` is as it was before.
     """
-    # The suffix is kept because encoders choose the container by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    # The suffix is kept because encoders choose the container by it; `sweep` reads who writes.
+    writer = f"{os.getpid()}-{_machine()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, temporary):
@@ -61,6 +68,25 @@ def atomic(path: Path) -> Iterator[Path]:
         raise WriteError(
             f"cannot write {path}: {error.strerror}; free some space or choose another folder"
         ) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `atomic` left half-written below a folder where its process was killed; live processes keep theirs.
+
+    Files of other machines that share the folder stay, since nobody here can tell whether they still write.
+    """
+    import psutil
+
+    for file in folder.rglob(".*"):
+        found = _LEFT.search(file.name)
+        if found and found[2] == _machine() and not psutil.pid_exists(int(found[1])):
+            with suppress(OSError):  # another process may sweep at the same time
+                file.unlink()
+
+
+def _machine() -> str:
+    """Tells this machine from others."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def write_bytes(path: Path, data: bytes) -> None:

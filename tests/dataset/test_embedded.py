@@ -1,5 +1,8 @@
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from emojibench.dataset import embedded
 from emojibench.dataset.cache import cache_folder
 from emojibench.dataset.loading import sha256
 from emojibench.errors import DatasetError, UserError
+from emojibench.files.writing import atomic
 from emojibench.synth import reference
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
@@ -158,3 +162,21 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 def test_sizes_that_cannot_be_drawn_are_refused(size):
     with pytest.raises(UserError, match=f"dataset mini: expected a size from 32 to 2048 pixels, got {size}"):
         load_dataset("mini", size=size)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOJIBENCH_CACHE", str(tmp_path))
+    script = (
+        "import os, sys; from pathlib import Path; from emojibench.files.writing import atomic\n"
+        "with atomic(Path(sys.argv[1])) as temporary: temporary.touch(); os.kill(os.getpid(), 9)"
+    )
+    folder = load_dataset("mini").files.root / "truth"  # type: ignore[attr-defined]
+    subprocess.run([sys.executable, "-c", script, str(folder / "synth-0001.mkv")], check=False)
+    (left,) = folder.iterdir()
+    with atomic(folder / "synth-0002.mkv") as own:
+        own.touch()
+        load_dataset("mini")
+        assert own.exists()
+    assert not left.exists()

@@ -1,12 +1,16 @@
 """The command line on a tiny benchmark and a tiny model, to be killed: `python kill_driver.py COMMAND ...`."""
 
-import dataclasses
-import sys
-import time
-from pathlib import Path
-from typing import Any
+import signal
 
-import fakes
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # what this script imports is no part of the command
+
+import dataclasses  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import fakes  # noqa: E402
 
 
 class SlowMethod(fakes.FakeMethod):
@@ -57,6 +61,7 @@ def main() -> None:
         _tiny_model(rendered="--data-only" in sys.argv)
     from emojibench.cli import main as command_line
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command_line()
 
 
