@@ -146,7 +146,7 @@ def paper_page(
     from emojibench.reports.paper import paper_table
     from emojibench.reports.paper_datasets import dataset_table
     from emojibench.reports.published import TABLES, load_table
-    from emojibench.reports.subsets import by_domain
+    from emojibench.reports.subsets import by_domain, clip_rows
     from emojibench.reports.tables import build_track
 
     if number not in TABLES:
@@ -164,7 +164,8 @@ def paper_page(
         return dataset_table([run for group in tracks.values() for run in group], printed), unfinished
     blocks: list[Block] = []
     for name, group in tracks.items():
-        for title, members in (by_domain(group) if by else {"": group}).items():
+        parts = by_domain(group, {run.path: clip_rows(run) for run in group}) if by else {"": group}
+        for title, members in parts.items():
             blocks += paper_table(build_track(name, members), printed, title)
     return blocks, unfinished
 

@@ -1,8 +1,9 @@
 """Runs cut down to some of their clips, such as those of a domain: the same statistics over fewer clips."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from emojibench_metrics.cost import TRAITS
@@ -83,18 +84,22 @@ def part(run: FinishedRun, clips: Collection[str], rows: ClipRows) -> FinishedRu
     )
 
 
-def by_domain(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
+def by_domain(runs: Sequence[FinishedRun], rows: Mapping[Path, ClipRows]) -> dict[str, list[FinishedRun]]:
     """Domain to the runs that have clips of it, each cut down to these.
 
+    Args:
+        runs: of one track.
+        rows: the `clip_rows` of each run, by its path.
+
     Raises:
-        UserError: as `clip_rows`, or the rows say of no clip which domain it is of.
+        UserError: the rows say of no clip which domain it is of.
     """
     parts: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        rows = clip_rows(run)
-        for domain in sorted(set(rows.domains.values()) - {""}):
-            clips = {clip for clip, its in rows.domains.items() if its == domain}
-            parts.setdefault(domain, []).append(part(run, clips, rows))
+        domains = rows[run.path].domains
+        for domain in sorted(set(domains.values()) - {""}):
+            clips = {clip for clip, its in domains.items() if its == domain}
+            parts.setdefault(domain, []).append(part(run, clips, rows[run.path]))
     if not parts:
         raise UserError(
             f"{runs[0].path / 'rows.parquet'}: says of no clip which domain it is of; score the run again"

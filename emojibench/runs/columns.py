@@ -22,7 +22,7 @@ MOTION = Traits(
 """How much a clip's driving moves (`emojibench.runs.driving`): the same for every method, hence never judged."""
 
 
-class Column(BaseModel):
+class ColumnSpec(BaseModel):
     """What a reader of a column must know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,20 +52,20 @@ class Column(BaseModel):
         )
 
 
-def declared(factories: Iterable[Any]) -> tuple[Column, ...]:
+def declared(factories: Iterable[Any]) -> tuple[ColumnSpec, ...]:
     """The columns of metrics that are here."""
     return tuple(_column(traits, factory.kind) for factory in factories for traits in factory.traits)
 
 
-def filled_here(traits: Iterable[Traits]) -> tuple[Column, ...]:
+def filled_here(traits: Iterable[Traits]) -> tuple[ColumnSpec, ...]:
     """Columns that the harness fills, not a metric."""
     return tuple(_column(one, "clip") for one in traits)
 
 
-def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[Column, ...]:
+def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[ColumnSpec, ...]:
     """The columns of metrics in a summary by an older version, whose spec.json has none."""
     return tuple(
-        Column(
+        ColumnSpec(
             name=name, kind=about.kind, better=about.better, unit=about.unit, decimals=about.decimals,
             version=about.version or 1, lowest=None, highest=None,
         )
@@ -74,15 +74,15 @@ def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def with_kept(today: tuple[Column, ...], earlier: Iterable[Column]) -> tuple[Column, ...]:
+def with_kept(today: tuple[ColumnSpec, ...], earlier: Iterable[ColumnSpec]) -> tuple[ColumnSpec, ...]:
     """Today's columns, and those of earlier that nothing fills today."""
     names = {column.name for column in today}
     return (*today, *(c.model_copy(update={"kept": True}) for c in earlier if c.name not in names))
 
 
-def _column(traits: Traits, kind: Literal["clip", "set"]) -> Column:
+def _column(traits: Traits, kind: Literal["clip", "set"]) -> ColumnSpec:
     low, high = traits.valid_range
-    return Column(
+    return ColumnSpec(
         name=traits.name, kind=kind, better=traits.better, unit=traits.unit, decimals=traits.decimals,
         version=traits.version, lowest=_finite(low), highest=_finite(high),
     )  # fmt: skip

@@ -171,7 +171,7 @@ class RunFolder:
         absent = [name for name in wanted if name not in factories]
         return spec.model_copy(update={"metrics": (*here, *absent), "columns": today})
 
-    def _summarised(self) -> tuple[columns.Column, ...]:
+    def _summarised(self) -> tuple[columns.ColumnSpec, ...]:
         try:
             return columns.summarised(reading.read_model(Summary, self.path / "summary.json").metrics)
         except UserError:

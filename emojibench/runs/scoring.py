@@ -20,7 +20,7 @@ from emojibench.errors import UserError
 from emojibench.progress import ClipProgress
 from emojibench.runs import cost
 from emojibench.runs.clips import Clips
-from emojibench.runs.columns import ABSENT, MOTION, Column
+from emojibench.runs.columns import ABSENT, MOTION, ColumnSpec
 from emojibench.runs.driving import motion
 from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RowKey, RunFolder
@@ -137,7 +137,7 @@ def _tell_motion(folder: RunFolder, left: Plan) -> None:
             _append(folder, left, [left.row(clip_id, motion(clips, clip_id), inputs=key)])
 
 
-def _give_up(folder: RunFolder, left: Plan, record: AnimationRecord, kept: Iterable[Column]) -> None:
+def _give_up(folder: RunFolder, left: Plan, record: AnimationRecord, kept: Iterable[ColumnSpec]) -> None:
     """Columns whose metric is absent: no value for a clip that they never saw, or not as it is animated now."""
     latest = left.rows.get((record.clip_id, LATENCY.name))
     anew = latest is None or latest.inputs != record.digest[:16]

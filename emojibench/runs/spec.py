@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from emojibench.dataset.manifest import Identifier
 from emojibench.errors import UserError
 from emojibench.protocol import Protocol
-from emojibench.runs.columns import Column
+from emojibench.runs.columns import ColumnSpec
 
 _MINI = "ae5df6da2d185f05610fcf0237cc01ed38be8023e13814164475591301e07972"
 _SYNTH = "0c1ae4e7fef7337f94d768c1fc7383290f7964624c7c57a2f1077ac2ae78507c"
@@ -68,7 +68,7 @@ class RunSpec(BaseModel):
     """Every clip's seed is derived from it and the clip id (`clip_seed`)."""
     metrics: tuple[str, ...]
     """Registered names of the metrics."""
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnSpec, ...] = ()
     """Those of the metrics when the run was last scored; empty in runs of older versions."""
     protocol: Protocol
 

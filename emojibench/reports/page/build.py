@@ -9,7 +9,7 @@ from emojibench.errors import UserError
 from emojibench.progress import ClipProgress
 from emojibench.reports.columns import paper_columns
 from emojibench.reports.load import FinishedRun, by_track, state_of
-from emojibench.reports.page.clips import Pictures, make_all
+from emojibench.reports.page.clips import PictureMaker, make_all
 from emojibench.reports.page.data import ShownRun, published_data, track_data, worst_first
 from emojibench.reports.page.folder import PageFolder
 from emojibench.reports.published import load_table
@@ -74,7 +74,7 @@ def make_page(
 
 def _pictures(
     site: PageFolder, runs: Sequence[FinishedRun], videos: int | None, quiet: bool
-) -> list[Pictures]:
+) -> list[PictureMaker]:
     """Make the pictures of all clips, by track and split."""
     groups, jobs = [], []
     for of_track in by_track(runs).values():
@@ -83,9 +83,9 @@ def _pictures(
             if not same:
                 continue
             clips = worst_first(same, paper_columns(split, same))
-            pictures = Pictures(site, same)
-            groups.append(pictures)
-            jobs += [(pictures, job) for job in pictures.jobs(clips[:videos])]
+            maker = PictureMaker(site, same)
+            groups.append(maker)
+            jobs += [(maker, job) for job in maker.jobs(clips[:videos])]
     if jobs:
         with ClipProgress("pictures", len(jobs), quiet=quiet) as progress:
             make_all(jobs, progress.done)

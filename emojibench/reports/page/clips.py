@@ -62,7 +62,7 @@ class _Job:
     """Number of a run to the record of its animation."""
 
 
-class Pictures:
+class PictureMaker:
     """Makes the pictures of the runs of one track and split."""
 
     def __init__(self, folder: PageFolder, runs: Sequence[FinishedRun]) -> None:
@@ -119,33 +119,33 @@ class Pictures:
             for number, name in names.items():
                 self.shown[number].animations[job.clip_id] = name
             return
-        source = _Source(dataset, job.clip_id, spec.protocol.scored(spec.split).start or 0)
-        self.folder.write_data(f"c-{clip_key}", self._shared(source, clip_key))
+        inputs = _ClipInputs(dataset, job.clip_id, spec.protocol.scored(spec.split).start or 0)
+        self.folder.write_data(f"c-{clip_key}", self._shared(inputs, clip_key))
         self.clips[job.clip_id] = f"c-{clip_key}"
         for number, record in job.records.items():
             try:
-                self._animation(source, self.runs[number], record, names[number])
+                self._animation(inputs, self.runs[number], record, names[number])
                 self.shown[number].animations[job.clip_id] = names[number]
             except WriteError:
                 raise
             except UserError as error:
                 self.shown[number].absent[job.clip_id] = _plain(error)
 
-    def _shared(self, source: "_Source", clip_key: str) -> dict[str, Any]:
+    def _shared(self, inputs: "_ClipInputs", clip_key: str) -> dict[str, Any]:
         """Portrait, driving, landmarks and truth, each as pictures or with the reason why not."""
-        content: dict[str, Any] = {"absent": {}, "scored_from": source.first, "retry": source.failed}
-        for kind, pictures in source.pictures.items():
+        content: dict[str, Any] = {"absent": {}, "scored_from": inputs.first, "retry": inputs.failed}
+        for kind, pictures in inputs.pictures.items():
             if isinstance(pictures, str):
                 content["absent"][kind] = pictures
             else:
                 content[kind] = self._sheets(clip_key, kind, pictures)
-        if (clip := source.clip) is not None:
+        if (clip := inputs.clip) is not None:
             content |= {"fps": clip.driving.fps, "driven_by": clip.driving_subject}
             small = sheets.thumbnail(clip.portrait)
             content["thumbnail"] = self.folder.write_picture(f"{clip_key}-thumb", small, quality=80)
         return content
 
-    def _animation(self, source: "_Source", run: FinishedRun, record: AnimationRecord, name: str) -> None:
+    def _animation(self, inputs: "_ClipInputs", run: FinishedRun, record: AnimationRecord, name: str) -> None:
         """Frames, error maps and per-frame values of one animation."""
         folder = RunFolder(run.path)
         file = folder.frames_file(record.clip_id)
@@ -155,18 +155,18 @@ class Pictures:
                 f"{file}: not the frames that animation.json tells of; delete the clip's folder and run again"
             )
         own = name.partition("-")[2]
-        curves, absent = _curves(frames, source, folder, record.clip_id)
+        curves, absent = _curves(frames, inputs, folder, record.clip_id)
         content: dict[str, Any] = {
             "frames": self._sheets(own, "frames", frames),
             "fps": record.fps,
             "size": list(frames.shape[2:0:-1]),
             "curves": {metric: [_short(value) for value in values] for metric, values in curves.items()},
             "absent": absent,
-            "retry": source.failed,
+            "retry": inputs.failed,
         }
         shown = frames[len(frames) // 2]
         if "l1" in curves:
-            truth = source.pictures["truth"]
+            truth = inputs.pictures["truth"]
             side = max(sheets.tile_side(frames.shape[1]) // 2, 32)
             content["errors"] = self._sheets(own, "errors", sheets.error_maps(frames, truth, side))
             shown = frames[int(np.argmax(np.nan_to_num(curves["l1"], nan=-1.0)))]
@@ -184,7 +184,7 @@ class Pictures:
         return {"files": files, "side": side, "columns": columns, "capacity": capacity, "count": len(frames)}
 
 
-class _Source:
+class _ClipInputs:
     """What the dataset says of one clip, read once for all methods."""
 
     def __init__(self, clips: Clips | str, clip_id: str, first: int) -> None:
@@ -225,7 +225,7 @@ class _Source:
         return nothing if found is None else found
 
 
-def make_all(pictures: Sequence[tuple[Pictures, _Job]], done: Callable[[str], None]) -> None:
+def make_all(pictures: Sequence[tuple[PictureMaker, _Job]], done: Callable[[str], None]) -> None:
     """Make the pictures of many clips on all cores; `done` is told of each clip."""
     with _pool() as pool:
         for _, job in zip(pool.map(lambda pair: pair[0].make(pair[1]), pictures), pictures, strict=True):
@@ -243,7 +243,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _curves(
-    frames: Frames, source: _Source, folder: RunFolder, clip_id: str
+    frames: Frames, inputs: _ClipInputs, folder: RunFolder, clip_id: str
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
     """Per-frame values that need no network, (T,) each, NaN where a frame has none; and why others are absent.
 
@@ -251,7 +251,7 @@ def _curves(
     """
     curves: dict[str, NDArray[np.float64]] = {}
     absent: dict[str, str] = {}
-    first, truth = source.first, source.pictures["truth"]
+    first, truth = inputs.first, inputs.pictures["truth"]
     if isinstance(truth, str):
         absent |= dict.fromkeys(("l1", "psnr", "errors"), truth)
     elif truth.shape != frames.shape:
@@ -264,11 +264,11 @@ def _curves(
         found = folder.features(clip_id).get("landmarks")
         if found is None:
             absent["nme"] = absent["acceleration_error"] = f"features/{clip_id}.npz is not in the run folder"
-        elif source.targets is None:
-            absent["nme"] = absent["acceleration_error"] = source.pictures["landmarks"]
+        elif inputs.targets is None:
+            absent["nme"] = absent["acceleration_error"] = inputs.pictures["landmarks"]
         else:
             size = (frames.shape[2], frames.shape[1])
-            targets = landmarks.pixel_points(source.targets[first:], size)
+            targets = landmarks.pixel_points(inputs.targets[first:], size)
             found = landmarks.pixel_points(found, size)
             curves["nme"] = _from(first, landmarks.errors_per_frame(targets, found, points=EXPRESSION))
             curves["acceleration_error"] = _from(

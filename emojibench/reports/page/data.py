@@ -13,7 +13,7 @@ from emojibench.reports.load import FinishedRun
 from emojibench.reports.page.clips import Shown
 from emojibench.reports.page.folder import key
 from emojibench.reports.published import PublishedTable
-from emojibench.reports.subsets import ClipRows, part
+from emojibench.reports.subsets import ClipRows, by_domain
 from emojibench.reports.tables import SPLITS, Track, build_track
 
 ALL = ""
@@ -99,8 +99,9 @@ def track_data(track: Track, shown: Sequence[ShownRun]) -> dict[str, Any]:
     domains = sorted({domain for one in shown for domain in one.rows.domains.values() if domain})
     views = {ALL: _entries(track, track, number_of, notes)}
     if len(domains) > 1:
-        for domain in domains:
-            views[domain] = _entries(_of_domain(track, shown, domain), track, number_of, notes)
+        parts = by_domain(track.runs, {one.run.path: one.rows for one in shown})
+        for domain, runs in parts.items():
+            views[domain] = _entries(build_track(track.name, runs), track, number_of, notes)
     return {
         "name": track.name,
         "dataset": {"name": spec.dataset, "version": spec.dataset_version, "digest": spec.dataset_digest},
@@ -150,17 +151,6 @@ def worst_first(runs: Sequence[FinishedRun], columns: Sequence[Column]) -> list[
         for rank, clip in enumerate(ordered):
             ranks[clip] = min(rank, ranks.get(clip, rank))
     return sorted(ranks, key=lambda clip: (ranks[clip], clip))
-
-
-def _of_domain(track: Track, shown: Sequence[ShownRun], domain: str) -> Track:
-    """The same runs over a domain's clips; runs that have none of them are left out."""
-    rows = {one.run.path: one.rows for one in shown}
-    parts = []
-    for run in track.runs:
-        clips = {clip for clip, of in rows[run.path].domains.items() if of == domain}
-        if clips & set(run.spec.clips):
-            parts.append(part(run, clips, rows[run.path]))
-    return build_track(track.name, parts)
 
 
 def _entries(view: Track, track: Track, number_of: Mapping[Any, int], notes: Texts) -> list[dict[str, Any]]:
