@@ -166,7 +166,7 @@ def count(network: Network, recipe: AcceleratorConfig | None, options: argparse.
 
 
 @dataclass(frozen=True)
-class Row:
+class Timing:
     """One method's cost."""
 
     method: str
@@ -178,7 +178,7 @@ class Row:
 
 def timed(
     network: Network, modes: Modes, mode: str, flops: dict[str, int], options: argparse.Namespace
-) -> Iterator[Row]:
+) -> Iterator[Timing]:
     """The methods of one mode, uncached first."""
     for name in (UNCACHED, *options.methods):
         recipe = METHODS[name]
@@ -190,7 +190,7 @@ def timed(
         yield measured(name, flops[name], work, network.device, options.repeats)
 
 
-def released(network: Network, flops: int, options: argparse.Namespace) -> Row:
+def released(network: Network, flops: int, options: argparse.Namespace) -> Timing:
     """The released loop, eager."""
 
     def work() -> None:
@@ -200,15 +200,15 @@ def released(network: Network, flops: int, options: argparse.Namespace) -> Row:
         return measured(RELEASED_LOOP, flops, work, network.device, options.repeats)
 
 
-def measured(name: str, flops: int, work: Callable[[], None], device: torch.device, repeats: int) -> Row:
+def measured(name: str, flops: int, work: Callable[[], None], device: torch.device, repeats: int) -> Timing:
     """One method's cost."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     spent = seconds(work, device, repeats)
-    return Row(name, flops, spent, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
+    return Timing(name, flops, spent, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
 
 
-def report(title: str, rows: Iterator[Row], loop: Row, frames: int, *, bars: bool) -> None:
+def report(title: str, rows: Iterator[Timing], loop: Timing, frames: int, *, bars: bool) -> None:
     """The table of one mode, row by row, and its bars if wanted."""
     print(f"\n{title}")
     header = ("TFLOP", "counted", "seconds", "speed-up", "share", "vs released", "frames/s", "peak GiB")

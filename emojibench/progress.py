@@ -23,14 +23,30 @@ def say(line: str, *, quiet: bool) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def _numbers(done: int, of: int) -> str:
+    return f"{done}/{of}"
+
+
+def bytes_of(done: int, of: int) -> str:
+    """How much of a file is there, such as `1.2 MB/3.4 MB`; `of` is 0 where nobody knows its length."""
+    from rich.filesize import decimal
+
+    return f"{decimal(done)}/{decimal(of)}" if of else decimal(done)
+
+
 class Stages:
     """Shows work that says itself which stage it is in, one stage after the other.
 
     Where stderr is no terminal, a stage has a line at its beginning, one every ten seconds, and one at its end.
+
+    Args:
+        quiet: show nothing.
+        count: how to write what is done, and of how much; as plain numbers by default.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, count: Callable[[int, int], str] = _numbers) -> None:
         self._bars = _bars(quiet=quiet)
+        self._count = count
         self._name = ""
         self._task: TaskID | None = None
 
@@ -53,22 +69,23 @@ class Stages:
         self._line(f"{name} …")
 
     def __call__(self, name: str, done: int, of: int) -> None:
-        """So much of a stage is done; another name than before begins another stage."""
+        """So much of a stage is done (`of` 0: nobody knows of how much); another name begins another stage."""
         if name != self._name:
             self.begin(name)
             self._first = max(0, done - 1)  # where continued work began
         self._done, self._of = done, of
         if self._task is not None:
-            self._bars.update(self._task, completed=done, total=of, count=f"{done}/{of}")
+            self._bars.update(self._task, completed=done, total=of or None, count=self._count(done, of))
         now = time.monotonic()
         if now - self._told >= _PAUSE and self._first < done < of:
             self._told = now
             left = (now - self._began) / (done - self._first) * (of - done)
-            self._line(f"{name} {done}/{of}: {now - self._began:.0f} s, about {left:.0f} s left")
+            self._line(f"{name} {self._count(done, of)}: {now - self._began:.0f} s, about {left:.0f} s left")
 
     def _end(self, *, failed: bool = False) -> None:
         if self._name and self._of and not failed:
-            self._line(f"{self._name} {self._done}/{self._of}: {time.monotonic() - self._began:.0f} s")
+            spent = time.monotonic() - self._began
+            self._line(f"{self._name} {self._count(self._done, self._of)}: {spent:.0f} s")
         if self._task is not None:
             self._bars.stop_task(self._task)
         self._name = ""

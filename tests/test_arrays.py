@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from emojibench.errors import DatasetError, UserError
-from emojibench.files.arrays import Layout, npz_names, read_npz
+from emojibench.files.arrays import ArraySpec, npz_names, read_npz
 
-LAYOUTS = {
-    "a": Layout("f", ("T", 2)),
-    "b": Layout("b", ("T",), optional=True),
-    "name": Layout("U", (), optional=True),
+SPECS = {
+    "a": ArraySpec("f", ("T", 2)),
+    "b": ArraySpec("b", ("T",), optional=True),
+    "name": ArraySpec("U", (), optional=True),
 }
 
 
@@ -103,7 +103,7 @@ def test_bad_arrays_are_refused(tmp_path, case):
     members, message = BAD[case]
     path = archive(tmp_path / "file.npz", **members())
     with pytest.raises(DatasetError, match=f"file.npz: .*{message}.*; do this") as caught:
-        read_npz(path, LAYOUTS, limit=1_000_000, error=DatasetError, advice="do this")
+        read_npz(path, SPECS, limit=1_000_000, error=DatasetError, advice="do this")
     assert len(str(caught.value)) < 500
 
 
@@ -146,9 +146,9 @@ def test_bombs_cost_no_memory(tmp_path):
     tracemalloc.start()
     try:
         for path in (small, lying, crowded):
-            for layouts in (None, LAYOUTS):
+            for specs in (None, SPECS):
                 with pytest.raises(UserError, match=path.name):
-                    read_npz(path, layouts, limit=10_000_000)
+                    read_npz(path, specs, limit=10_000_000)
         assert tracemalloc.get_traced_memory()[1] < 20 << 20
     finally:
         tracemalloc.stop()

@@ -17,7 +17,7 @@ from emojibench.face.driving import DrivingSequence
 from emojibench.types import Frames, Image, Landmarks
 
 
-class Source:
+class ClipContent:
     """A clip and what is worked out from it, once."""
 
     def __init__(self, clip: Clip) -> None:
@@ -52,7 +52,7 @@ class LeftOutError(Exception):
 
 class _File(NamedTuple):
     what: str
-    write: Callable[[Source, Path], None]
+    write: Callable[[ClipContent, Path], None]
 
 
 def _video(path: Path, frames: Iterable[Image], fps: float) -> None:
@@ -64,25 +64,27 @@ def _pictures(folder: Path, frames: Iterable[Image]) -> None:
         media.write_image(folder / f"{number:06d}.png", frame)
 
 
-def _driving_landmarks(source: Source, path: Path) -> None:
-    landmarks.write_driving(path, source.clip.driving)
+def _driving_landmarks(content: ClipContent, path: Path) -> None:
+    landmarks.write_driving(path, content.clip.driving)
 
 
-def _portrait_landmarks(source: Source, path: Path) -> None:
-    clip = source.clip
+def _portrait_landmarks(content: ClipContent, path: Path) -> None:
+    clip = content.clip
     points = clip.portrait_landmarks
     face = None if points is None else Face(points, clip.portrait_transform)
     landmarks.write_portrait(path, face, clip.driving.detector)
 
 
-def _target_landmarks(source: Source, path: Path) -> None:
-    driving = source.clip.driving
-    landmarks.write_driving(path, DrivingSequence(source.targets, driving.fps, source.size, driving.detector))
+def _target_landmarks(content: ClipContent, path: Path) -> None:
+    driving = content.clip.driving
+    landmarks.write_driving(
+        path, DrivingSequence(content.targets, driving.fps, content.size, driving.detector)
+    )
 
 
-def _motion(source: Source, path: Path) -> None:
+def _motion(content: ClipContent, path: Path) -> None:
     try:
-        write_fye_motion(path, source.clip.driving)
+        write_fye_motion(path, content.clip.driving)
     except DatasetError as error:
         raise LeftOutError(str(error)) from error
 

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench import media
-from emojibench.dataset.clip_files import FILES, LeftOutError, Source
+from emojibench.dataset.clip_files import FILES, ClipContent, LeftOutError
 from emojibench.dataset.dataset import Dataset
 from emojibench.dataset.manifest import Digest, RelativePath
 from emojibench.dataset.preparing import spread
@@ -191,12 +191,12 @@ def _exported(job: _Job, clip_id: str) -> ClipOutcome:
 def _made(job: _Job, clip_id: str, folder: Path, names: frozenset[str], inputs: str) -> ExportedClip:
     dataset = job.dataset
     clip = dataset.clip(clip_id).cut(job.frames)
-    source = Source(clip)
+    content = ClipContent(clip)
     files, left_out = {}, {}
     for name in (name for name in FILES if name in names):
         what, write = FILES[name]
         try:
-            write(source, folder / name)
+            write(content, folder / name)
         except LeftOutError as error:
             left_out[name] = str(error)
         else:
@@ -210,7 +210,7 @@ def _made(job: _Job, clip_id: str, folder: Path, names: frozenset[str], inputs: 
         fps=clip.driving.fps,
         frames=clip.frames,
         faces=int(clip.driving.detected.sum()),
-        size=source.size,
+        size=content.size,
         dataset=ExportedFrom(
             name=dataset.name,
             version=dataset.version,

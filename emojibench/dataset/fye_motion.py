@@ -15,7 +15,7 @@ from emojibench.dataset.numpy_pickle import read_frames, write_frames
 from emojibench.errors import DatasetError, UserError
 from emojibench.face.driving import DrivingSequence
 from emojibench.face.points import POINTS
-from emojibench.files.arrays import LIMIT, Layout, read_npz
+from emojibench.files.arrays import LIMIT, ArraySpec, read_npz
 from emojibench.files.reading import read_bytes
 from emojibench.media import write_bytes
 
@@ -24,10 +24,10 @@ DETECTOR = "fye-motion-file"
 _SHAPES = {"lmks": (POINTS, 3), "trans_mat": (4, 4), "bs": (51,)}
 """Of one frame."""
 _TWIN = {
-    "lmks": Layout("f", ("T", POINTS, 3)),
-    "trans_mat": Layout("f", ("T", 4, 4)),
-    "bs": Layout("f", ("T", 51)),
-    "size": Layout("iu", (2,)),
+    "lmks": ArraySpec("f", ("T", POINTS, 3)),
+    "trans_mat": ArraySpec("f", ("T", 4, 4)),
+    "bs": ArraySpec("f", ("T", 51)),
+    "size": ArraySpec("iu", (2,)),
 }
 
 

@@ -13,7 +13,7 @@ from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.heads import cut_head, cuts_hair
 from emojibench.dataset.motion import HARDLY, motion_of
 from emojibench.dataset.sources import Source, manual_landmarks, shown
-from emojibench.dataset.windows import Plan, cut_windows, survey
+from emojibench.dataset.windows import WindowPlan, cut_windows, survey
 from emojibench.errors import UserError, WriteError
 from emojibench.face.detect import Face
 from emojibench.types import Image
@@ -146,7 +146,7 @@ def _store_driving(root: Path, settings: Settings, source: Source) -> Iterator[I
         return media.iterate_video(source.file)
 
     count, content = survey(frames())
-    plan = Plan.of(
+    plan = WindowPlan.of(
         count,
         first=round(settings.start * rate),
         stride=stride,

@@ -22,7 +22,7 @@ from emojibench.errors import DatasetError
 from emojibench.face.detect import Face
 from emojibench.face.driving import DrivingSequence
 from emojibench.face.points import POINTS
-from emojibench.files.arrays import Layout, read_npz
+from emojibench.files.arrays import ArraySpec, read_npz
 from emojibench.media import write_bytes
 from emojibench.types import Landmarks
 
@@ -36,19 +36,19 @@ _LONGEST_SIDE = 1 << 16
 _LARGEST = 1e6
 """Of a head transform, in centimetres; larger ones are damage."""
 _PORTRAIT = {
-    "landmarks": Layout("f", (POINTS, 3)),
-    "detected": Layout("b", ()),
-    "detector": Layout("U", ()),
-    "transform": Layout("f", (4, 4), optional=True),
+    "landmarks": ArraySpec("f", (POINTS, 3)),
+    "detected": ArraySpec("b", ()),
+    "detector": ArraySpec("U", ()),
+    "transform": ArraySpec("f", (4, 4), optional=True),
 }
 _DRIVING = {
-    "landmarks": Layout("f", ("T", POINTS, 3)),
-    "detected": Layout("b", ("T",)),
-    "detector": Layout("U", ()),
-    "fps": Layout("fiu", ()),
-    "size": Layout("iu", (2,)),
-    "transforms": Layout("f", ("T", 4, 4), optional=True),
-    "blendshapes": Layout("f", ("T", 52), optional=True),
+    "landmarks": ArraySpec("f", ("T", POINTS, 3)),
+    "detected": ArraySpec("b", ("T",)),
+    "detector": ArraySpec("U", ()),
+    "fps": ArraySpec("fiu", ()),
+    "size": ArraySpec("iu", (2,)),
+    "transforms": ArraySpec("f", ("T", 4, 4), optional=True),
+    "blendshapes": ArraySpec("f", ("T", 52), optional=True),
 }
 
 

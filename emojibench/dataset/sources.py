@@ -16,7 +16,7 @@ from emojibench.dataset.manifest import as_label
 from emojibench.errors import DatasetError, UserError
 from emojibench.face.points import POINTS
 from emojibench.face.template import flaw_of
-from emojibench.files.arrays import Layout, read_npz
+from emojibench.files.arrays import ArraySpec, read_npz
 from emojibench.files.reading import read_json
 from emojibench.media import PICTURES, is_picture_sequence
 from emojibench.types import Landmarks
@@ -115,7 +115,7 @@ def read_manual_landmarks(file: Path) -> Landmarks:
         raise DatasetError(f"{file}: expected landmarks as {' or '.join(LANDMARK_FILES)}")
     try:
         if file.suffix == ".npz":
-            points = read_npz(file, {"landmarks": Layout("f", (POINTS, 3))})["landmarks"]
+            points = read_npz(file, {"landmarks": ArraySpec("f", (POINTS, 3))})["landmarks"]
         else:
             content = read_json(file, object)
             points = np.array(content["landmarks"] if isinstance(content, dict) else content, np.float64)

@@ -18,7 +18,7 @@ from emojibench.types import Image, Landmarks
 
 
 @dataclass(frozen=True)
-class Plan:
+class WindowPlan:
     """Where clips may lie in a video."""
 
     stride: int
@@ -29,7 +29,7 @@ class Plan:
     """(first, end) for each clip, disjoint; the clip starts with the first face from `first` on."""
 
     @classmethod
-    def of(cls, count: int, *, first: int, stride: int, length: int, windows: int, seed: str) -> "Plan":
+    def of(cls, count: int, *, first: int, stride: int, length: int, windows: int, seed: str) -> "WindowPlan":
         """Spread windows over a video of `count` frames, from frame `first` on.
 
         One window has all of it. Several get sections of equal size, as many as hold a clip, and each a place in
@@ -86,7 +86,7 @@ def survey(frames: Iterator[Image]) -> tuple[int, str]:
 
 
 def cut_windows(
-    frames: Callable[[], Iterator[Image]], plan: Plan, size: int, detector: Detector, *, every: int
+    frames: Callable[[], Iterator[Image]], plan: WindowPlan, size: int, detector: Detector, *, every: int
 ) -> Iterator[tuple[int, Window | str]]:
     """The windows of a video, numbered from 1, or why there is none.
 
@@ -129,7 +129,11 @@ def follow(
 
 
 def _track(
-    video: Iterator[tuple[int, Image]], section: tuple[int, int], plan: Plan, detector: Detector, every: int
+    video: Iterator[tuple[int, Image]],
+    section: tuple[int, int],
+    plan: WindowPlan,
+    detector: Detector,
+    every: int,
 ) -> _Track:
     first, end = section
     follower, track = Follower(detector), _Track()
@@ -149,7 +153,7 @@ def _track(
     return track
 
 
-def _reason(section: tuple[int, int], track: _Track, plan: Plan) -> str:
+def _reason(section: tuple[int, int], track: _Track, plan: WindowPlan) -> str:
     """Why a section gives no window; empty if it does."""
     first, end = section
     if first >= end:
@@ -168,7 +172,7 @@ def _reason(section: tuple[int, int], track: _Track, plan: Plan) -> str:
 
 
 def _cut(
-    video: Iterator[tuple[int, Image]], track: _Track, plan: Plan, size: int, detector: Detector
+    video: Iterator[tuple[int, Image]], track: _Track, plan: WindowPlan, size: int, detector: Detector
 ) -> Window:
     assert track.start is not None
     seen = np.stack([face for face in track.faces if face is not None])

@@ -29,7 +29,7 @@ _KINDS = {"f": "floats", "i": "integers", "u": "integers", "b": "booleans", "U":
 
 
 @dataclass(frozen=True)
-class Layout:
+class ArraySpec:
     """What an array of a file must be."""
 
     kinds: str
@@ -50,7 +50,7 @@ class _RefusedError(ValueError):
 
 def read_npz(
     path: Path,
-    layouts: Mapping[str, Layout] | None = None,
+    specs: Mapping[str, ArraySpec] | None = None,
     *,
     lengths: Mapping[str, int] = {},
     limit: int = LIMIT,
@@ -61,8 +61,8 @@ def read_npz(
 
     Args:
         path: a regular file.
-        layouts: what to read, by name; other arrays are passed over. None: all of any name and shape.
-        lengths: what letters of the layouts must be, where that is known.
+        specs: what to read, by name; other arrays are passed over. None: all of any name and shape.
+        lengths: what letters of the specs must be, where that is known.
         limit: most bytes that the arrays may take together.
         error: type of whatever is raised.
         advice: what to do about a bad file; ends each message.
@@ -73,7 +73,7 @@ def read_npz(
     """
     try:
         with _Bounded(open_file(path).detach()) as stream, zipfile.ZipFile(stream) as archive:
-            return _read(archive, layouts, dict(lengths), limit)
+            return _read(archive, specs, dict(lengths), limit)
     except UserError as problem:
         raise error(str(problem)) from problem
     except _RefusedError as problem:
@@ -120,19 +120,19 @@ class _Header:
 
 
 def _read(
-    archive: zipfile.ZipFile, layouts: Mapping[str, Layout] | None, lengths: dict[str, int], limit: int
+    archive: zipfile.ZipFile, specs: Mapping[str, ArraySpec] | None, lengths: dict[str, int], limit: int
 ) -> dict[str, NDArray[Any]]:
     members = _members(archive)
-    if layouts is None:
-        layouts = {name: Layout("".join(_KINDS), None) for name in members}
-    if absent := [name for name, layout in layouts.items() if not layout.optional and name not in members]:
+    if specs is None:
+        specs = {name: ArraySpec("".join(_KINDS), None) for name in members}
+    if absent := [name for name, spec in specs.items() if not spec.optional and name not in members]:
         raise _RefusedError(f"lacks the arrays {', '.join(sorted(absent))}")
-    wanted = {name: layout for name, layout in layouts.items() if name in members}
+    wanted = {name: spec for name, spec in specs.items() if name in members}
     headers = {name: _header(archive, members[name], name) for name in wanted}
-    for name, layout in wanted.items():
+    for name, spec in wanted.items():
         known = ", ".join(f"{letter} is {length}" for letter, length in lengths.items())
-        if headers[name].dtype.kind not in layout.kinds or not _fits(headers[name].shape, layout, lengths):
-            raise _RefusedError(f"{name}: expected {layout}{known and ' where '}{known}, got {headers[name]}")
+        if headers[name].dtype.kind not in spec.kinds or not _fits(headers[name].shape, spec, lengths):
+            raise _RefusedError(f"{name}: expected {spec}{known and ' where '}{known}, got {headers[name]}")
     if (total := sum(header.bytes for header in headers.values())) > limit:
         raise _RefusedError(f"expected arrays of at most {limit:,} bytes together, got {total:,}")
     return {name: _array(archive, members[name], name) for name in wanted}
@@ -154,9 +154,9 @@ def _opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> IO[
 
 
 def _parsed(stream: IO[bytes], member: zipfile.ZipInfo, name: str) -> _Header:
-    layout: Any = np.lib.format
-    version = layout.read_magic(stream)
-    readers = {(1, 0): layout.read_array_header_1_0, (2, 0): layout.read_array_header_2_0}
+    npy: Any = np.lib.format
+    version = npy.read_magic(stream)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:
         raise _RefusedError(f"{name}: expected version 1 or 2 of the .npy format, got {version}")
     header = _Header(*readers[version](stream))
@@ -192,14 +192,14 @@ def _check_text(data: bytearray, dtype: np.dtype[Any], name: str) -> None:
         raise _RefusedError(f"{name}: text with characters that there are not")
 
 
-def _fits(shape: tuple[int, ...], layout: Layout, lengths: dict[str, int]) -> bool:
-    if layout.shape is None:
+def _fits(shape: tuple[int, ...], spec: ArraySpec, lengths: dict[str, int]) -> bool:
+    if spec.shape is None:
         return True
-    if len(shape) != len(layout.shape):
+    if len(shape) != len(spec.shape):
         return False
     return all(
         length == (lengths.setdefault(wanted, length) if isinstance(wanted, str) else wanted)
-        for length, wanted in zip(shape, layout.shape, strict=True)
+        for length, wanted in zip(shape, spec.shape, strict=True)
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from emojibench.dataset.clip import Clip
-from emojibench.dataset.clip_files import FILES, LeftOutError, Source
+from emojibench.dataset.clip_files import FILES, ClipContent, LeftOutError
 from emojibench.dataset.workplace import workplace
 from emojibench.errors import UserError, WriteError
 from emojibench.files.reading import read_yaml
@@ -117,21 +117,21 @@ class Job:
         write_text(path, text)
 
     def _write_inputs(self, job: ClipJob) -> None:
-        described, source = self._description, Source(job.clip)
+        described, content = self._description, ClipContent(job.clip)
         wanted = ["portrait.png"]
         if "landmarks" in described.uses or described.takes_several:
             wanted.append("target_landmarks.npz")
         for name in wanted:
-            self._write_input(job, source, name, optional=described.takes_several)
+            self._write_input(job, content, name, optional=described.takes_several)
         if described.input is not None and ("driving" in described.uses or described.takes_several):
-            twice = Source(_first_frame_twice(job.clip)) if described.first_frame_twice else source
+            twice = ClipContent(_first_frame_twice(job.clip)) if described.first_frame_twice else content
             self._write_input(job, twice, described.input)
 
-    def _write_input(self, job: ClipJob, source: Source, name: str, *, optional: bool = False) -> None:
+    def _write_input(self, job: ClipJob, content: ClipContent, name: str, *, optional: bool = False) -> None:
         try:
             if name == "audio":
                 raise LeftOutError("datasets have no sound of driving sequences")
-            FILES[name].write(source, job.folder / "in" / name)
+            FILES[name].write(content, job.folder / "in" / name)
         except LeftOutError as error:
             if not optional:
                 raise UserError(

@@ -18,7 +18,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTest:
     """One row minus the best one."""
 
     difference: Difference
@@ -38,8 +38,8 @@ class Standing:
     best: frozenset[str] = frozenset()
     """Labels of the entries with the best mean: several if they are equal, none where nothing can be ranked."""
     second: frozenset[str] = frozenset()
-    against: Mapping[str, Comparison] = field(default_factory=dict)
-    """Label to the comparison with the best, for others that share clips with it; empty for values of a set."""
+    against: Mapping[str, PairedTest] = field(default_factory=dict)
+    """Label to the test against the best, for others that share clips with it; empty for values of a set."""
 
 
 def standing(column: Column, entries: Sequence[Entry]) -> Standing:
@@ -65,7 +65,7 @@ def standing(column: Column, entries: Sequence[Entry]) -> Standing:
     }
     corrected = holm([p for _, p in found.values()])
     against = {
-        label: Comparison(difference, p)
+        label: PairedTest(difference, p)
         for (label, (difference, _)), p in zip(found.items(), corrected, strict=True)
     }
     return Standing(best, second if len(order) > 1 else frozenset(), against)

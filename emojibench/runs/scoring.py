@@ -35,7 +35,7 @@ SET = ""
 
 
 @dataclass
-class Plan:
+class ScoringPlan:
     """What is left to score."""
 
     spec: RunSpec
@@ -93,7 +93,7 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
+def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> ScoringPlan:
     """Find out what has to be scored; rows that need no frames (costs, failed clips) are written at once."""
     usable = registry.usable(registry.METRICS)
     factories = {name: usable[name] for name in spec.metrics if name in usable}
@@ -103,7 +103,7 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
         key: row.judged(known[row.metric]) if row.metric in known else row
         for key, row in folder.rows().items()
     }
-    left = Plan(spec, dataset, factories, rows)
+    left = ScoringPlan(spec, dataset, factories, rows)
     records = {clip_id: folder.animation(clip_id) for clip_id in spec.clips}
     costs = cost.columns(record for record in records.values() if record)
     _tell_motion(folder, left)
@@ -127,7 +127,7 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> Plan:
     return left
 
 
-def _tell_motion(folder: RunFolder, left: Plan) -> None:
+def _tell_motion(folder: RunFolder, left: ScoringPlan) -> None:
     """How much each clip's driving moves, which its animation does not change."""
     clips = Clips(left.dataset, left.spec.protocol.frames)
     for clip_id in left.spec.clips:
@@ -137,7 +137,9 @@ def _tell_motion(folder: RunFolder, left: Plan) -> None:
             _append(folder, left, [left.row(clip_id, motion(clips, clip_id), inputs=key)])
 
 
-def _give_up(folder: RunFolder, left: Plan, record: AnimationRecord, kept: Iterable[ColumnSpec]) -> None:
+def _give_up(
+    folder: RunFolder, left: ScoringPlan, record: AnimationRecord, kept: Iterable[ColumnSpec]
+) -> None:
     """Columns whose metric is absent: no value for a clip that they never saw, or not as it is animated now."""
     latest = left.rows.get((record.clip_id, LATENCY.name))
     anew = latest is None or latest.inputs != record.digest[:16]
@@ -149,14 +151,14 @@ def _give_up(folder: RunFolder, left: Plan, record: AnimationRecord, kept: Itera
                 _append(folder, left, [left.row(SET, lost)])
 
 
-def _append(folder: RunFolder, left: Plan, rows: list[Row]) -> None:
+def _append(folder: RunFolder, left: ScoringPlan, rows: list[Row]) -> None:
     """Append the rows that say something new."""
     new = [row for row in rows if left.rows.get((row.clip_id, row.metric)) != row]
     folder.append(new)
     left.rows |= {(row.clip_id, row.metric): row for row in new}
 
 
-def _job(folder: RunFolder, left: Plan, record: AnimationRecord) -> ScoreJob | None:
+def _job(folder: RunFolder, left: ScoringPlan, record: AnimationRecord) -> ScoreJob | None:
     features = folder.features(record.clip_id)
     missing = [
         name
@@ -175,7 +177,7 @@ def _job(folder: RunFolder, left: Plan, record: AnimationRecord) -> ScoreJob | N
     return ScoreJob(record, folder.frames_file(record.clip_id), tuple(missing), kept)
 
 
-def _finished(left: Plan, record: AnimationRecord, name: str, factory: Any, features: Arrays) -> bool:
+def _finished(left: ScoringPlan, record: AnimationRecord, name: str, factory: Any, features: Arrays) -> bool:
     key = left.key(record, name, factory.traits)
     for traits in factory.traits:
         row = left.rows.get((record.clip_id, traits.name))
@@ -188,7 +190,7 @@ def _finished(left: Plan, record: AnimationRecord, name: str, factory: Any, feat
     return True
 
 
-def needed(left: Plan) -> tuple[str, ...]:
+def needed(left: ScoringPlan) -> tuple[str, ...]:
     """Metrics that a scoring worker has to load: those with missing rows, and sets whose value is stale."""
     names = {name for job in left.jobs for name in job.metrics}
     names |= {
@@ -197,7 +199,7 @@ def needed(left: Plan) -> tuple[str, ...]:
     return tuple(name for name in left.factories if name in names)
 
 
-def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: ClipProgress) -> None:
+def score_clips(folder: RunFolder, left: ScoringPlan, workers: Workers, progress: ClipProgress) -> None:
     """Score every clip that lacks rows. Raises `UserError` when the folder cannot be written."""
     unavailable = workers.info["unavailable"]
     jobs = []
@@ -231,7 +233,7 @@ def score_clips(folder: RunFolder, left: Plan, workers: Workers, progress: ClipP
         progress.done(job.record.clip_id, failures[0] if failures else "")
 
 
-def _still_dashes(left: Plan, job: ScoreJob, unavailable: Mapping[str, str]) -> bool:
+def _still_dashes(left: ScoringPlan, job: ScoreJob, unavailable: Mapping[str, str]) -> bool:
     """Was it found earlier that only weights are missing, and are they missing still? Then no frame is read."""
     if not set(job.metrics) <= set(unavailable):
         return False
@@ -244,7 +246,7 @@ def _still_dashes(left: Plan, job: ScoreJob, unavailable: Mapping[str, str]) -> 
     return True
 
 
-def _rows(left: Plan, job: ScoreJob, values: list[Measured]) -> list[Row]:
+def _rows(left: ScoringPlan, job: ScoreJob, values: list[Measured]) -> list[Row]:
     inputs = {
         traits.name: left.key(job.record, name, left.factories[name].traits)
         for name in job.metrics
@@ -257,7 +259,7 @@ def _rows(left: Plan, job: ScoreJob, values: list[Measured]) -> list[Row]:
     ]
 
 
-def _keep_features(folder: RunFolder, left: Plan, job: ScoreJob, arrays: Mapping[str, Any]) -> None:
+def _keep_features(folder: RunFolder, left: ScoringPlan, job: ScoreJob, arrays: Mapping[str, Any]) -> None:
     """Merge new arrays into the clip's file, each with the digest of what it was computed from."""
     if not arrays:
         return
@@ -272,7 +274,7 @@ def _keep_features(folder: RunFolder, left: Plan, job: ScoreJob, arrays: Mapping
     folder.write_features(job.record.clip_id, merged)
 
 
-def score_sets(folder: RunFolder, left: Plan, workers: Workers) -> None:
+def score_sets(folder: RunFolder, left: ScoringPlan, workers: Workers) -> None:
     """Compute the metrics of the whole set from the features of its clips."""
     names = [name for name, factory in left.factories.items() if factory.kind == "set" and _stale(left, name)]
     tasks = []
@@ -293,7 +295,7 @@ def score_sets(folder: RunFolder, left: Plan, workers: Workers) -> None:
         _append(folder, left, [left.row(SET, measured, inputs=key) for measured in values])
 
 
-def _members(left: Plan, name: str) -> dict[str, str]:
+def _members(left: ScoringPlan, name: str) -> dict[str, str]:
     """Clips whose features are there, in the order of the dataset, with the digests of their inputs."""
     members = {}
     for clip_id in left.spec.clips:
@@ -304,11 +306,11 @@ def _members(left: Plan, name: str) -> dict[str, str]:
     return members
 
 
-def _set_key(left: Plan, name: str) -> str:
+def _set_key(left: ScoringPlan, name: str) -> str:
     return digest(list(_members(left, name).items()))
 
 
-def _stale(left: Plan, name: str) -> bool:
+def _stale(left: ScoringPlan, name: str) -> bool:
     """Does the value of the set still have to be computed from the features that are there?"""
     if not _members(left, name):
         return False
@@ -317,7 +319,7 @@ def _stale(left: Plan, name: str) -> bool:
     return any(row is None or row.inputs != key or row.status not in FINISHED for row in rows)
 
 
-def setup(left: Plan, open_clips: Any, open_detector: Any) -> ScoreSetup:
+def setup(left: ScoringPlan, open_clips: Any, open_detector: Any) -> ScoreSetup:
     """What scoring workers are built from."""
     return ScoreSetup(open_clips, open_detector, needed(left), left.spec.protocol, left.spec.split)
 

@@ -15,7 +15,7 @@ from emojibench.synth.mouth import Mouth
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class TextureRegion:
     """A window of the head's texture that is repainted."""
 
     window: tuple[slice, slice]
@@ -25,7 +25,7 @@ class Patch:
     """What lies there without features, uint8 (h, w, 3)."""
 
 
-def _patch(p: Array, atlas: Image, low: tuple[float, float], high: tuple[float, float]) -> Patch:
+def _region(p: Array, atlas: Image, low: tuple[float, float], high: tuple[float, float]) -> TextureRegion:
     """The smallest window of the head (which begins the atlas) holding frontal positions from `low` to `high`."""
     inside = (
         (p[..., 0] > low[0])
@@ -37,7 +37,7 @@ def _patch(p: Array, atlas: Image, low: tuple[float, float], high: tuple[float, 
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     x, y = (np.round(p[window][..., k], 6).astype(np.float32) for k in (0, 1))
-    return Patch(window, x, y, atlas[window].copy())
+    return TextureRegion(window, x, y, atlas[window].copy())
 
 
 class Features:
@@ -49,17 +49,17 @@ class Features:
         wide, high = (0.225, 0.20) if identity.domain == "cartoon" else (0.20, 0.15)
         self._eyes = [
             (
-                _patch(p, atlas, (side * ex - wide, EYE_Y - high), (side * ex + wide, EYE_Y + high)),
+                _region(p, atlas, (side * ex - wide, EYE_Y - high), (side * ex + wide, EYE_Y + high)),
                 Eye(identity, side),
             )
             for side in (1.0, -1.0)
         ]
-        self._lips = _patch(p, atlas, (-0.33, -0.985), (0.33, -0.35))
+        self._lips = _region(p, atlas, (-0.33, -0.985), (0.33, -0.35))
         self._mouth = Mouth(identity)
 
     def paint(self, atlas: Image, state: State) -> None:
         """Repaint eyes and mouth in place."""
-        for (patch, eye), blink in zip(self._eyes, (state.blink_left, state.blink_right), strict=True):
-            eye.paint(patch.x, patch.y, patch.still, atlas[patch.window], blink, state)
+        for (region, eye), blink in zip(self._eyes, (state.blink_left, state.blink_right), strict=True):
+            eye.paint(region.x, region.y, region.still, atlas[region.window], blink, state)
         lips = self._lips
         self._mouth.paint(lips.x, lips.y, lips.still, atlas[lips.window], state)

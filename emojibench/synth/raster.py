@@ -24,7 +24,7 @@ TEXELS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class MeshLayout:
     """All parts side by side: one list of vertices, one of quads, one atlas."""
 
     vertices: Array
@@ -49,7 +49,7 @@ class Layout:
     """Rows and columns of the atlas, in vertices."""
 
 
-def arrange(parts: list[Part]) -> Layout:
+def arrange(parts: list[Part]) -> MeshLayout:
     """Pack parts into an atlas, shelf by shelf, the first (the largest) on a shelf of its own."""
     width = max(p.points.shape[1] for p in parts)
     slots: dict[str, tuple[int, int, int, int]] = {}
@@ -88,7 +88,7 @@ def arrange(parts: list[Part]) -> Layout:
         cells[1].append((j + column).ravel())
         vertices.append(part.points.reshape(-1, 3))
         count += rows * columns
-    return Layout(
+    return MeshLayout(
         vertices=np.concatenate(vertices),
         neighbours=tuple(np.concatenate(n) for n in near),
         quads=np.concatenate(quads),
@@ -103,7 +103,7 @@ def arrange(parts: list[Part]) -> Layout:
     )
 
 
-def normals(layout: Layout, vertices: Array) -> Array:
+def normals(layout: MeshLayout, vertices: Array) -> Array:
     """Unit outward normals (n, 3)."""
     left, right, above, below = layout.neighbours
     n = np.cross(vertices[below] - vertices[above], vertices[right] - vertices[left])
@@ -115,7 +115,7 @@ def normals(layout: Layout, vertices: Array) -> Array:
 
 
 def visible_surface(
-    layout: Layout, screen: Array, depth: Array, size: int
+    layout: MeshLayout, screen: Array, depth: Array, size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Which quad each pixel sees, and how to find a pixel's place in a quad.
 
@@ -179,7 +179,7 @@ def place(row: NDArray[np.float32], x: int, y: int) -> tuple[np.float32, np.floa
     return s + row[8], t + row[9]
 
 
-def spread(layout: Layout, part: Part) -> Array:
+def spread(layout: MeshLayout, part: Part) -> Array:
     """Canonical positions of a part's texels, float64 (rows, columns, 3), bilinear between the vertices."""
     grid = part.canonical
     rows, columns = grid.shape[:2]
@@ -195,7 +195,7 @@ def spread(layout: Layout, part: Part) -> Array:
     return np.asarray(grid[:, j] * (1 - v[:, None]) + grid[:, j + 1] * v[:, None])
 
 
-def texel_window(layout: Layout, name: str) -> tuple[slice, slice]:
+def texel_window(layout: MeshLayout, name: str) -> tuple[slice, slice]:
     """The texels of a part in the atlas texture."""
     row, column, rows, columns = layout.slots[name]
     return slice(row * TEXELS, (row + rows) * TEXELS), slice(column * TEXELS, (column + columns) * TEXELS)

@@ -12,7 +12,7 @@ import numpy as np
 from emojibench.synth.compiled import Image
 from emojibench.synth.identity import RGB, Identity
 from emojibench.synth.mesh import EYE_X, EYE_Y, MOUTH_Y, Array, Part, bump, hairline, smoothstep
-from emojibench.synth.raster import TEXELS, Layout, spread, texel_window
+from emojibench.synth.raster import TEXELS, MeshLayout, spread, texel_window
 
 WHITE = np.array([255.0, 255.0, 255.0])
 
@@ -50,7 +50,7 @@ def streaks(shape: tuple[int, ...], seed: int, length: float, width: float = 0.9
     return np.asarray(out / max(float(out.std()), 1e-9))
 
 
-def paint(identity: Identity, layout: Layout, parts: list[Part]) -> Image:
+def paint(identity: Identity, layout: MeshLayout, parts: list[Part]) -> Image:
     """The whole atlas texture, uint8 (rows, columns, 3)."""
     shape = (layout.shape[0], layout.shape[1])
     atlas = np.zeros((shape[0] * TEXELS, shape[1] * TEXELS, 3), np.uint8)

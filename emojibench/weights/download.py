@@ -11,11 +11,10 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.utils import get_environ_proxies, select_proxy
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from urllib3.exceptions import HTTPError
 
 from emojibench.errors import UnavailableError
+from emojibench.progress import Stages, bytes_of
 from emojibench.weights import store
 from emojibench.weights.table import UNPUBLISHED, Archive, WeightFile
 
@@ -29,7 +28,7 @@ _unreachable: dict[str, str] = {}
 """Host to reason, for the rest of the process: twelve metrics do not wait twelve times."""
 
 
-class Source(Protocol):
+class Downloadable(Protocol):
     """What can be fetched."""
 
     @property
@@ -104,20 +103,17 @@ def missing(wanted: WeightFile | Archive, why: str) -> UnavailableError:
     )
 
 
-def transfer(wanted: Source, part: Path) -> None:
+def transfer(wanted: Downloadable, part: Path) -> None:
     """Bring `part` to its full length, continuing after breaks for as long as bytes keep coming.
 
     Raises:
         TransferError: no network, the server refuses, or the transfer breaks; `part` keeps what came.
     """
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(wanted.file, total=wanted.bytes)
+    with Stages(count=bytes_of) as progress:
         fruitless = 0
         while fruitless < _FRUITLESS_ATTEMPTS:
             before = _size(part)
-            if _receive(wanted, part, lambda done: progress.update(task, completed=done)):
+            if _receive(wanted, part, lambda done: progress(wanted.file, done, wanted.bytes or 0)):
                 return
             fruitless = 0 if _size(part) > before else fruitless + 1
     raise _BrokenOffError(
@@ -126,7 +122,7 @@ def transfer(wanted: Source, part: Path) -> None:
     )
 
 
-def _receive(wanted: Source, part: Path, report: Callable[[int], None]) -> bool:
+def _receive(wanted: Downloadable, part: Path, report: Callable[[int], None]) -> bool:
     """One request; True when the body came to its end."""
     offset = _size(part)
     response = ask(wanted.url, {"Range": f"bytes={offset}-"} if offset else {})

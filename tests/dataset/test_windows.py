@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emojibench.dataset.motion import HARDLY, motion_of
-from emojibench.dataset.windows import Plan, cut_windows
+from emojibench.dataset.windows import WindowPlan, cut_windows
 from emojibench.face.driving import DrivingSequence
 
 
 def windows(video, detector=None, *, size=64, **plan):
     plan = {"first": 0, "stride": 1, "length": len(video), "windows": 1, "seed": "", **plan}
     detector = detector or BlobDetector()
-    cut = cut_windows(lambda: iter(video), Plan.of(len(video), **plan), size, detector, every=5)
+    cut = cut_windows(lambda: iter(video), WindowPlan.of(len(video), **plan), size, detector, every=5)
     return [window for _, window in cut]
 
 
@@ -67,8 +67,10 @@ def test_a_small_face_is_searched_once_in_a_while_and_then_followed():
     number=st.integers(1, 9),
 )
 def test_windows_are_disjoint_and_as_many_as_fit(count, first, stride, length, number):
-    plan = Plan.of(count, first=first, stride=stride, length=length, windows=number, seed="7:anna")
-    assert plan == Plan.of(count, first=first, stride=stride, length=length, windows=number, seed="7:anna")
+    plan = WindowPlan.of(count, first=first, stride=stride, length=length, windows=number, seed="7:anna")
+    assert plan == WindowPlan.of(
+        count, first=first, stride=stride, length=length, windows=number, seed="7:anna"
+    )
     assert len(plan.sections) == max(1, min(number, (count - first) // (stride * length)))
     if len(plan.sections) > 1:
         edges = [edge for section in plan.sections for edge in section]
@@ -80,7 +82,7 @@ def test_windows_are_disjoint_and_as_many_as_fit(count, first, stride, length, n
 
 def test_another_seed_lays_windows_elsewhere():
     one, other = (
-        Plan.of(900, first=0, stride=1, length=64, windows=4, seed=s).sections for s in ("0:a", "1:a")
+        WindowPlan.of(900, first=0, stride=1, length=64, windows=4, seed=s).sections for s in ("0:a", "1:a")
     )
     assert one != other
 

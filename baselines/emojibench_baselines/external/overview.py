@@ -10,7 +10,7 @@ from emojibench_baselines.external.doctor import Check
 from emojibench_baselines.external.setting_up import Part
 
 
-class Row(Strict):
+class Overview(Strict):
     """One line of `baselines list`."""
 
     name: str
@@ -34,16 +34,16 @@ class Row(Strict):
 class External:
     """Other people's methods: their state on this machine, and how to change it."""
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Overview]:
         """All of them: first those of the paper's tables, in order."""
         rows = [self._row(name) for name in names()]
         return sorted(rows, key=lambda row: (min(row.tables, default=9), row.name))
 
-    def _row(self, name: str) -> Row:
+    def _row(self, name: str) -> Overview:
         described, record = load(name), records.read(name)
         lacking = tuple(records.lacking(described, record))
         licence, repository, motion = described.licence, described.repository, described.motion
-        return Row(
+        return Overview(
             name=name,
             title=described.title,
             tables=tuple(described.tables),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emojibench import registry
 from emojibench.dataset import load_dataset
 from emojibench.errors import UserError
-from emojibench.files.arrays import Layout, npz_names, read_npz
+from emojibench.files.arrays import ArraySpec, npz_names, read_npz
 from emojibench.files.writing import atomic
 from emojibench.progress import ClipProgress
 from emojibench.runs.clips import Clips
@@ -149,17 +149,17 @@ def _keep(file: Path, key: str, trace: ClipTrace) -> None:
 def _kept(file: Path, key: str) -> ClipTrace | None:
     """A trace made earlier with the same key; None also where the file is damaged, so that it is made again."""
     numbers = range(sum(name.startswith("window_") for name in npz_names(file)))
-    layouts = {
-        "key": Layout("U", ()),
-        "latents": Layout("f", ("T", "C", "h", "w")),
-        "flops": Layout("f", ("S",)),
-        "cached_bytes": Layout("i", (), optional=True),
-        "step_errors": Layout("f", ("R",), optional=True),
-        **{f"frames_{k}": Layout("i", (f"L{k}",)) for k in numbers},
-        **{f"window_{k}": Layout("f", ("S", "C", f"L{k}", "h", "w")) for k in numbers},
+    specs = {
+        "key": ArraySpec("U", ()),
+        "latents": ArraySpec("f", ("T", "C", "h", "w")),
+        "flops": ArraySpec("f", ("S",)),
+        "cached_bytes": ArraySpec("i", (), optional=True),
+        "step_errors": ArraySpec("f", ("R",), optional=True),
+        **{f"frames_{k}": ArraySpec("i", (f"L{k}",)) for k in numbers},
+        **{f"window_{k}": ArraySpec("f", ("S", "C", f"L{k}", "h", "w")) for k in numbers},
     }
     try:
-        arrays = read_npz(file, layouts, limit=_LARGEST)
+        arrays = read_npz(file, specs, limit=_LARGEST)
     except UserError:
         return None
     if str(arrays["key"]) != key:

@@ -55,7 +55,7 @@ Target = tuple[Tensor, Tensor]
 """Of the uncached way: latents (1, C, L, h, w) and frames (L, 3, H, W) in [0, 1]."""
 
 
-class Run(BaseModel):
+class Trial(BaseModel):
     """One configuration on one window: a line of the log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,7 +78,7 @@ class Run(BaseModel):
 
 
 @dataclass(frozen=True)
-class Row:
+class ConfigurationSummary:
     """One configuration over all windows."""
 
     name: str
@@ -95,18 +95,18 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search came to."""
 
-    rows: tuple[Row, ...]
-    picks: Mapping[str, Row]
+    rows: tuple[ConfigurationSummary, ...]
+    picks: Mapping[str, ConfigurationSummary]
     """Preset to its row, where some row qualifies."""
     weights: str
 
 
 def search(
     pipeline: Pipeline, *, clips: int, frames: int, minutes: float, kept: Path, log: Path, say: Say
-) -> Found:
+) -> SearchResult:
     """Measure everything that the log does not have yet, and choose.
 
     Args:
@@ -144,7 +144,7 @@ def search(
     better = _refined(measure, plans, minutes, clips, frames, kept)
     others = candidates.fixed() | candidates.sharing() | candidates.adaptive() | candidates.recomputing()
     rows = summary(measure({**others, **plans, **better}, known, targets), base, other)
-    return Found(tuple(rows), picks(rows), pipeline.digest)
+    return SearchResult(tuple(rows), picks(rows), pipeline.digest)
 
 
 class Measurer:
@@ -153,14 +153,14 @@ class Measurer:
     def __init__(self, pipeline: Pipeline, log: Path, say: Say) -> None:
         self.pipeline, self.say = pipeline, say
         self._log = log
-        self._done = {run.key: run for run in _read(log)}
+        self._done = {trial.key: trial for trial in _read(log)}
 
     def __call__(
         self,
         recipes: Mapping[str, AcceleratorConfig | Ideal],
         known: Sequence[Scene],
         targets: Sequence[Target],
-    ) -> list[Run]:
+    ) -> list[Trial]:
         """Every recipe on every scene."""
         wanted = {}
         for name, recipe in recipes.items():
@@ -171,12 +171,12 @@ class Measurer:
                 wanted[key] = name
         return [self._done[key].model_copy(update={"name": name}) for key, name in wanted.items()]
 
-    def _measured(self, name: str, recipe: AcceleratorConfig | Ideal, scene: Scene, target: Target) -> Run:
+    def _measured(self, name: str, recipe: AcceleratorConfig | Ideal, scene: Scene, target: Target) -> Trial:
         result = _sampled(self.pipeline, recipe, scene)
         latents = [((a - b).norm() / b.norm()).item() for a, b in _frames(result.latents, target[0])]
         apart = decoded(self.pipeline, scene, result.latents) - target[1]
         errors = (255 * apart.square().mean((1, 2, 3)).sqrt()).tolist()
-        run = Run(
+        trial = Trial(
             name=name,
             label=recipe.label,
             clip=scene.name,
@@ -190,9 +190,9 @@ class Measurer:
         )
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(run.model_dump(mode="json")) + "\n")
+            file.write(json.dumps(trial.model_dump(mode="json")) + "\n")
         self.say(f"{name}, {scene.name}: error {np.mean(errors):.4f}, {result.flops / 1e9:.1f} GFLOP")
-        return run
+        return trial
 
 
 def _refined(
@@ -209,7 +209,7 @@ def _refined(
 
     def errors(recipe: AcceleratorConfig, count: int) -> tuple[float, float]:
         found = np.array(
-            [run.errors for run in measure({recipe.label: recipe}, known[:count], targets[:count])]
+            [trial.errors for trial in measure({recipe.label: recipe}, known[:count], targets[:count])]
         )
         return float(found.mean()), _worst(found)
 
@@ -252,43 +252,43 @@ def _frames(a: Tensor, b: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
     return zip(a.unbind(2), b.unbind(2), strict=True)
 
 
-def _read(log: Path) -> Iterator[Run]:
+def _read(log: Path) -> Iterator[Trial]:
     if log.exists():
         for number_, line in enumerate(reading.read_text(log).splitlines(), 1):
-            yield reading.parse_model(Run, line, f"{log}: line {number_}", advice="delete the line")
+            yield reading.parse_model(Trial, line, f"{log}: line {number_}", advice="delete the line")
 
 
-def summary(runs: Iterable[Run], base: int, other: int) -> list[Row]:
+def summary(trials: Iterable[Trial], base: int, other: int) -> list[ConfigurationSummary]:
     """One row for each configuration: errors over all frames, speed-ups.
 
     Args:
-        runs: those of one configuration one after the other.
+        trials: those of one configuration one after the other.
         base: FLOPs of denoising a window uncached.
         other: FLOPs of its condition and decoding.
     """
     rows = []
-    for label, group in itertools.groupby(runs, lambda run: run.label):
+    for label, group in itertools.groupby(trials, lambda trial: trial.label):
         members = list(group)
-        errors = np.concatenate([run.errors for run in members])
-        flops = float(np.mean([run.denoise_flops for run in members]))
+        errors = np.concatenate([trial.errors for trial in members])
+        flops = float(np.mean([trial.denoise_flops for trial in members]))
         rows.append(
-            Row(
+            ConfigurationSummary(
                 name=members[0].name,
                 label=label,
                 clips=len(members),
                 mean=float(errors.mean()),
                 worst=_worst(errors),
-                latents=float(np.mean([run.latents for run in members])),
+                latents=float(np.mean([trial.latents for trial in members])),
                 gflops=flops / 1e9,
                 speedup=base / flops,
                 whole=(base + other) / (flops + other),
-                mib=max(run.cached_bytes for run in members) / 2**20,
+                mib=max(trial.cached_bytes for trial in members) / 2**20,
             )
         )
     return rows
 
 
-def picks(rows: Sequence[Row]) -> dict[str, Row]:
+def picks(rows: Sequence[ConfigurationSummary]) -> dict[str, ConfigurationSummary]:
     """The three presets' rows, where some row qualifies."""
     paper = _paper(rows)
     real = [row for row in rows if not row.label.startswith("ideal")]
@@ -298,17 +298,17 @@ def picks(rows: Sequence[Row]) -> dict[str, Row]:
         "fast": [row for row in real if row.speedup >= 5],
     }
 
-    def error(row: Row) -> float:
+    def error(row: ConfigurationSummary) -> float:
         return row.mean / paper.mean + row.worst / paper.worst
 
     return {name: min(fit, key=error) for name, fit in choices.items() if fit}
 
 
-def _paper(rows: Sequence[Row]) -> Row:
+def _paper(rows: Sequence[ConfigurationSummary]) -> ConfigurationSummary:
     return next(row for row in rows if row.name == PAPER)
 
 
-def page(found: Found, command: str) -> list[Block]:
+def page(found: SearchResult, command: str) -> list[Block]:
     """The search's page, cheapest configurations first; `command` made it."""
     paper = _paper(found.rows)
     titles = (
