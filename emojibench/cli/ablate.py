@@ -5,6 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emojibench.cli.flags import (
+    Config,
+    DryRun,
+    HiddenFloat,
+    HiddenInt,
+    HiddenPath,
+    HiddenText,
+    HiddenTexts,
+    MeasuredData,
+    RowOptions,
+    settled,
+)
 from emojibench.extras import require_model
 
 if TYPE_CHECKING:
@@ -13,10 +25,8 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML file of settings, as --dry-run prints it; flags come on top of it."),
-    ] = None,
+    context: typer.Context,
+    config: Config = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(
@@ -32,9 +42,7 @@ def ablate(
     split: Annotated[
         str | None, typer.Option(help="What to measure on: `self` or `cross`.", show_default="cross")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="`mini`, `synth`, or a dataset folder.", show_default="synth")
-    ] = None,
+    dataset: MeasuredData = None,
     clips: Annotated[
         str | None,
         typer.Option(
@@ -42,10 +50,7 @@ def ablate(
             show_default="20",
         ),
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Option of all rows' methods; repeatable."),
-    ] = None,
+    options: RowOptions = None,
     minutes: Annotated[
         float | None, typer.Option(help="Training budget of each row, wall clock.", show_default="30")
     ] = None,
@@ -58,24 +63,21 @@ def ablate(
     device: Annotated[
         str | None, typer.Option(help="Where to train: cpu or cuda.", show_default="cpu")
     ] = None,
-    matrix: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    table: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    frames: Annotated[int | None, typer.Option(hidden=True)] = None,
-    metrics: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
-    jobs: Annotated[int | None, typer.Option(hidden=True)] = None,
-    timeout: Annotated[float | None, typer.Option(hidden=True)] = None,
-    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
-    preset: Annotated[str | None, typer.Option(hidden=True)] = None,
-    main: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    start: Annotated[str | None, typer.Option(hidden=True)] = None,
-    data: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    identities: Annotated[int | None, typer.Option(hidden=True)] = None,
+    matrix: HiddenPath = None,
+    table: HiddenPath = None,
+    frames: HiddenInt = None,
+    metrics: HiddenTexts = None,
+    jobs: HiddenInt = None,
+    timeout: HiddenFloat = None,
+    seed: HiddenInt = None,
+    preset: HiddenText = None,
+    main: HiddenPath = None,
+    start: HiddenText = None,
+    data: HiddenPath = None,
+    identities: HiddenInt = None,
     bf16: Annotated[bool, typer.Option("--bf16", hidden=True)] = False,
-    threads: Annotated[int | None, typer.Option(hidden=True)] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Check all settings, print them as a file for --config, and stop."),
-    ] = False,
+    threads: HiddenInt = None,
+    dry_run: DryRun = False,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -98,18 +100,10 @@ def ablate(
     as --matrix.
     """
     require_model("emojibench ablate", "train")
-    from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.dataset import locating
-    from emojibench.fye.settings import AblateSettings, numbers, settle
+    from emojibench.fye.settings import AblateSettings
 
-    flags = {
-        "rows": listed(rows), "out": out, "split": split, "dataset": dataset, "clips": chosen_clips(clips),
-        "set": key_values(options) or None, "matrix": matrix, "table": table, "frames": frames,
-        "metrics": listed(metrics), "jobs": jobs, "timeout": timeout, "seed": seed,
-        "minutes": minutes, "steps": numbers(steps), "device": device, "preset": preset, "main": main,
-        "start": start, "data": data, "identities": identities, "bf16": bf16 or None, "threads": threads,
-    }  # fmt: skip
-    settings = settle(AblateSettings, config, flags)
+    settings = settled(AblateSettings, context)
     locating.dataset(settings.dataset)
     if settings.matrix is not None:
         locating.existing(settings.matrix, "--matrix")

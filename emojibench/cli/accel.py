@@ -5,14 +5,23 @@ from typing import Annotated
 
 import typer
 
+from emojibench.cli.flags import (
+    Config,
+    DryRun,
+    HiddenFloat,
+    HiddenInt,
+    HiddenPath,
+    HiddenTexts,
+    MeasuredData,
+    RowOptions,
+    settled,
+)
 from emojibench.extras import require_model
 
 
 def accel(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML file of settings, as --dry-run prints it; flags come on top of it."),
-    ] = None,
+    context: typer.Context,
+    config: Config = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(
@@ -27,9 +36,7 @@ def accel(
     split: Annotated[
         str | None, typer.Option(help="What to measure on: `self` or `cross`.", show_default="self")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="`mini`, `synth`, or a dataset folder.", show_default="synth")
-    ] = None,
+    dataset: MeasuredData = None,
     clips: Annotated[
         str | None,
         typer.Option(
@@ -37,23 +44,17 @@ def accel(
             show_default="12",
         ),
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Option of all rows' methods; repeatable."),
-    ] = None,
-    matrix: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    table: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    frames: Annotated[int | None, typer.Option(hidden=True)] = None,
-    metrics: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
-    jobs: Annotated[int | None, typer.Option(hidden=True)] = None,
-    timeout: Annotated[float | None, typer.Option(hidden=True)] = None,
-    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
-    traced: Annotated[int | None, typer.Option(hidden=True)] = None,
-    floor_clips: Annotated[int | None, typer.Option(hidden=True)] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Check all settings, print them as a file for --config, and stop."),
-    ] = False,
+    options: RowOptions = None,
+    matrix: HiddenPath = None,
+    table: HiddenPath = None,
+    frames: HiddenInt = None,
+    metrics: HiddenTexts = None,
+    jobs: HiddenInt = None,
+    timeout: HiddenFloat = None,
+    seed: HiddenInt = None,
+    traced: HiddenInt = None,
+    floor_clips: HiddenInt = None,
+    dry_run: DryRun = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Run the rows of --rows again, all by default.")
     ] = False,
@@ -64,17 +65,10 @@ def accel(
     --dry-run prints is a flag as well, such as --traced.
     """
     require_model("emojibench accel")
-    from emojibench.cli.results import chosen_clips, key_values, listed
     from emojibench.dataset import locating
-    from emojibench.fye.settings import AccelSettings, settle
+    from emojibench.fye.settings import AccelSettings
 
-    flags = {
-        "rows": listed(rows), "out": out, "split": split, "dataset": dataset, "clips": chosen_clips(clips),
-        "set": key_values(options) or None, "matrix": matrix, "table": table, "frames": frames,
-        "metrics": listed(metrics), "jobs": jobs, "timeout": timeout, "seed": seed,
-        "traced": traced, "floor_clips": floor_clips,
-    }  # fmt: skip
-    settings = settle(AccelSettings, config, flags)
+    settings = settled(AccelSettings, context)
     locating.dataset(settings.dataset)
     if settings.matrix is not None:
         locating.existing(settings.matrix, "--matrix")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from emojibench.cli.run import Data, Split
+from emojibench.cli.flags import Data, Split
 
 
 def check_method(
@@ -25,7 +25,7 @@ def check_method(
     Exit code 0: it does; 1: a check failed; 2: something else has to be mended first.
     """
     from emojibench.cli import tables
-    from emojibench.cli.results import key_values
+    from emojibench.cli.flags import key_values
     from emojibench.dataset import locating
     from emojibench.methods import finding
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emojibench.cli.run import Clips, Data, Frames, Jobs, Size, Split
+from emojibench.cli.flags import Clips, Data, Frames, Jobs, Size, Split
 from emojibench.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def export(
 
     Its videos come back with `emojibench score --predictions DIR`. Exit code 2 if a clip failed.
     """
-    from emojibench.cli.results import chosen_clips, listed
+    from emojibench.cli.flags import chosen_clips, listed
     from emojibench.dataset import locating
 
     locating.dataset(ref)

@@ -42,7 +42,7 @@ def gate(
     Exit code: 0 same, 1 regressed, 4 improved beyond tolerance, 3 could not measure or undecided, 2 usage or
     runs that cannot be compared.
     """
-    from emojibench.cli.results import chosen_clips
+    from emojibench.cli.flags import chosen_clips
     from emojibench.reports.gating import gate as compare
 
     result = compare(

@@ -1,48 +1,16 @@
-"""How `run` and `score` read their flags and print their results."""
+"""How `run` and `score` print their results."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
 from emojibench.cli import tables
-from emojibench.errors import UserError
 
 if TYPE_CHECKING:
     from emojibench.runs.result import RunResult
     from emojibench.runs.summary import ColumnSummary, Summary
-
-
-def listed(values: Iterable[str] | None) -> list[str] | None:
-    """`["a,b", "c"]` as `["a", "b", "c"]`; None and nothing as None."""
-    names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
-    return names or None
-
-
-def chosen_clips(value: str | None) -> int | list[str] | None:
-    """A number of clips, or clip ids separated by commas."""
-    if value is None:
-        return None
-    return int(value) if re.fullmatch(r"\s*-?\d+\s*", value) else listed([value]) or []
-
-
-def key_values(pairs: Iterable[str] | None) -> dict[str, str]:
-    """`["a=1"]` as `{"a": "1"}`.
-
-    Raises:
-        UserError: a pair without `=`, or a key given twice.
-    """
-    options: dict[str, str] = {}
-    for pair in pairs or ():
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--set: expected KEY=VALUE, got {pair!r}")
-        if key.strip() in options:
-            raise UserError(f"--set: {key.strip()} is given twice")
-        options[key.strip()] = value
-    return options
 
 
 def show(

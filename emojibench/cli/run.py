@@ -5,46 +5,26 @@ from typing import Annotated
 
 import typer
 
-Split = Annotated[str, typer.Option(help="`self` (a subject drives itself) or `cross` (another one drives).")]
-Data = Annotated[str, typer.Option("--dataset", help="`mini`, `synth`, or a dataset folder.")]
-Clips = Annotated[
-    str | None,
-    typer.Option(
-        help="Number of clips, counted from the first, or clip ids separated by commas; all by default."
-    ),
-]
-Metrics = Annotated[
-    list[str] | None,
-    typer.Option(help="Metrics or columns; repeat or separate by commas; all by default."),
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        help="Size of the square frames in pixels. Results of different sizes are never compared.",
-        show_default="the dataset's",
-    ),
-]
-Frames = Annotated[
-    int | None,
-    typer.Option(
-        help="Use at most this many frames of each clip. Results of different lengths are never compared.",
-        show_default="the dataset's",
-    ),
-]
-Jobs = Annotated[int, typer.Option(help="Worker processes.")]
-Name = Annotated[
-    str | None, typer.Option(help="Name of the run folder; <method>-<split>-<dataset> by default.")
-]
-Out = Annotated[Path, typer.Option(help="Folder that holds run folders.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 3 if a metric is unavailable.")]
-Timeout = Annotated[float, typer.Option(help="Seconds that one clip may take; then it fails.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a run of this name instead of continuing it.")
-]
-Every = Annotated[
-    bool, typer.Option("--all", help="Show every column, not only the paper's and those of --metrics.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")]
+from emojibench.cli.flags import (
+    AsJson,
+    Clips,
+    Data,
+    Every,
+    Frames,
+    Jobs,
+    MethodOptions,
+    Metrics,
+    Name,
+    Out,
+    Overwrite,
+    Size,
+    Split,
+    Strict,
+    Timeout,
+    chosen_clips,
+    key_values,
+    listed,
+)
 
 
 def run(
@@ -60,9 +40,7 @@ def run(
     size: Size = None,
     frames: Frames = None,
     metrics: Metrics = None,
-    options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Option of the method; repeatable.")
-    ] = None,
+    options: MethodOptions = None,
     jobs: Jobs = 1,
     seed: Annotated[
         int, typer.Option(help="Random seed. Each clip's own seed is derived from it and the clip id.")
@@ -80,7 +58,7 @@ def run(
     Exit code 0: all went well; 2: something has to be corrected first; 3: some clip failed (or, with --strict,
     some metric was unavailable).
     """
-    from emojibench.cli.results import chosen_clips, key_values, listed, show
+    from emojibench.cli.results import show
     from emojibench.dataset import locating
     from emojibench.methods import finding
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emojibench.cli.run import (
+from emojibench.cli.flags import (
     AsJson,
     Clips,
     Every,
@@ -18,6 +18,8 @@ from emojibench.cli.run import (
     Split,
     Strict,
     Timeout,
+    chosen_clips,
+    listed,
 )
 from emojibench.errors import UserError
 
@@ -59,7 +61,7 @@ def score(
     With --run, split, clips, size, frames and, unless given, dataset are the run's own. --metrics adds columns to
     those that a run has, or brings them up to date; without it all metrics are scored.
     """
-    from emojibench.cli.results import chosen_clips, listed, show
+    from emojibench.cli.results import show
     from emojibench.dataset import locating
 
     if (predictions is None) == (run is None):

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
+from emojibench.cli.flags import Config, HiddenFloat, HiddenInt, HiddenPath, settled
 from emojibench.extras import require_model
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML file of settings, as --dry-run prints it; flags come on top of it."),
-    ] = None,
+    context: typer.Context,
+    config: Config = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -46,14 +45,14 @@ def train(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cpu")] = None,
     shares: Annotated[str, typer.Option(hidden=True)] = "",
-    start: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    learning_rate: Annotated[float | None, typer.Option(hidden=True)] = None,
-    identities: Annotated[int | None, typer.Option(hidden=True)] = None,
-    validation: Annotated[int | None, typer.Option(hidden=True)] = None,
-    seed: Annotated[int | None, typer.Option(hidden=True)] = None,
-    perceptual: Annotated[float | None, typer.Option(hidden=True)] = None,
+    start: HiddenPath = None,
+    learning_rate: HiddenFloat = None,
+    identities: HiddenInt = None,
+    validation: HiddenInt = None,
+    seed: HiddenInt = None,
+    perceptual: HiddenFloat = None,
     bf16: Annotated[bool, typer.Option("--bf16", hidden=True)] = False,
-    threads: Annotated[int | None, typer.Option(hidden=True)] = None,
+    threads: HiddenInt = None,
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Prepare the training data and stop.")
     ] = False,
@@ -82,15 +81,9 @@ def train(
     require_model("emojibench train", "train")
     from emojibench.dataset import locating
     from emojibench.fye import trainable
-    from emojibench.fye.settings import TrainSettings, numbers, settle
+    from emojibench.fye.settings import TrainSettings
 
-    flags = {
-        "preset": preset, "from": trainable.paths(files) if files else None, "minutes": minutes,
-        "steps": numbers(steps), "dataset": dataset, "out": out, "device": device, "shares": numbers(shares),
-        "start": start, "learning_rate": learning_rate, "identities": identities, "validation": validation,
-        "seed": seed, "perceptual": perceptual, "bf16": bf16 or None, "threads": threads,
-    }  # fmt: skip
-    settings = settle(TrainSettings, config, flags)
+    settings = settled(TrainSettings, context, {"from": trainable.paths})
     trainable.check(settings.preset, settings.files)
     if settings.dataset:
         locating.dataset(settings.dataset)

@@ -202,11 +202,6 @@ def settle(kind: type[S], file: Path | None, flags: Mapping[str, object]) -> S:
         raise UserError(f"{where}: {message}, got {_short(problem['input'])}; {remedy}") from error
 
 
-def numbers(text: str) -> list[str] | None:
-    """`2000,800` as a list for `settle`; None for an empty text."""
-    return [part.strip() for part in text.split(",")] if text else None
-
-
 def _short(value: Any) -> str:
     text = repr(
         list(value) if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else value
