@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 # What is installed, by what for: a demo has nothing of non-commercial packages, the tests try them as well.
 DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
+BROWSER := $(VENV)/.browser
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable
 export PYTHONHASHSEED ?= 0
 export PYTHONUTF8 = 1
 # Where this is set, every process compiles torch and diffusers anew, which takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test slow check format clean
+.PHONY: demo test slow browser check format clean
 
 demo: $(DEMO)
 	$(BIN)/emojibench run --method fye-faster --split cross
@@ -24,6 +25,10 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Playwright drives a Chromium or Chrome of the system; no browser is downloaded.
+browser: $(BROWSER)
+	$(BIN)/python -m pytest tests/reporting/test_html_browser.py
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -43,6 +48,10 @@ $(STAMP): $(BIN)/uv pyproject.toml constraints.txt
 	@echo "installing everything that tests try, pyiqa among it (PolyForm Noncommercial licence)"
 	$(INSTALL) ".[all,quality,peers,dev]"
 	touch $@ $(DEMO)
+
+$(BROWSER): $(STAMP)
+	$(INSTALL) ".[all,quality,peers,dev,browser]"
+	touch $@
 
 # uv resolves and unpacks several times faster than pip; it comes from the same registry.
 $(BIN)/uv:

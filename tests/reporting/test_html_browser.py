@@ -1,6 +1,7 @@
 """The page for browsers in headless Chromium, from disk, as a reader uses it.
 
-Needs the extra `browser` (Playwright) and a Chromium of the system; without them these tests skip with the reason.
+`make browser` runs them: they need the extra `browser` (Playwright) and a Chromium or Chrome of the system, and skip
+with the reason where there is none.
 """
 
 import io
@@ -19,11 +20,9 @@ from emojibench.media import read_video
 from emojibench.reports import write_html
 from emojibench.reports.load import load_run
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install '.[browser]'"
-)
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make browser")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium or Chrome on this machine")
 FRAMES = 10
 
 
