@@ -46,6 +46,40 @@ def info(
 
 
 @app.command()
+def preview(
+    ref: Annotated[str, typer.Argument(help="mini, synth, or a dataset folder.")] = "mini",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Picture to write, .png or .jpg.", show_default="<dataset>-preview.png"),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="`self` or `cross`; both by default.")] = None,
+    clips: Annotated[
+        str,
+        typer.Option(
+            help="Number of clips of each split, counted from the first, or clip ids separated by commas."
+        ),
+    ] = "8",
+    frames: Annotated[
+        int, typer.Option(help="Driving frames of each clip, from its first to its last.", min=1)
+    ] = 4,
+    size: Size = None,
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
+) -> None:
+    """Draw a contact sheet: portraits and driving frames as methods get them, with their landmarks. Prints its path."""
+    from emojibench.cli.results import chosen_clips
+    from emojibench.dataset import load_dataset, locating
+    from emojibench.dataset.preview import check_out, chosen, preview
+    from emojibench.media import write_image
+
+    locating.dataset(ref)
+    dataset = load_dataset(ref, size=size, detector=detector)
+    file = check_out(out or Path(f"{dataset.name}-preview.png"), overwrite=overwrite)
+    write_image(file, preview(dataset, chosen(dataset, split, chosen_clips(clips)), frames))
+    typer.echo(file)
+
+
+@app.command()
 def build(
     portraits: Annotated[Path, typer.Option(help="Folder of pictures; subfolders name domains.")],
     driving: Annotated[Path, typer.Option(help="Folder of driving videos.")],

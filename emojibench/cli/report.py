@@ -8,6 +8,10 @@ import typer
 
 
 def report(
+    chosen: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="With --sheet: these run folders alone, in this order."),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds run folders, at any depth.")] = Path("runs"),
     out: Annotated[
         Path, typer.Option(help="Root of the leaderboards; pages of your own runs go to OUT/local.")
@@ -32,6 +36,27 @@ def report(
         typer.Option(
             metavar="CLIPS",
             help="With --html: make pictures of so many clips of each split, the worst first; of all by default.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        bool,
+        typer.Option(
+            "--sheet",
+            help="Write contact sheets instead, the same frames of all methods side by side: a JPEG for each track "
+            "and split in OUT/local; print their paths.",
+        ),
+    ] = False,
+    clips: Annotated[
+        str | None,
+        typer.Option(
+            help="With --sheet: number of clips, counted from the first, or clip ids separated by commas.",
+            show_default="8",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="With --sheet: frames of each clip.", show_default="3, fewer where there are many methods"
         ),
     ] = None,
     table: Annotated[
@@ -59,6 +84,15 @@ def report(
     from emojibench.reports import accept as copy_accepted
     from emojibench.reports import write_pages
 
+    if not sheet and (chosen or clips is not None or frames is not None):
+        raise UserError("RUN, --clips, --frames: expected together with --sheet; add it, or leave them out")
+    if sheet and (as_json or html or accepted or accept is not None or table is not None):
+        raise UserError(
+            "--sheet: does not go with --json, --html, --accepted, --accept or --table; leave one out"
+        )
+    if sheet:
+        _sheet(chosen or [], runs, out, clips, frames)
+        return
     if videos is not None and not html:
         raise UserError("--videos: expected together with --html; add it, or leave --videos out")
     if html and as_json:
@@ -88,6 +122,16 @@ def report(
     _tell_left_out(unfinished)
     for page in pages:
         typer.echo(f"wrote {page.path}", err=True)
+
+
+def _sheet(chosen: list[Path], runs: Path, out: Path, clips: str | None, frames: int | None) -> None:
+    from emojibench.cli.results import chosen_clips
+    from emojibench.reports import write_sheets
+
+    files, unfinished = write_sheets(chosen or runs, out, clips=chosen_clips(clips), frames=frames)
+    _tell_left_out(unfinished)
+    for file in files:
+        typer.echo(file)
 
 
 def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None) -> None:

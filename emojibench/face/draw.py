@@ -168,6 +168,13 @@ def _draw_pupil(canvas: Frames, centre: NDArray[np.float64], smooth: bool) -> No
     canvas[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = PUPIL_COLOUR
 
 
+def draw_over(picture: Frames, landmarks: NDArray[np.floating[Any]]) -> Frames:
+    """A copy of a picture (H, W, 3) with all strokes of its landmarks (478, 3); none where they are NaN."""
+    height, width = picture.shape[:2]
+    lines = draw(landmarks[None], (width, height), groups=GROUPS)[0]
+    return np.where(lines.any(axis=2, keepdims=True), lines, picture)
+
+
 def expression_mask(landmarks: NDArray[np.floating[Any]], size: tuple[int, int]) -> Frames:
     """M_e of Eq. 2: the dilated points of eyes, brows and mouth, pupils left out; (T, height, width) uint8, 0 or 1.
 

@@ -1,42 +1,36 @@
 """One portrait and one driving sequence become a video: what `emojibench animate` does."""
 
-import sys
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice, repeat
 from pathlib import Path
 
+import numpy as np
+
 from emojibench import media
-from emojibench.dataset import landmarks
 from emojibench.dataset.cache import cache_folder, shared_detector
 from emojibench.dataset.clip import Clip
-from emojibench.dataset.fye_motion import read_fye_motion
 from emojibench.dataset.heads import Head, NoFaceError, cut_head
 from emojibench.dataset.sources import manual_landmarks, read_manual_landmarks
-from emojibench.dataset.targets import target_landmarks
-from emojibench.dataset.windows import follow
 from emojibench.errors import MediaError, UserError
 from emojibench.face import Detector, detector_id
-from emojibench.face.detect import sequence_of
+from emojibench.face.draw import draw_over
 from emojibench.face.driving import DrivingSequence
-from emojibench.files.arrays import npz_names
-from emojibench.fye.animators import LoadedPreset
+from emojibench.fye.animators import Animator
+from emojibench.fye.driving import cut_to_head, heads, is_video, on_heads, read_driving
+from emojibench.media.contact import Group, Row, Sheet
 from emojibench.media.sound import add_sound
-from emojibench.methods import Progress
+from emojibench.media.writing import marked
 from emojibench.progress import Stage
-from emojibench.types import Image
+from emojibench.types import Frames, Image
 
 Tell = Callable[[str], None]
 """Takes a line for the user."""
-_LANDMARKS = (".npy", ".npz")
-"""Suffixes of driving without frames."""
-UNSTATED_FPS = 25.0
-"""Of official motion files, which do not state their rate."""
 
 
 def animate(
-    animator: LoadedPreset,
+    animator: Animator,
     portrait: Path,
     driving: Path,
     out: Path,
@@ -51,6 +45,7 @@ def animate(
     detector: str = "auto",
     watermark: bool = True,
     audio: bool = True,
+    side_by_side: bool = False,
 ) -> None:
     """Animate the head on a picture and write it as an MP4 of the animator's resolution.
 
@@ -71,6 +66,7 @@ def animate(
         detector: name or id of the landmark detector.
         watermark: whether each frame says that it is generated.
         audio: whether the sound of a driving video is kept.
+        side_by_side: whether the video shows portrait and driving beside the result.
 
     Raises:
         UserError: anything about these that the user can correct; found out before the long work where possible.
@@ -83,7 +79,7 @@ def animate(
     with stage("read driving") as progress:
         sequence = read_driving(driving, reader, start=start, frames=frames, fps=fps, progress=progress)
     clip = Clip(
-        clip_id=portrait.name,
+        clip_id=re.sub(r"[^A-Za-z0-9._+-]", "-", f"portrait-{portrait.name}"),
         split="cross",
         domain="",
         subject=portrait.name,
@@ -93,25 +89,36 @@ def animate(
         driving=sequence,
         portrait_transform=head.face.transform,
     )
+    if animator.takes_frames and is_video(driving):
+        cut, video = cut_to_head(driving, sequence, reader, start=start, side=animator.resolution)
+        clip = replace(clip, driving=cut, load_driving_frames=lambda: video)
     with stage("animate") as progress:
         try:
-            result = animator.call(
-                head.image,
-                target_landmarks(clip),
-                portrait_landmarks=head.face.landmarks,
-                seed=seed,
-                progress=progress,
-            )
-        except ValueError as error:
-            raise UserError(f"animate: {error}") from error
+            frames_made = animator.animate(clip, seed, progress)
         except MemoryError as error:
             raise UserError(
                 f"animate: out of memory ({error}); {animator.memory_advice} need less"
             ) from error
-    with media.atomic(out) as video, stage("write"):
-        media.write_preview(video, result.frames, sequence.fps, watermark=watermark)
+    with media.atomic(out) as video_file, stage("write"):
+        if side_by_side:
+            beside = heads(driving, sequence, start=start, side=animator.resolution)
+            shown = _side_by_side(head.image, sequence, beside, frames_made, watermark=watermark)
+            media.write_preview(video_file, shown, sequence.fps, watermark=False)
+        else:
+            media.write_preview(video_file, frames_made, sequence.fps, watermark=watermark)
         if audio and driving.is_file() and driving.suffix.lower() in media.VIDEOS:
-            _keep_sound(video, driving, start, sequence.fps, tell)
+            _keep_sound(video_file, driving, start, sequence.fps, tell)
+
+
+def _side_by_side(
+    portrait: Image, sequence: DrivingSequence, beside: Iterator[Image], made: Frames, *, watermark: bool
+) -> Iterator[Image]:
+    """Portrait, driving with its landmarks, and result, in one picture for each frame; the result bears the mark."""
+    sheet = Sheet((Group(("portrait", "driving", "result")),), len(portrait))
+    header = sheet.header()
+    for driving, points, result in zip(beside, on_heads(sequence), made, strict=True):
+        row = Row((portrait, draw_over(driving, points), marked(result) if watermark else result))
+        yield np.concatenate([header, sheet.strip(row)])
 
 
 def is_procedural(picture: Path) -> bool:
@@ -147,92 +154,6 @@ def read_head(picture: Path, size: int, detector: Detector, by_hand: Path | None
         raise UserError(
             f"{picture}: {error}, and name them with --portrait-landmarks where they lie elsewhere"
         ) from error
-
-
-def read_driving(
-    file: Path,
-    detector: Detector,
-    *,
-    start: int,
-    frames: int | None,
-    fps: float | None,
-    progress: Progress,
-) -> DrivingSequence:
-    """Driving frames `start` to `start + frames` of a video or a landmark file.
-
-    Raises:
-        UserError: unknown kind of file, unreadable, no frames in that range or no face in any, no frame rate.
-    """
-    stop = None if frames is None else start + frames
-    check_kind(file)
-    if file.suffix in _LANDMARKS:
-        sequence = _part(_from_landmarks(file), start, stop)
-        sequence = sequence if fps is None else replace(sequence, fps=fps)
-    else:
-        sequence = _from_video(file, detector, start, stop, fps, progress)
-    if not len(sequence):
-        raise _nothing(file, start)
-    if not sequence.detected.any():
-        raise UserError(
-            f"{file}: no face in any of {len(sequence)} frames; choose other driving or other frames"
-        )
-    return sequence
-
-
-def _from_video(
-    file: Path, detector: Detector, start: int, stop: int | None, fps: float | None, progress: Progress
-) -> DrivingSequence:
-    info = media.video_info(file)
-    for note in info.notes:
-        print(f"{file}: {note}", file=sys.stderr)
-    rate = fps or info.fps
-    if not rate:
-        raise UserError(f"{file}: the video does not state its frame rate; give it with --fps")
-    total = max(1, (info.frames if stop is None else min(stop, info.frames or stop)) - start)
-
-    def wanted() -> Iterator[Image]:
-        done = 0
-        for done, frame in enumerate(islice(media.iterate_video(file), start, stop), start=1):
-            yield frame
-            progress(done, max(done, total))
-        if not done:
-            raise _nothing(file, start)
-
-    faces, _ = follow(detector, wanted(), repeat(None))
-    return sequence_of(faces, fps=rate, size=(info.width, info.height), detector=detector.id)
-
-
-def _from_landmarks(file: Path) -> DrivingSequence:
-    return read_fye_motion(file, fps=UNSTATED_FPS) if _is_official(file) else landmarks.read_driving(file)
-
-
-def _is_official(file: Path) -> bool:
-    """Whether a file is, or seems to be, an official motion file or its pickle-free twin."""
-    return file.suffix == ".npy" or "lmks" in npz_names(file)
-
-
-def _part(sequence: DrivingSequence, start: int, stop: int | None) -> DrivingSequence:
-    part = slice(start, stop)
-    return replace(
-        sequence,
-        landmarks=sequence.landmarks[part],
-        transforms=None if sequence.transforms is None else sequence.transforms[part],
-        blendshapes=None if sequence.blendshapes is None else sequence.blendshapes[part],
-    )
-
-
-def _nothing(file: Path, start: int) -> UserError:
-    return UserError(f"{file}: no driving frames from frame {start} on; the file is shorter, lower --start")
-
-
-def check_kind(driving: Path) -> None:
-    """Raise `UserError` where neither frames nor landmarks are to be expected of a driving file, by its name."""
-    if driving.is_dir() or driving.suffix.lower() in media.VIDEOS or driving.suffix in _LANDMARKS:
-        return
-    known = ", ".join(sorted({*media.VIDEOS, *_LANDMARKS}))
-    raise UserError(
-        f"{driving}: unknown kind of driving; expected one of {known}, or a folder of numbered pictures"
-    )
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:

@@ -1,4 +1,4 @@
-"""What `emojibench animate` animates with: each preset of the reference model behind one call."""
+"""What `emojibench animate` animates with: presets of the reference model and registered methods, behind one call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emojibench import registry, weights
-from emojibench.errors import UserError
+from emojibench.dataset.clip import Clip
+from emojibench.dataset.targets import target_landmarks
+from emojibench.errors import UserError, one_line
+from emojibench.methods import Progress, finding, working_size
+from emojibench.runs.generate import check, seed_everything
+from emojibench.types import Frames
 
 if TYPE_CHECKING:
     from fye_faster.pipelines.mini import Animated
     from fye_faster.pipelines.released import ReleasedPipeline
 
 
+SIDE = 256
+"""Of the frames of methods that take any size, pixels."""
 _DRAWN = (
     "preset {preset} was trained on drawn (procedural) heads alone. It is not meant for photographs: expect the pose "
     "and expression, not a likeness"
@@ -40,20 +47,46 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class LoadedPreset:
-    """A loaded model with its settings."""
+class Animator:
+    """A loaded model or method with its settings."""
 
     resolution: int
     """Side of the frames that it makes, pixels."""
-    call: "Callable[..., Animated]"
-    """`fye_faster.pipelines.mini.Pipeline.animate`, or its like, without the settings."""
+    animate: Callable[[Clip, int, Progress], Frames]
+    """Frames of a clip; takes a seed, and who is told of the progress."""
     memory_advice: str
     """Flags that make it need less memory."""
     limits: str = ""
     """Warning about photographs of real heads; empty: none."""
+    takes_frames: bool = False
+    """Whether it gets clips as datasets have them: driving cut to the head, with its frames."""
 
 
-def open_animator(options: ModelOptions) -> LoadedPreset:
+def open_method_animator(reference: str, options: Mapping[str, str]) -> Animator:
+    """A registered method or a command's YAML file, at its own resolution or `SIDE`.
+
+    Raises:
+        UserError: no such method, or an option that it does not take.
+    """
+    method = finding.open_method(reference, options)
+
+    def animate(clip: Clip, seed: int, progress: Progress) -> Frames:
+        seed_everything(seed)
+        try:
+            animation = method.animate(clip, seed=seed, progress=progress)
+            check(animation, (clip.frames, *clip.portrait.shape))
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:  # whatever somebody's method raises
+            raise UserError(
+                f"method {reference!r}: {one_line(error)}; `emojibench check-method` looks closer"
+            ) from error
+        return animation.frames
+
+    return Animator(working_size(method) or SIDE, animate, "fewer --frames", takes_frames=True)
+
+
+def open_animator(options: ModelOptions) -> Animator:
     """Load what the options name.
 
     Raises:
@@ -71,7 +104,7 @@ def open_animator(options: ModelOptions) -> LoadedPreset:
         raise UserError(f"animate: {error}") from error
 
 
-def _small(options: ModelOptions) -> LoadedPreset:
+def _small(options: ModelOptions) -> Animator:
     from fye_faster.accel.presets import preset
     from fye_faster.diffusion.long_clips import check_sampler
     from fye_faster.pipelines.mini import Pipeline
@@ -93,12 +126,12 @@ def _small(options: ModelOptions) -> LoadedPreset:
         accelerator=preset(options.cache, steps),
     )
     limits = "" if options.weights else _DRAWN.format(preset=options.preset)
-    return LoadedPreset(
-        pipeline.preset.resolution, call, "--dtype bf16, --device cpu or fewer --frames", limits
+    return Animator(
+        pipeline.preset.resolution, _of_clip(call), "--dtype bf16, --device cpu or fewer --frames", limits
     )
 
 
-def _released(options: ModelOptions) -> LoadedPreset:
+def _released(options: ModelOptions) -> Animator:
     from fye_faster.pipelines.released import ReleasedPipeline
 
     _refuse(options, "--from", options.files, "finds its files in EMOJIBENCH_WEIGHTS")
@@ -107,7 +140,7 @@ def _released(options: ModelOptions) -> LoadedPreset:
     return _full_size(ReleasedPipeline.from_files(released_files("animate"), options.device), options)
 
 
-def _paper(options: ModelOptions) -> LoadedPreset:
+def _paper(options: ModelOptions) -> Animator:
     from fye_faster.pipelines.paper import PaperPipeline
 
     _refuse_small_ones(options)
@@ -126,12 +159,31 @@ def _paper(options: ModelOptions) -> LoadedPreset:
     return _full_size(pipeline, options)
 
 
-def _full_size(pipeline: "ReleasedPipeline", options: ModelOptions) -> LoadedPreset:
+def _full_size(pipeline: "ReleasedPipeline", options: ModelOptions) -> Animator:
     steps = pipeline.preset.steps if options.steps is None else options.steps
     guidance = pipeline.preset.guidance if options.guidance is None else options.guidance
     pipeline.check(steps, guidance, 0)
     call = partial(pipeline.animate, steps=steps, guidance=guidance)
-    return LoadedPreset(pipeline.preset.resolution, call, "--device cpu or fewer --frames")
+    return Animator(pipeline.preset.resolution, _of_clip(call), "--device cpu or fewer --frames")
+
+
+def _of_clip(call: "Callable[..., Animated]") -> Callable[[Clip, int, Progress], Frames]:
+    """`fye_faster.pipelines.mini.Pipeline.animate`, or its like with all settings, for clips."""
+
+    def animate(clip: Clip, seed: int, progress: Progress) -> Frames:
+        targets = target_landmarks(clip)
+        try:
+            return call(
+                clip.portrait,
+                targets,
+                portrait_landmarks=clip.portrait_landmarks,
+                seed=seed,
+                progress=progress,
+            ).frames
+        except ValueError as error:
+            raise UserError(f"animate: {error}") from error
+
+    return animate
 
 
 def _refuse_small_ones(options: ModelOptions) -> None:

@@ -59,9 +59,16 @@ def read_image(path: str | Path) -> Image:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write uint8 RGB (H, W, 3) as PNG, atomically. Raises `UserError` when it cannot be written."""
+    """Write uint8 RGB (H, W, 3) as PNG, or as JPEG if the name ends so, atomically.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     buffer = io.BytesIO()
-    Pillow.fromarray(image).save(buffer, format="png")
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        Pillow.fromarray(image).save(buffer, format="jpeg", quality=92, subsampling=0)
+    else:
+        Pillow.fromarray(image).save(buffer, format="png")
     write_bytes(path, buffer.getvalue())
 
 

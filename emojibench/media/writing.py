@@ -39,7 +39,7 @@ def write_preview(path: Path, frames: Iterable[Image], fps: float, *, watermark:
         UserError: the file cannot be written.
     """
     options = {"crf": "18", "preset": "veryfast"}
-    shown = map(_marked if watermark else _even, frames)
+    shown = map(marked if watermark else _even, frames)
     _write(path, shown, fps, codec="libx264", pixels="yuv420p", options=options)
 
 
@@ -83,8 +83,8 @@ def _even(frame: Image) -> Image:
     return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _marked(frame: Image) -> Image:
-    """A copy of `frame` with even sides and the watermark in its lower left corner."""
+def marked(frame: Image) -> Image:
+    """A copy of `frame` (H, W, 3) with even sides and the watermark in its lower left corner."""
     import cv2
 
     height, width = frame.shape[:2]

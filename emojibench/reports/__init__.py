@@ -22,6 +22,7 @@ __all__ = [
     "report",
     "write_html",
     "write_pages",
+    "write_sheets",
 ]
 
 FORMATS = {"markdown": "markdown", "html": "html", "latex": "latex", "csv": "tidy"}
@@ -125,6 +126,33 @@ def write_html(
     folder = (out if accepted else out / "local") / "html"
     page = make_page(finished, folder, unfinished=unfinished, videos=videos, quiet=quiet)
     return page, unfinished
+
+
+def write_sheets(
+    runs: Path | Sequence[Path],
+    out: Path,
+    *,
+    clips: int | Sequence[str] | None = None,
+    frames: int | None = None,
+) -> tuple[list[Path], list[Path]]:
+    """Write contact sheets of runs, and return their files with the runs that are not finished.
+
+    Args:
+        runs: folder that holds run folders, at any depth, or run folders in the order of the columns.
+        out: root of the leaderboards. The pictures go to `out`/local.
+        clips, frames: as in `emojibench.reports.sheet.write_sheets`.
+
+    Raises:
+        UserError: there is no finished run, one is damaged, or none has frames of the clips.
+    """
+    from emojibench.reports import sheet
+    from emojibench.reports.load import load_run
+
+    if isinstance(runs, Path):
+        finished, unfinished = _finished(runs)
+    else:
+        finished, unfinished = [load_run(run) for run in dict.fromkeys(runs)], []
+    return sheet.write_sheets(finished, out / "local", clips=clips, frames=frames), unfinished
 
 
 def paper_page(

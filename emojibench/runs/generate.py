@@ -91,7 +91,7 @@ class AnimateHandler:
         clips = [resized(clip, self._size) for clip in clips]
         shapes = [(clip.frames, *clip.portrait.shape) for clip in clips]
         seeds = [clip_seed(self.seed, clip.clip_id) for clip in clips]
-        _seed_everything(seeds[0])
+        seed_everything(seeds[0])
         animations, cost = self._measured(clips, seeds, tuple(chain.from_iterable(shapes)), tell)
         records = []
         for job, seed, animation, shape, size in zip(jobs, seeds, animations, shapes, sizes, strict=True):
@@ -346,7 +346,7 @@ def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> An
     )
 
 
-def _seed_everything(seed: int) -> None:
+def seed_everything(seed: int) -> None:
     """Seed the global generators as well, for methods that draw from them."""
     random.seed(seed)
     np.random.seed(seed)

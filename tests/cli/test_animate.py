@@ -24,9 +24,11 @@ from sounding import write_video_with_sound
 from tiny_model import SHARED, TINY
 
 from emojibench.cli import main
+from emojibench.dataset.clip import Clip
 from emojibench.dataset.landmarks import read_driving, write_driving
 from emojibench.face import open_detector
 from emojibench.media import read_video, video_info, write_image, write_lossless
+from emojibench.methods import Animation, finding
 from emojibench.synth.render import render
 from emojibench.synth.sequences import portrait_state, sequences
 
@@ -256,6 +258,13 @@ def test_landmarks_by_hand_replace_the_detector(animate: Animate, files: Path, t
         ({"dtype": "fp8"}, "animate: dtype: expected one of fp32, bf16, fp16, got 'fp8'"),
         ({"device": "tpu"}, "animate: device: expected one of auto, cpu, cuda, cuda:1, ..., got 'tpu'"),
         ({"detector": "bundeld"}, "unknown detector 'bundeld'. Did you mean 'bundled'?"),
+        ({"method": "landmark-wrap"}, "unknown method 'landmark-wrap'. Did you mean 'landmark-warp'?"),
+        (
+            {"method": "landmark-warp", "steps": 3, "device": "cpu"},
+            "--steps, --device: for the reference model, not for --method landmark-warp; give the method's own",
+        ),
+        ({"method": "landmark-warp", "set": "colour=red"}, "unknown option of landmark-warp 'colour'"),
+        ({"set": "cache=none"}, "--set: expected together with --method"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
@@ -280,6 +289,61 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
     assert "Traceback" not in printed.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mp4", "there.mp4"]
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("driving", ["driving.mkv", "driving.npz"])
+def test_any_method_animates_and_a_video_shows_what_drove_it(
+    animate: Animate, files: Path, driving: str
+) -> None:
+    arguments = {"method": "copy-reference", "driving": files / driving}
+    assert animate("--side-by-side", "--no-watermark", **arguments) == 0
+    frames = read_video("out.mp4")
+    panels = [frames[:, -256:, left : left + 256].astype(float) for left in (0, 258, 516)]
+    portrait, head, result = panels
+    assert np.abs(portrait - result).mean() < 2, "the method copies the portrait"
+    assert np.abs(head - portrait).mean() > 20
+    assert np.abs(head[1:] - head[:-1]).mean() > 0.2, "the driving head moves"
+    assert (head.mean() < 20) == (driving == "driving.npz"), "landmarks alone are drawn on black"
+
+
+def test_methods_get_the_head_as_datasets_cut_it(
+    animate: Animate, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Clip] = []
+
+    class Method:
+        size = 96
+
+        def animate(self, clip: Clip, *, seed: int, progress: object) -> Animation:
+            seen.append(clip)
+            return Animation(np.stack([clip.portrait] * clip.frames), clip.driving.fps)
+
+    monkeypatch.setattr(finding, "open_method", lambda reference, options: Method())
+    wide = np.pad(read_video(files / "driving.mkv"), ((0, 0), (0, 0), (200, 100), (0, 0)), mode="edge")
+    write_lossless(tmp_path / "wide.mkv", wide, 20)
+    assert animate(method="copy-reference", driving=tmp_path / "wide.mkv") == 0
+    (clip,) = seen
+    assert clip.load_driving_frames is not None
+    assert clip.load_driving_frames().shape == (FRAMES, 96, 96, 3)
+    assert clip.driving.size == (96, 96)
+    x = clip.driving.landmarks[..., 0]
+    assert 0.1 < x.min() < 0.4 < 0.6 < x.max() < 0.9, "the face fills the middle of the cut"
+
+
+def test_a_methods_own_failure_is_one_line(
+    animate: Animate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Method:
+        def animate(self, clip: Clip, *, seed: int, progress: object) -> Animation:
+            raise IndexError("list index out of range")
+
+    monkeypatch.setattr(finding, "open_method", lambda reference, options: Method())
+    assert animate(method="copy-reference") == 2
+    printed = capfd.readouterr().err
+    assert (
+        "error: method 'copy-reference': IndexError: list index out of range; `emojibench check-m" in printed
+    )
+    assert "Traceback" not in printed
 
 
 def test_cuda_asked_for_and_absent_is_an_error(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,16 +18,12 @@ from emojibench_metrics.l1 import l1_per_frame
 from emojibench_metrics.psnr import psnr_per_frame
 from numpy.typing import NDArray
 
-from emojibench import media
-from emojibench.dataset import load_dataset
-from emojibench.dataset.clip import Clip
-from emojibench.dataset.targets import target_landmarks
-from emojibench.errors import MediaError, UnavailableError, UserError, WriteError
+from emojibench.errors import UserError, WriteError
 from emojibench.face.draw import draw
 from emojibench.face.points import EXPRESSION
 from emojibench.parallel import available_cores
-from emojibench.reports.accepting import without_folders
 from emojibench.reports.load import FinishedRun
+from emojibench.reports.material import ClipInputs, clips_of, frames_of, record_of, told
 from emojibench.reports.page import sheets
 from emojibench.reports.page.folder import PageFolder, key
 from emojibench.runs.clips import Clips
@@ -72,17 +68,15 @@ class PictureMaker:
         self.clips: dict[str, str] = {}
         """Clip id to the name of the data file of what methods share; clips without an animation have none."""
 
+    @property
+    def _first(self) -> int:
+        """The first frame that is scored."""
+        return self.spec.protocol.scored(self.spec.split).start or 0
+
     @cached_property
     def _dataset(self) -> "Clips | str":
         """The clips, or why they cannot be had."""
-        spec = self.spec
-        try:
-            dataset = load_dataset(spec.dataset_ref, size=spec.protocol.size, detector=spec.protocol.detector)
-        except (UserError, UnavailableError) as error:
-            return f"the dataset cannot be read: {_plain(error)}"
-        if dataset.digest != spec.dataset_digest:
-            return f"the dataset {spec.dataset!r} that is here has other contents than the one of the runs"
-        return Clips(dataset, spec.protocol.frames)
+        return clips_of(self.spec)
 
     def jobs(self, chosen: Sequence[str]) -> list[_Job]:
         """The clips of `chosen` that some run has frames of; notes why others have none."""
@@ -93,7 +87,7 @@ class PictureMaker:
             for number, run in enumerate(self.runs):
                 if clip_id not in run.spec.clips:
                     continue
-                found = _record(run, clip_id) if clip_id in wanted else _NOT_CHOSEN
+                found = record_of(run, clip_id) if clip_id in wanted else _NOT_CHOSEN
                 if isinstance(found, str):
                     self.shown[number].absent[clip_id] = found
                 else:
@@ -119,7 +113,7 @@ class PictureMaker:
             for number, name in names.items():
                 self.shown[number].animations[job.clip_id] = name
             return
-        inputs = _ClipInputs(dataset, job.clip_id, spec.protocol.scored(spec.split).start or 0)
+        inputs = ClipInputs(dataset, job.clip_id)
         self.folder.write_data(f"c-{clip_key}", self._shared(inputs, clip_key))
         self.clips[job.clip_id] = f"c-{clip_key}"
         for number, record in job.records.items():
@@ -129,12 +123,12 @@ class PictureMaker:
             except WriteError:
                 raise
             except UserError as error:
-                self.shown[number].absent[job.clip_id] = _plain(error)
+                self.shown[number].absent[job.clip_id] = told(error)
 
-    def _shared(self, inputs: "_ClipInputs", clip_key: str) -> dict[str, Any]:
+    def _shared(self, inputs: ClipInputs, clip_key: str) -> dict[str, Any]:
         """Portrait, driving, landmarks and truth, each as pictures or with the reason why not."""
-        content: dict[str, Any] = {"absent": {}, "scored_from": inputs.first, "retry": inputs.failed}
-        for kind, pictures in inputs.pictures.items():
+        content: dict[str, Any] = {"absent": {}, "scored_from": self._first, "retry": inputs.failed}
+        for kind, pictures in {**inputs.pictures, "landmarks": _drawn(inputs)}.items():
             if isinstance(pictures, str):
                 content["absent"][kind] = pictures
             else:
@@ -145,17 +139,12 @@ class PictureMaker:
             content["thumbnail"] = self.folder.write_picture(f"{clip_key}-thumb", small, quality=80)
         return content
 
-    def _animation(self, inputs: "_ClipInputs", run: FinishedRun, record: AnimationRecord, name: str) -> None:
+    def _animation(self, inputs: ClipInputs, run: FinishedRun, record: AnimationRecord, name: str) -> None:
         """Frames, error maps and per-frame values of one animation."""
         folder = RunFolder(run.path)
-        file = folder.frames_file(record.clip_id)
-        frames = media.read_video(file)
-        if hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest() != record.digest:
-            raise MediaError(
-                f"{file}: not the frames that animation.json tells of; delete the clip's folder and run again"
-            )
+        frames = frames_of(run, record)
         own = name.partition("-")[2]
-        curves, absent = _curves(frames, inputs, folder, record.clip_id)
+        curves, absent = _curves(frames, inputs, self._first, folder, record.clip_id)
         content: dict[str, Any] = {
             "frames": self._sheets(own, "frames", frames),
             "fps": record.fps,
@@ -184,45 +173,14 @@ class PictureMaker:
         return {"files": files, "side": side, "columns": columns, "capacity": capacity, "count": len(frames)}
 
 
-class _ClipInputs:
-    """What the dataset says of one clip, read once for all methods."""
-
-    def __init__(self, clips: Clips | str, clip_id: str, first: int) -> None:
-        self.first = first
-        self.failed = False
-        """Whether something could not be read that may be mended."""
-        self.clip: Clip | None = None
-        self.targets: NDArray[np.floating[Any]] | None = None
-        self.pictures: dict[str, Any] = {}
-        """Kind to frames (T, H, W, 3), or to the reason why there are none."""
-        clip = clips if isinstance(clips, str) else self._tried(partial(clips.clip, clip_id), "")
-        if isinstance(clips, str) or isinstance(clip, str):
-            self.pictures = dict.fromkeys(("portrait", "driving", "landmarks", "truth"), clip)
-            return
-        self.clip = clip
-        self.pictures["portrait"] = clip.portrait[None]
-        self.pictures["truth"] = self._tried(partial(clips.truth, clip_id), "no ground truth is known")
-        if clip.split == "self":
-            self.pictures["driving"] = "the driving video of a self clip is its ground truth"
-        else:
-            load = clip.load_driving_frames
-            self.pictures["driving"] = self._tried(load, "the dataset has landmarks only, no video")
-        targets = self._tried(partial(target_landmarks, clip), "")
-        if isinstance(targets, str):
-            self.pictures["landmarks"] = targets
-            return
-        self.targets = targets
-        side = max(sheets.tile_side(clip.portrait.shape[0]) // 2, 32)  # a line of one pixel is well seen then
-        self.pictures["landmarks"] = draw(targets, (side, side), smooth=True)
-
-    def _tried(self, load: Callable[[], Any] | None, nothing: str) -> Any:
-        """What `load` returns, or why it returns nothing."""
-        try:
-            found = None if load is None else load()
-        except UserError as error:
-            self.failed = True
-            return _plain(error)
-        return nothing if found is None else found
+def _drawn(inputs: ClipInputs) -> Frames | str:
+    """The target landmarks, or why there are none."""
+    if isinstance(inputs.targets, str) or inputs.clip is None:
+        return str(inputs.targets)
+    side = max(
+        sheets.tile_side(inputs.clip.portrait.shape[0]) // 2, 32
+    )  # a line of one pixel is well seen then
+    return draw(inputs.targets, (side, side), smooth=True)
 
 
 def make_all(pictures: Sequence[tuple[PictureMaker, _Job]], done: Callable[[str], None]) -> None:
@@ -243,7 +201,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _curves(
-    frames: Frames, inputs: _ClipInputs, folder: RunFolder, clip_id: str
+    frames: Frames, inputs: ClipInputs, first: int, folder: RunFolder, clip_id: str
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
     """Per-frame values that need no network, (T,) each, NaN where a frame has none; and why others are absent.
 
@@ -251,7 +209,7 @@ def _curves(
     """
     curves: dict[str, NDArray[np.float64]] = {}
     absent: dict[str, str] = {}
-    first, truth = inputs.first, inputs.pictures["truth"]
+    truth = inputs.pictures["truth"]
     if isinstance(truth, str):
         absent |= dict.fromkeys(("l1", "psnr", "errors"), truth)
     elif truth.shape != frames.shape:
@@ -264,8 +222,8 @@ def _curves(
         found = folder.features(clip_id).get("landmarks")
         if found is None:
             absent["nme"] = absent["acceleration_error"] = f"features/{clip_id}.npz is not in the run folder"
-        elif inputs.targets is None:
-            absent["nme"] = absent["acceleration_error"] = inputs.pictures["landmarks"]
+        elif isinstance(inputs.targets, str):
+            absent["nme"] = absent["acceleration_error"] = inputs.targets
         else:
             size = (frames.shape[2], frames.shape[1])
             targets = landmarks.pixel_points(inputs.targets[first:], size)
@@ -275,27 +233,13 @@ def _curves(
                 first, jitter.errors_per_frame(targets, found, points=EXPRESSION)
             )
     except (UserError, ValueError) as error:
-        absent["nme"] = absent["acceleration_error"] = _plain(error)
+        absent["nme"] = absent["acceleration_error"] = told(error)
     return curves, absent
 
 
 def _from(first: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values of scored frames as those of all frames; the first ones have none."""
     return np.concatenate([np.full(first, np.nan), values])
-
-
-def _record(run: FinishedRun, clip_id: str) -> AnimationRecord | str:
-    """What tells of a clip's frames, or why it cannot be shown."""
-    if clip_id in run.failed:
-        return f"the method failed: {without_folders(run.failed[clip_id])}"
-    folder = RunFolder(run.path)
-    file = folder.frames_file(clip_id)
-    try:
-        record = folder.animation(clip_id) if file.is_file() else None
-    except UserError as error:
-        return _plain(error)
-    lacking = file.with_name("animation.json") if file.is_file() else file
-    return record or f"{lacking.relative_to(run.path)} is not in the run folder"
 
 
 def _features_digest(run: FinishedRun, clip_id: str) -> str:
@@ -305,10 +249,6 @@ def _features_digest(run: FinishedRun, clip_id: str) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def _plain(error: Exception) -> str:
-    return str(without_folders(" ".join(str(error).split())))
 
 
 def _short(value: float) -> float | None:

@@ -1,0 +1,70 @@
+"""`emojibench report --sheet`: the same frames of all methods side by side."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emojibench
+from emojibench.cli import main
+from emojibench.media import read_image
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two methods on two cross clips of `mini`."""
+    root = tmp_path_factory.mktemp("sheet") / "runs"
+    for method in ("copy-reference", "landmark-warp"):
+        emojibench.run(method, split="cross", clips=2, frames=6, metrics=["l1"], out=root, quiet=True)
+    return root
+
+
+def report(monkeypatch: pytest.MonkeyPatch, *flags: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["emojibench", "report", *map(str, flags)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_a_sheet_has_every_method_and_says_what_is_missing(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copied = shutil.copytree(runs, tmp_path / "runs")
+    shutil.rmtree(copied / "landmark-warp-cross-mini/animations/cross-synth-0001")
+    assert report(monkeypatch, "--sheet", "--runs", copied, "--out", tmp_path, "--frames", 1) == 0
+    (file,) = capfd.readouterr().out.split()
+    assert Path(file).name.endswith("-cross.jpg")
+    sheet = read_image(file).astype(int)
+    one, other = sheet[-260:-132], sheet[-130:-2]
+    columns = [sheet.shape[1] - 128 * n - 2 * (n - 1) for n in (4, 3, 2, 1)]
+    driving, copy, warp, truth = ([row[:, left : left + 128] for row in (one, other)] for left in columns)
+    portrait = columns[0] - 10 - 128
+    assert np.abs(copy[0] - one[:, portrait : portrait + 128]).mean() < 3
+    assert np.abs(warp[0] - truth[0]).mean() < np.abs(driving[0] - truth[0]).mean()
+    assert np.median(warp[1]) > 230, "a grey tile with the reason"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--sheet", "--clips", "cross-synth-001"], "Did you mean 'cross-synth-0001'?"),
+        (["--sheet", "--frames", "0"], "--frames: expected a number of at least 1, got 0"),
+        (["--sheet", "nowhere"], "nowhere: no such run folder"),
+        (["--sheet", "--html"], "--sheet: does not go with --json, --html"),
+        (["--clips", "3"], "RUN, --clips, --frames: expected together with --sheet"),
+    ],
+)
+def test_mistakes_are_told(
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    flags: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert report(monkeypatch, *flags, "--runs", runs) == 2
+    assert message in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
