@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emojibench.cli.results import key_values
+from emojibench.cli.flags import key_values
 from emojibench.errors import UserError
 from emojibench.extras import require_model
 

@@ -67,7 +67,7 @@ def preview(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
 ) -> None:
     """Draw a contact sheet: portraits and driving frames as methods get them, with their landmarks. Prints its path."""
-    from emojibench.cli.results import chosen_clips
+    from emojibench.cli.flags import chosen_clips
     from emojibench.dataset import load_dataset, locating
     from emojibench.dataset.preview import check_out, chosen, preview
     from emojibench.media import write_image

@@ -125,7 +125,7 @@ def report(
 
 
 def _sheet(chosen: list[Path], runs: Path, out: Path, clips: str | None, frames: int | None) -> None:
-    from emojibench.cli.results import chosen_clips
+    from emojibench.cli.flags import chosen_clips
     from emojibench.reports import write_sheets
 
     files, unfinished = write_sheets(chosen or runs, out, clips=chosen_clips(clips), frames=frames)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emojibench import media
 from emojibench.dataset.clip import Clip
@@ -65,7 +66,7 @@ def preview(dataset: Dataset, clips: Sequence[str], frames: int) -> Image:
     return sheet.draw(_row(dataset.clip(clip), times) for clip in clips)
 
 
-def _row(clip: Clip, times: Sequence[float]) -> Row:
+def _row(clip: Clip, times: NDArray[np.float64]) -> Row:
     pictures = [
         clip.portrait if clip.portrait_landmarks is None else marked(clip.portrait, clip.portrait_landmarks)
     ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emojibench import media
 from emojibench.errors import UserError
@@ -79,7 +80,7 @@ def _sheet(track: str, runs: Sequence[FinishedRun], chosen: Sequence[str], frame
     return Sheet(groups, SIDE, labelled=True).draw(_row(clip, clips, runs, times) for clip in chosen)
 
 
-def _row(clip_id: str, clips: Clips | str, runs: Sequence[FinishedRun], times: Sequence[float]) -> Row:
+def _row(clip_id: str, clips: Clips | str, runs: Sequence[FinishedRun], times: NDArray[np.float64]) -> Row:
     """One clip; what cannot be had is told in its place."""
     inputs = ClipInputs(clips, clip_id)
     videos: list[Frames | str] = [_video(run, clip_id) for run in runs]
