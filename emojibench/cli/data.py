@@ -127,6 +127,7 @@ def build(
         locating.existing(subjects, "--subjects", "table")
     typer.echo("loading ...", err=True)
     from emojibench.dataset import building
+    from emojibench.parallel.local import Local
 
     report = building.build(
         portraits,
@@ -136,7 +137,7 @@ def build(
         licence=licence,
         subjects=subjects,
         detector=detector,
-        jobs=jobs,
+        executor=Local(jobs),
         size=size,
         frames=frames,
         fps=fps,

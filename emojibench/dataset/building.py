@@ -30,6 +30,8 @@ from emojibench.dataset.workplace import workplace
 from emojibench.errors import UserError, WriteError
 from emojibench.face import detector_id
 from emojibench.media import PICTURES, VIDEOS, write_text
+from emojibench.parallel.executor import Executor
+from emojibench.parallel.local import LOCAL
 
 REPORT_FILE = "build-report.json"
 
@@ -54,7 +56,7 @@ def build(
     licence: str = "unstated; see the sources",
     subjects: Path | None = None,
     detector: str = "auto",
-    jobs: int = 1,
+    executor: Executor = LOCAL,
     **settings: Any,
 ) -> BuildReport:
     """Build a dataset folder; it appears at once, complete, or not at all.
@@ -72,7 +74,7 @@ def build(
         subjects: CSV with the columns file, subject and, optionally, domain; a file that it does not name is
             a subject of its own.
         detector: `auto`, `bundled`, `task` or a full detector id.
-        jobs: processes that share the work.
+        executor: where the work is done.
         settings: fields of `Settings`.
 
     Raises:
@@ -90,10 +92,10 @@ def build(
     with workplace(out) as folder:
         root = folder / "dataset"
         add = partial(add_portrait, root, chosen)
-        added = chain.from_iterable(spread(add, pictures, jobs=jobs, title="Portraits"))
+        added = chain.from_iterable(spread(add, pictures, executor=executor, title="Portraits"))
         items = without_twins(root, added)
         add = partial(add_driving, root, chosen)
-        added = chain.from_iterable(spread(add, videos, jobs=jobs, title="Driving videos"))
+        added = chain.from_iterable(spread(add, videos, executor=executor, title="Driving videos"))
         items = without_shared_pictures(root, items + without_twins(root, added))
         entries = tuple(_with_digests(root, entry) for entry in _clips(items, chosen))
         if not entries:

@@ -13,6 +13,8 @@ from emojibench.dataset.manifest import SPLITS, ClipEntry, Manifest
 from emojibench.dataset.preparing import Files, prepare
 from emojibench.errors import DatasetError, UserError
 from emojibench.media import iterate_video, read_image, resize
+from emojibench.parallel.executor import Executor
+from emojibench.parallel.local import LOCAL
 from emojibench.registry import unknown
 from emojibench.types import Frames, Image
 
@@ -172,13 +174,14 @@ class Dataset:
         entry = self.entry(clip_id)
         return None if entry.truth is None else self._video(entry.truth, entry.frames)
 
-    def prepare(self, clip_ids: Iterable[str], *, jobs: int = 1, quiet: bool = False) -> None:
+    def prepare(self, clip_ids: Iterable[str], *, executor: Executor = LOCAL, quiet: bool = False) -> None:
         """Make the files of these clips that are not there yet, with a progress bar on stderr unless `quiet`.
 
-        Optional: clips make their own files when asked for. With `jobs` over 1, processes share the work
+        Optional: clips make their own files when asked for. The processes of an executor can share the work
         (call it from a script guarded by `if __name__ == "__main__"`).
         """
-        prepare(self.files, [self.entry(clip_id) for clip_id in clip_ids], jobs=jobs, quiet=quiet)
+        entries = [self.entry(clip_id) for clip_id in clip_ids]
+        prepare(self.files, entries, executor=executor, quiet=quiet)
 
     def _portrait(self, entry: ClipEntry) -> Image:
         image = read_image(self.files.path(entry.portrait))

@@ -26,6 +26,7 @@ from emojibench.dataset.preparing import spread
 from emojibench.dataset.workplace import workplace
 from emojibench.errors import DatasetError, MediaError, UserError, WriteError
 from emojibench.files.reading import MissingFileError, open_file, read_model
+from emojibench.parallel.local import Local
 from emojibench.registry import unknown
 
 RECORD = "clip.json"
@@ -148,7 +149,9 @@ def export(
     ids, length = dataset.chosen(split, clips), dataset.checked_frames(frames)
     with workplace(out / "export") as work:
         job = _Job(dataset, out, work, frozenset(names), length)
-        outcomes = spread(partial(_outcome, job), ids, jobs=jobs, title="Exporting clips", quiet=quiet)
+        outcomes = spread(
+            partial(_outcome, job), ids, executor=Local(jobs), title="Exporting clips", quiet=quiet
+        )
     return ExportReport(out=str(out), clips=outcomes)
 
 

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from emojibench import parallel
 from emojibench.dataset.manifest import ClipEntry
+from emojibench.parallel.executor import Executor
 from emojibench.progress import stage
 
 _Item = TypeVar("_Item")
@@ -26,28 +26,28 @@ class Files(Protocol):
         ...
 
 
-def prepare(files: Files, entries: Sequence[ClipEntry], *, jobs: int, quiet: bool) -> None:
+def prepare(files: Files, entries: Sequence[ClipEntry], *, executor: Executor, quiet: bool) -> None:
     """Make the files that are missing; see `Dataset.prepare`."""
     pending = [entry for entry in entries if not all(map(files.ready, entry.files))]
-    spread(partial(_make, files), pending, jobs=jobs, title="Making clips", quiet=quiet)
+    spread(partial(_make, files), pending, executor=executor, title="Making clips", quiet=quiet)
 
 
 def spread(
     function: Callable[[_Item], _Result],
     items: Sequence[_Item],
     *,
-    jobs: int,
+    executor: Executor,
     title: str,
     quiet: bool = False,
 ) -> list[_Result]:
-    """`[function(item) for item in items]`, in order, over `jobs` processes, with progress on stderr unless `quiet`.
+    """`[function(item) for item in items]`, in order, with progress on stderr unless `quiet`.
 
     Raises:
-        UserError: `jobs` is below 1, a process was killed, and whatever `function` raises.
+        UserError: a process was killed, and whatever `function` raises.
     """
     if not items:
         return []
-    results, made = parallel.spread(function, items, jobs=jobs, what=title), []
+    results, made = executor.spread(function, items, what=title), []
     with (
         stage(title, quiet=quiet) as progress,
         closing(results),

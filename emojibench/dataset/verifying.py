@@ -17,6 +17,7 @@ from emojibench.dataset.preparing import spread
 from emojibench.errors import DatasetError, UserError, plain
 from emojibench.face.template import flaw_of
 from emojibench.media import iterate_video, read_image
+from emojibench.parallel.local import Local
 
 Shown = Annotated[str, BeforeValidator(plain)]
 """Text that names files, whatever bytes their names consist of."""
@@ -65,7 +66,7 @@ def verify(folder: Path) -> VerifyReport:
         return VerifyReport(folder=str(folder), problems=[problem])
     files = FolderFiles(folder, entries)
     tasks = _tasks(files, manifest, entries)
-    found = spread(_run, tasks, jobs=1, title="Verifying")
+    found = spread(_run, tasks, executor=Local(), title="Verifying")
     problems = [problem for one in found for problem in one]
     problems += _duplicates(entries) + _strangers(folder, entries)
     return VerifyReport(

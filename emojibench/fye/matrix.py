@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from emojibench.errors import UserError
 from emojibench.files.reading import read_yaml
+from emojibench.parallel.executor import Executor
 from emojibench.registry import unknown
 from emojibench.runs.spec import checked_name
 
@@ -89,7 +90,7 @@ class Measuring:
     clips: int | Sequence[str] | None
     frames: int | None
     metrics: Sequence[str] | None
-    jobs: int
+    executor: Executor
     timeout: float
     seed: int
     options: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class Measuring:
         from emojibench.runs import api
 
         api.check(
-            split=self.split, dataset=self.dataset, clips=self.clips, metrics=self.metrics, jobs=self.jobs,
+            split=self.split, dataset=self.dataset, clips=self.clips, metrics=self.metrics, executor=self.executor,
             timeout=self.timeout, frames=self.frames,
         )  # fmt: skip
         for name, given in dict.fromkeys((name, tuple(sorted(options.items()))) for name, options in methods):
@@ -123,7 +124,7 @@ class Measuring:
 
         return run(
             method, split=self.split, dataset=self.dataset, clips=self.clips, frames=self.frames,
-            metrics=self.metrics, options=options, jobs=self.jobs, timeout=self.timeout, seed=self.seed,
+            metrics=self.metrics, options=options, executor=self.executor, timeout=self.timeout, seed=self.seed,
             name=name, out=out, overwrite=overwrite,
         )  # fmt: skip
 

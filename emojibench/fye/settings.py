@@ -25,6 +25,7 @@ from pydantic import (
 from emojibench.errors import UserError
 from emojibench.files.reading import read_yaml
 from emojibench.fye.matrix import Measuring
+from emojibench.parallel.local import Local
 from emojibench.registry import unknown
 
 Minutes = Annotated[FiniteFloat, Field(ge=0.01)]
@@ -129,7 +130,7 @@ class _Measured(Settings):
     def measuring(self) -> Measuring:
         """The same for those who measure."""
         return Measuring(
-            self.split, self.dataset, self.clips, self.frames, self.metrics, self.jobs, self.timeout, self.seed,
+            self.split, self.dataset, self.clips, self.frames, self.metrics, Local(self.jobs), self.timeout, self.seed,
             self.options,
         )  # fmt: skip
 

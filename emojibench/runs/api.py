@@ -13,17 +13,19 @@ from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError, plain
 from emojibench.face.detect import open_detector
 from emojibench.methods import finding
+from emojibench.parallel.choosing import chosen
+from emojibench.parallel.executor import Executor, Work
+from emojibench.parallel.worker import Setup
+from emojibench.parallel.workers import Workers
 from emojibench.progress import ClipProgress, say
 from emojibench.protocol import Protocol
 from emojibench.runs import generate, provenance, scoring
 from emojibench.runs.clips import Clips
-from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.predictions import Predictions
 from emojibench.runs.result import RunResult
 from emojibench.runs.spec import RunSpec, checked_name
 from emojibench.runs.summarise import summarise
-from emojibench.runs.worker import Setup
 
 TIMEOUT = 1800.0
 """Seconds after which one clip counts as hung."""
@@ -37,7 +39,8 @@ def run(
     clips: int | Sequence[str] | None = None,
     metrics: Iterable[str] | None = None,
     options: Mapping[str, str] | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: Executor | None = None,
     seed: int = 0,
     name: str | None = None,
     out: str | Path = "runs",
@@ -58,7 +61,8 @@ def run(
         metrics: names of metrics or of their columns; None means all that are registered. A run that is
             continued keeps those it has beside them.
         options: the method's own settings, as text.
-        jobs: worker processes. Only latency and memory depend on it.
+        jobs: worker processes of this machine; None: 1. Only latency and memory depend on it.
+        executor: where workers run, if not on this machine.
         seed: every clip's seed is derived from it and the clip id.
         name: of the run folder; by default `<method>-<split>-<dataset>`.
         out: folder that holds run folders.
@@ -81,7 +85,9 @@ def run(
             raise UserError(f"--set {plain(key)}: expected text in UTF-8, got '{plain(value)}'")
     if name is not None:
         checked_name(name, "--name")
-    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)
+    bench = _Bench.open(
+        dataset, split, clips, metrics, chosen(jobs, executor), timeout, quiet, size=size, frames=frames
+    )
     setup = generate.AnimateSetup(bench.open_clips, partial(finding.open_method, reference, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
     partial_spec = {"source": "method", "method": method, "options": options, "seed": seed}
@@ -94,12 +100,12 @@ def check(
     dataset: str | Path,
     clips: int | Sequence[str] | None,
     metrics: Iterable[str] | None,
-    jobs: int,
+    executor: Executor,
     timeout: float,
     frames: int | None,
 ) -> None:
     """Raise the `UserError` that `run` would raise for these arguments, without running anything."""
-    _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet=True, frames=frames)
+    _Bench.open(dataset, split, clips, metrics, executor, timeout, quiet=True, frames=frames)
 
 
 def score(
@@ -109,7 +115,8 @@ def score(
     dataset: str | Path = "mini",
     clips: int | Sequence[str] | None = None,
     metrics: Iterable[str] | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: Executor | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     strict: bool = False,
@@ -127,14 +134,17 @@ def score(
 
     Args:
         predictions: the folder.
-        split, dataset, clips, metrics, jobs, out, strict, timeout, overwrite, quiet, size, frames: as in `run`.
+        split, dataset, clips, metrics, jobs, executor, out, strict, timeout, overwrite, quiet, size, frames: as in
+            `run`.
         name: of the method; by default the folder's. The run folder is `<name>-<split>-<dataset>`.
 
     Raises:
         UserError: something the caller can correct.
     """
     folder = Predictions(locating.predictions(predictions))
-    bench = _Bench.open(dataset, split, clips, metrics, jobs, timeout, quiet, size=size, frames=frames)
+    bench = _Bench.open(
+        dataset, split, clips, metrics, chosen(jobs, executor), timeout, quiet, size=size, frames=frames
+    )
     folder.check_any(bench.clips)
     if name is None:
         method = checked_name(folder.folder.resolve().name, "--predictions", "name the method with --name")
@@ -153,7 +163,8 @@ def rescore(
     *,
     metrics: Iterable[str] | None = None,
     dataset: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: Executor | None = None,
     strict: bool = False,
     timeout: float = TIMEOUT,
     quiet: bool = False,
@@ -165,7 +176,7 @@ def rescore(
         metrics: names of metrics or of their columns; those scored before stay beside them. None means all
             that are registered.
         dataset: where the run's dataset lies now, if it moved.
-        jobs, strict, timeout, quiet: as in `run`.
+        jobs, executor, strict, timeout, quiet: as in `run`.
 
     Raises:
         UserError: not a run folder, or the dataset is another one than the run's.
@@ -174,7 +185,7 @@ def rescore(
     old = RunFolder(path).spec()
     try:
         bench = _Bench.open(
-            dataset or old.dataset_ref, old.split, old.clips, metrics, jobs, timeout, quiet,
+            dataset or old.dataset_ref, old.split, old.clips, metrics, chosen(jobs, executor), timeout, quiet,
             earlier=old.protocol, clips_from=f"{path / 'spec.json'}, clips",
         )  # fmt: skip
     except UserError as error:
@@ -191,7 +202,7 @@ def rescore(
             "dataset_digest": bench.dataset.digest,
         }
     )
-    with RunFolder(path) as folder, _saying_what_is_kept(folder):
+    with RunFolder(path) as folder, _saying_what_is_kept(folder), bench.executor:
         return bench.score(folder, folder.bind(new), strict)
 
 
@@ -205,7 +216,7 @@ class _Bench:
     split: str
     clips: tuple[str, ...]
     metrics: tuple[str, ...]
-    jobs: int
+    executor: Executor
     timeout: float
     quiet: bool
 
@@ -216,7 +227,7 @@ class _Bench:
         split: str,
         clips: int | Sequence[str] | None,
         metrics: Iterable[str] | None,
-        jobs: int,
+        executor: Executor,
         timeout: float,
         quiet: bool,
         size: int | None = None,
@@ -225,15 +236,13 @@ class _Bench:
         clips_from: str = "--clips",
     ) -> "_Bench":
         """Check everything that can be checked before a worker starts."""
-        if jobs < 1:
-            raise UserError(f"--jobs: expected a number of processes of at least 1, got {jobs}")
         if timeout <= 0:
             raise UserError(f"--timeout: expected seconds above 0, got {timeout:g}")
         if plain(str(ref)) != str(ref):
             raise UserError(
                 f"--dataset: expected a name in UTF-8, got {plain(str(ref))!r}; rename the folder"
             )
-        chosen = scoring.checked_metrics(metrics)
+        names = scoring.checked_metrics(metrics)
         if earlier is None:
             dataset = load_dataset(ref, size=size, detector="auto")
             frames = dataset.checked_frames(frames)
@@ -242,7 +251,7 @@ class _Bench:
             frames = earlier.frames
         protocol = protocols.default(dataset.detector, size=dataset.size, frames=frames)
         clip_ids = dataset.chosen(split, clips, given_by=clips_from)
-        return cls(ref, dataset, protocol, split, clip_ids, chosen, jobs, timeout, quiet)
+        return cls(ref, dataset, protocol, split, clip_ids, names, executor, timeout, quiet)
 
     @property
     def open_clips(self) -> generate.OpenClips:
@@ -263,7 +272,7 @@ class _Bench:
     ) -> RunResult:
         """Animate (or read finished videos), then score."""
         path = Path(out).absolute() / checked_name(name, "the run folder's name", "choose another --name")
-        with RunFolder(path) as folder, _saying_what_is_kept(folder):
+        with RunFolder(path) as folder, _saying_what_is_kept(folder), self.executor:
             say(f"{what}: loading ...", quiet=self.quiet)
             with self._workers(setup, what, folder, "animate") as workers:
                 spec = RunSpec(
@@ -284,7 +293,7 @@ class _Bench:
                 todo = [clip for clip in spec.clips if not generate.finished(folder, clip, predictions)]
                 if todo:
                     folder.reopen()
-                    self.dataset.prepare(todo, jobs=self.jobs, quiet=self.quiet)
+                    self.dataset.prepare(todo, executor=self.executor, quiet=self.quiet)
                     self._record(folder, spec, "animate", workers)
                     with ClipProgress("animate", len(todo), quiet=self.quiet) as progress:
                         generate.generate(folder, workers, todo, progress)
@@ -318,12 +327,13 @@ class _Bench:
 
     def _workers(self, setup: Setup, what: str, folder: RunFolder, stage: str) -> Workers:
         log = folder.path / "logs" / f"{stage}.txt"
-        return Workers(setup, what=what, jobs=self.jobs, timeout=self.timeout, log=log, quiet=self.quiet)
+        work = Work(setup, what, quiet=self.quiet)
+        return Workers(self.executor, work, timeout=self.timeout, log=log)
 
     def _record(self, folder: RunFolder, spec: RunSpec, stage: str, workers: Workers) -> None:
         info = workers.info
         weights = info.get("weights", {})
-        provenance.write(folder, spec, stage=stage, device=info["device"], weights=weights, jobs=self.jobs)
+        provenance.write(folder, spec, stage=stage, device=info["device"], weights=weights, jobs=workers.jobs)
 
 
 @contextmanager

@@ -19,12 +19,14 @@ from emojibench.dataset import load_dataset, locating
 from emojibench.errors import MediaError, UserError, one_line
 from emojibench.methods import Method, batch, finding, working_size
 from emojibench.methods.hook import emojibench_writes
+from emojibench.parallel.executor import Work
+from emojibench.parallel.local import Local
+from emojibench.parallel.worker import Task, Tell
+from emojibench.parallel.workers import Workers
 from emojibench.reaper import MARK, marked
 from emojibench.runs.clips import Clips, resized
-from emojibench.runs.executor import Workers
 from emojibench.runs.generate import check as check_animation
 from emojibench.runs.spec import clip_seed
-from emojibench.runs.worker import Task, Tell
 
 _MOST_FILES = 20_000
 """Files of a folder that are looked at."""
@@ -226,7 +228,7 @@ def check_method(
         raise UserError(
             f"--split: expected a split of at least two clips, {data.name} has one; choose another dataset"
         )
-    data.prepare(ids, jobs=1, quiet=True)
+    data.prepare(ids, quiet=True)
     with _sandbox() as sandbox:
         setup = _Setup(
             partial(_open_clips, load_dataset, locating.dataset(dataset) or dataset, length),
@@ -281,9 +283,8 @@ class _Suite:
         """One process, one start after the other."""
         log = self._setup.sandbox / "log.txt"
         seen = []
-        with Workers(
-            self._setup, what=f"method {self._name!r}", jobs=1, timeout=self._timeout, log=log
-        ) as workers:
+        work = Work(self._setup, f"method {self._name!r}")
+        with Workers(Local(), work, timeout=self._timeout, log=log) as workers:
             info = workers.info
             for number, (what, task) in enumerate(asked):
                 say(what)

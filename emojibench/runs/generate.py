@@ -3,6 +3,7 @@
 import hashlib
 import numbers
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +20,16 @@ from emojibench import media
 from emojibench.dataset.clip import Clip
 from emojibench.errors import MediaError, UserError, one_line
 from emojibench.methods import Animation, Method, batch, cost_by_shape, outside, working_size
+from emojibench.parallel.worker import StopError, Task, Tell, undisturbed
+from emojibench.parallel.workers import Workers
 from emojibench.progress import ClipProgress
 from emojibench.runs.clips import Clips, resized
-from emojibench.runs.executor import Workers
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
 from emojibench.runs.measuring import Memory, Operations
 from emojibench.runs.predictions import Predictions
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.spec import FACTS, clip_seed
-from emojibench.runs.worker import StopError, Task, Tell, undisturbed
 from emojibench.types import Frames
 
 FPS = (0.1, 1000.0)
@@ -330,9 +331,8 @@ def write(made: Path, record: AnimationRecord, frames: Frames, fps: float) -> An
         StopError: they cannot be written. Not the method's fault, so no clip fails for it.
     """
     try:
-        made.mkdir(
-            exist_ok=True
-        )  # not its parents: a folder that somebody removed is not to come back in part
+        shutil.rmtree(made, ignore_errors=True)  # what a lost worker left half-written
+        made.mkdir()  # not its parents: a folder that somebody removed is not to come back in part
         for name, write_video in zip(VIDEOS, (media.write_lossless, media.write_preview), strict=True):
             write_video(made / name, frames, fps)
     except OSError as error:

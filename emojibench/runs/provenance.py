@@ -10,23 +10,17 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from emojibench import versions
 from emojibench.errors import UserError, plain
 from emojibench.files import reading
 from emojibench.parallel import available_cores
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import RunSpec
-
-_PACKAGES = (
-    "emojibench", "av", "diffusers", "face-alignment", "insightface", "lpips", "mediapipe", "numpy",
-    "onnxruntime", "opencv-contrib-python", "pandas", "pyiqa", "safetensors", "scikit-image", "scipy",
-    "torch", "torchvision", "transformers",
-)  # fmt: skip
 
 
 class _Part(BaseModel):
@@ -110,7 +104,7 @@ def write(
             "jobs": jobs,
             "python": platform.python_version(),
         },
-        "packages": packages(),
+        "packages": versions.packages(),
     }
     folder.write_json("provenance.json", now | {"earlier": _earlier(folder.path / "provenance.json")})
 
@@ -121,17 +115,6 @@ def code_version(root: Path) -> dict[str, str | bool | None]:
     if commit is None:
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
-
-
-def packages() -> dict[str, str]:
-    """Installed versions of everything that a value could depend on."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 def device() -> str:

@@ -15,11 +15,11 @@ from emojibench.dataset.clip import Clip
 from emojibench.dataset.targets import target_landmarks
 from emojibench.errors import DatasetError, MediaError, UnavailableError, UserError, one_line
 from emojibench.face.detect import Detector
+from emojibench.parallel.worker import Tell
 from emojibench.protocol import Protocol
 from emojibench.runs.clips import Clips
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord, Status
-from emojibench.runs.worker import Tell
 from emojibench.types import Frames
 
 Arrays = dict[str, NDArray[Any]]

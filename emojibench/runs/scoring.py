@@ -17,17 +17,17 @@ from emojibench_metrics.interface import Traits
 from emojibench import extras, registry
 from emojibench.dataset.dataset import Dataset
 from emojibench.errors import UserError
+from emojibench.parallel.worker import Task
+from emojibench.parallel.workers import Workers
 from emojibench.progress import ClipProgress
 from emojibench.runs import cost
 from emojibench.runs.clips import Clips
 from emojibench.runs.columns import ABSENT, MOTION, ColumnSpec
 from emojibench.runs.driving import motion
-from emojibench.runs.executor import Workers
 from emojibench.runs.folder import RowKey, RunFolder
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
 from emojibench.runs.spec import RunSpec
-from emojibench.runs.worker import Task
 
 FINISHED = ("ok", "undefined")
 SET = ""

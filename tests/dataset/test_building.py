@@ -12,6 +12,7 @@ from emojibench.dataset.building import REPORT_FILE, build
 from emojibench.dataset.landmarks import read_portrait
 from emojibench.errors import UserError
 from emojibench.media import read_video, write_image
+from emojibench.parallel.local import Local
 
 
 def item(report, name):
@@ -115,7 +116,7 @@ def test_same_files_same_digest_and_another_seed_other_pairs(tmp_path, user_file
 
     def again(seed, jobs):
         out = tmp_path / f"{seed}-{jobs}"
-        build(tmp_path / "portraits", tmp_path / "driving", out, frames=6, seed=seed, jobs=jobs)
+        build(tmp_path / "portraits", tmp_path / "driving", out, frames=6, seed=seed, executor=Local(jobs))
         entries = load_dataset(out, size=256).entries
         pairs = {entry.subject: entry.driving_subject for entry in entries if entry.split == "cross"}
         return pairs, {path: digest for entry in entries for path, digest in entry.sha256.items()}

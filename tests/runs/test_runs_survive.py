@@ -94,7 +94,7 @@ def test_broken_clips_fail_alone_with_their_reason(bench: Any) -> None:
     assert result.failed["a"] == "RuntimeError: the network exploded"
     assert result.failed["b"] == "ValueError: expected 5 frames, one for each driving frame, got 4"
     assert "expected a uint8 array of shape (5, 32, 32, 3), got float32" in result.failed["c"]
-    assert result.failed["d"] == "the worker process died (exit code 9)"
+    assert result.failed["d"] == "the worker process died (exit code 9), twice"
     log = (result.folder / "logs" / "animate-a.txt").read_text()
     assert "Traceback" in log
     assert "method talks to stdout" in log

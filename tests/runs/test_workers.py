@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from test_runs_survive import alive, wait_for
 
-from emojibench.runs.executor import Outcome, Workers
-from emojibench.runs.worker import Task
+from emojibench.parallel.executor import Work
+from emojibench.parallel.local import Local
+from emojibench.parallel.worker import Task
+from emojibench.parallel.workers import Outcome, Workers
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -43,7 +45,7 @@ class Unsendable(Echo):
 
 
 def workers(setup: Any, tmp_path: Path, jobs: int = 1, **more: Any) -> Workers:
-    return Workers(setup, what="test", jobs=jobs, timeout=60, log=tmp_path / "logs" / "setup.txt", **more)
+    return Workers(Local(jobs), Work(setup, "test", **more), timeout=60, log=tmp_path / "logs" / "setup.txt")
 
 
 def do(pool: Workers, tmp_path: Path, *payloads: str) -> list[Outcome]:
@@ -54,15 +56,15 @@ def do(pool: Workers, tmp_path: Path, *payloads: str) -> list[Outcome]:
 def test_a_worker_that_dies_idle_fails_no_task(tmp_path: Path) -> None:
     with workers(Echo, tmp_path) as pool:
         assert [outcome.result for outcome in do(pool, tmp_path, "a")] == ["a"]
-        os.kill(pool._workers[0].process.pid, signal.SIGKILL)
-        pool._workers[0].process.join()
+        os.kill(pool._members[0].worker.process.pid, signal.SIGKILL)
+        pool._members[0].worker.process.join()
         assert [outcome.result for outcome in do(pool, tmp_path, "b", "c")] == ["b", "c"]
 
 
 def test_a_task_that_was_sent_but_not_begun_goes_to_another_worker(tmp_path: Path) -> None:
     with workers(Echo, tmp_path) as pool:
         do(pool, tmp_path, "a")
-        process = pool._workers[0].process
+        process = pool._members[0].worker.process
         os.kill(process.pid, signal.SIGSTOP)
         outcomes = pool.map([Task("b", "b", tmp_path / "b.txt")], lambda task, done: None)
         pool._give = _then_kill(pool._give, process.pid)  # type: ignore[method-assign]
@@ -70,8 +72,8 @@ def test_a_task_that_was_sent_but_not_begun_goes_to_another_worker(tmp_path: Pat
 
 
 def _then_kill(give: Any, pid: int) -> Any:
-    def given(worker: Any) -> None:
-        give(worker)
+    def given(member: Any, task: Any) -> None:
+        give(member, task)
         if alive(pid):
             os.kill(pid, signal.SIGKILL)
 
@@ -101,7 +103,7 @@ def test_threads_are_the_users_or_a_share_of_the_cores(
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("emojibench.runs.executor.available_cores", lambda: 2)
+    monkeypatch.setattr("emojibench.parallel.pool.available_cores", lambda: 2)
     before = dict(os.environ)
     with workers(Surroundings, tmp_path, jobs=2) as pool:
         (outcome,) = do(pool, tmp_path, "a")
@@ -116,10 +118,12 @@ def test_threads_are_set_before_the_users_script_is_imported_again(tmp_path: Pat
         "import os, sys\nfrom pathlib import Path\n"
         "print('stdout is data')\n"
         "with Path('seen').open('a') as seen: print(os.environ.get('MKL_NUM_THREADS'), file=seen)\n"
-        "from emojibench.runs.executor import Workers\n"
+        "from emojibench.parallel.executor import Work\n"
+        "from emojibench.parallel.local import LOCAL\n"
+        "from emojibench.parallel.workers import Workers\n"
         "from test_workers import Echo\n"
         "if __name__ == '__main__':\n"
-        "    with Workers(Echo, what='test', jobs=1, timeout=9, log=Path('log')) as pool: pool.info\n"
+        "    with Workers(LOCAL, Work(Echo, 'test'), timeout=9, log=Path('log')) as pool: pool.info\n"
     )
     dropped = (*VARIABLES, "PYTHONUNBUFFERED")
     environment = {k: v for k, v in os.environ.items() if k not in dropped} | {"OMP_NUM_THREADS": "1"}
@@ -145,8 +149,8 @@ def test_quiet_workers_print_nothing_while_they_are_set_up(
 def test_the_guardian_is_not_needed_for_the_end_of_what_a_worker_leaves(tmp_path: Path) -> None:
     with workers(Echo, tmp_path) as pool:
         assert pool.info == "echo"
-        worker = pool._workers[0].process.pid
-        guardian = pool._guardian
+        worker = pool._members[0].worker.process.pid
+        guardian = pool._crew._guardian
         assert guardian is not None
         guardian._process.kill()
     wait_for(lambda: not alive(worker), 5)

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from emojibench import descriptors
 from emojibench.errors import UnavailableError, UserError, one_line, plain
 from emojibench.extras import lacking
-from emojibench.parallel import leave_with
+from emojibench.parallel import parcels
+from emojibench.parallel.pool import leave_with
 
 Tell = Callable[[float], None]
 """Reports how much of a task is done, in [0, 1]."""
@@ -55,14 +56,26 @@ class Task:
     """Receives what the task prints, and the traceback if it fails."""
     share: int = 1
     """How many times the timeout it may take."""
+    reads: tuple[Path, ...] = ()
+    """Files that it reads below the roots of its work, for workers that cannot see them (`Work.roots`)."""
 
 
 Reply = tuple[str, Any]
-"""ready or broken, begun, progress, done, failed or abort, and what belongs to it."""
+"""`ready` with the handler's info or `done` with the task's result, both pickled; `begun`; `progress` with a fraction;
+`failed` with the reason; `abort` with what ends everything; `broken` with a line and a traceback."""
 
 
-def serve(pipe: Connection, setup: bytes, info: Any, quiet: bool) -> None:
-    """Main function of a worker process; `quiet` lets it print to nowhere while it is set up."""
+def serve(pipe: Connection, setup: bytes, info: bytes, quiet: bool, places: Sequence[Path] = ()) -> None:
+    """Main function of a worker process.
+
+    Args:
+        pipe: to who started it: tasks come in, replies go out.
+        setup: a pickled `Setup`.
+        info: the pickled `info` of the first worker, or None.
+        quiet: print to nowhere while the handler is set up.
+        places: where the roots of the work are here (`parcels`).
+    """
+    parcels.settle(places)
     os.setsid()
     _unblock_interrupts()
     parent = parent_process()
@@ -76,16 +89,16 @@ def serve(pipe: Connection, setup: bytes, info: Any, quiet: bool) -> None:
             task: Task = pipe.recv()
             pipe.send(("begun", None))
             try:
-                _send(pipe, _attempt(handler, task, pipe))
+                pipe.send(_attempt(handler, task, pipe))
             except OSError as error:
                 pipe.send(("abort", f"cannot write {task.log}: {error.strerror}; run the same command again"))
 
 
-def _build(setup: bytes, info: Any) -> tuple[Reply, Handler | None]:
+def _build(setup: bytes, info: bytes) -> tuple[Reply, Handler | None]:
     try:
         with undisturbed():
-            handler: Handler = pickle.loads(setup)(info)
-            return ("ready", handler.info), handler
+            handler: Handler = pickle.loads(setup)(pickle.loads(info))
+            return ("ready", pickle.dumps(handler.info)), handler
     except (UserError, UnavailableError) as error:
         return ("abort", plain(str(error))), None
     except BaseException as error:  # plug-ins raise SystemExit and worse
@@ -107,7 +120,7 @@ def _attempt(handler: Handler, task: Task, pipe: Connection) -> Reply:
 
     with _printing_to(task.log), undisturbed():
         try:
-            return "done", handler(task.payload, tell)
+            return _done(handler(task.payload, tell))
         except StopError as error:
             return "abort", str(error)
         except (UserError, UnavailableError) as error:
@@ -119,11 +132,11 @@ def _attempt(handler: Handler, task: Task, pipe: Connection) -> Reply:
             return "failed", lacking(error) or one_line(error)
 
 
-def _send(pipe: Connection, reply: Reply) -> None:
+def _done(result: Any) -> Reply:
     try:
-        pipe.send(reply)
+        return "done", pickle.dumps(result)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        pipe.send(("failed", f"the result cannot be sent: {one_line(error)}"))
+        return "failed", f"the result cannot be sent: {one_line(error)}"
 
 
 def _unblock_interrupts() -> None:
