@@ -15,7 +15,8 @@ PACKAGES = {
     "emojibench_baselines": ROOT / "baselines/emojibench_baselines",
 }
 HARNESS = (
-    "types", "errors", "extras", "registry", "tracebacks", "descriptors", "notebooks", "reaper", "progress", "parallel",
+    "types", "errors", "extras", "registry", "tracebacks", "descriptors", "notebooks", "versions", "reaper", "progress",
+    "parallel",
     "files", "weights", "face", "media", "synth", "dataset", "protocol", "methods", "runs", "reports", "fye", "cli",
 )  # fmt: skip
 """Rooms of `emojibench` that stand in an order: each may import those before it."""
