@@ -26,9 +26,6 @@ PAPER = "paper"
 class TrainablePreset(ABC):
     """A preset that can be trained. Its methods raise ValueError for what the user can correct."""
 
-    warp: bool
-    """Whether it is trained on warped portraits, too."""
-
     @property
     @abstractmethod
     def name(self) -> str:
@@ -88,7 +85,6 @@ class Mini(TrainablePreset):
 
     preset: "Preset"
     start: Path | None
-    warp = True
 
     @property
     def name(self) -> str:
@@ -109,9 +105,9 @@ class Mini(TrainablePreset):
 
     def recipe(self) -> "Recipe":
         """See `TrainablePreset`."""
-        from fye_faster.train.recipe import Recipe
+        from fye_faster.train.mini import RECIPE
 
-        return Recipe(minutes=60)
+        return RECIPE
 
     def trainer(self, data: "TrainingSet", recipe: "Recipe", out: Path | None, log: "Log") -> "Trainer":
         """See `TrainablePreset`."""
@@ -141,7 +137,6 @@ class Paper(TrainablePreset):
     start: Path | None
     files: Mapping[str, Path]
     """See `fye_faster.presets.FILES`."""
-    warp = False
 
     @property
     def name(self) -> str:

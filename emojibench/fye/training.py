@@ -161,13 +161,13 @@ class Planned:
         self, folder: Path, identities: int, *, count: int | None = None, fresh: bool = False
     ) -> "TrainingSet":
         """Procedural identities, or `count` clips (all by default) of a dataset."""
-        side, warp = self._preset.resolution, self._preset.warp
+        side = self._preset.resolution
         if not self.settings.dataset:
-            return sequences.synthetic(folder, identities, side, warp=warp, fresh=fresh)
+            return sequences.synthetic(folder, identities, side, fresh=fresh)
         from emojibench.dataset import load_dataset
 
         dataset = load_dataset(self.settings.dataset, size=side)
-        return sequences.from_dataset(folder, dataset, count=count, warp=warp, fresh=fresh)
+        return sequences.from_dataset(folder, dataset, count=count, fresh=fresh)
 
     def _phases(
         self, flag: str, numbers: tuple[Number, ...] | None

@@ -71,9 +71,7 @@ def select(total: int) -> Selection:
     return Selection(tuple(frames), tuple(sorted(windows)), tuple(sorted(keyframes)))
 
 
-def synthetic(
-    folder: Path, count: int, size: int, *, warp: bool = True, fresh: bool = False
-) -> "TrainingSet":
+def synthetic(folder: Path, count: int, size: int, *, fresh: bool = False) -> "TrainingSet":
     """`count` procedural sequences from seeds that no split uses; less those whose face is not found.
 
     Portraits are that of the cross split and the first frame.
@@ -82,7 +80,6 @@ def synthetic(
         folder: where the data is kept; what is there already is used.
         count: sequences.
         size: side of the frames, pixels.
-        warp: whether the portraits are warped to all frames, for presets that are shown that.
         fresh: whether data that was made otherwise may be replaced.
 
     Raises:
@@ -95,11 +92,11 @@ def synthetic(
     source = {"source": "synth", "count": count, "frames": list(chosen.frames), "detector": detector}
     load = partial(_render, chosen.frames, size, detector)
     jobs = training_sequences(count)
-    return _prepare(folder, source, size, chosen, jobs, load, portraits=2, warp=warp, fresh=fresh)
+    return _prepare(folder, source, size, chosen, jobs, load, portraits=2, fresh=fresh)
 
 
 def from_dataset(
-    folder: Path, dataset: "Dataset", *, count: int | None = None, warp: bool = True, fresh: bool = False
+    folder: Path, dataset: "Dataset", *, count: int | None = None, fresh: bool = False
 ) -> "TrainingSet":
     """`self` clips of a dataset; their portrait is the first frame.
 
@@ -107,7 +104,6 @@ def from_dataset(
         folder: where the data is kept; what is there already is used.
         dataset: gives clips at the size that it was opened with.
         count: clips, from the first; None: all.
-        warp: as in `synthetic`.
         fresh: whether data that was made otherwise may be replaced.
 
     Raises:
@@ -131,7 +127,7 @@ def from_dataset(
     if count is not None:
         source["count"] = len(ids)
     load = partial(_read, dataset, chosen.frames)
-    return _prepare(folder, source, dataset.size, chosen, ids, load, portraits=1, warp=warp, fresh=fresh)
+    return _prepare(folder, source, dataset.size, chosen, ids, load, portraits=1, fresh=fresh)
 
 
 def _prepare(
@@ -143,10 +139,9 @@ def _prepare(
     load: "Callable[[Sequence | str], tuple[Frames, Landmarks] | None]",
     *,
     portraits: int,
-    warp: bool,
     fresh: bool,
 ) -> "TrainingSet":
-    """Write `frames.npy`, `moved.npy` (if wanted) and `landmarks.npy`; what is there from the same source is kept.
+    """Write `frames.npy` and `landmarks.npy`; what is there from the same source is kept.
 
     `done.json`, written last, says what they were made from; without it they are the remains of a killed call.
     Several processes may ask for the same data at once: one makes it.
@@ -159,7 +154,6 @@ def _prepare(
         jobs: one for each sequence.
         load: reads a job, in a worker process; None where the sequence cannot be used.
         portraits: how many frames, from the first, serve as portraits.
-        warp: whether those are warped to all frames.
         fresh: whether what is there from another source, or damaged, is replaced.
     """
     from filelock import FileLock, Timeout
@@ -167,12 +161,8 @@ def _prepare(
     extra = portraits - 1
     wanted = {**source, "size": size, "portraits": portraits}
     shape = (extra + len(chosen.frames), size, size, 3)
-    shapes: dict[str, tuple[int, ...]] = {"frames": (len(jobs), *shape)}
-    if warp:
-        shapes["moved"] = (len(jobs), portraits, *shape)
-    else:
-        wanted["warp"] = False  # older data, which does not say, is warped
-    open_ = partial(_open, folder, wanted, shapes, chosen, extra)
+    pictures = (len(jobs), *shape)
+    open_ = partial(_open, folder, wanted, pictures, chosen, extra)
 
     def there() -> "TrainingSet | None":
         try:
@@ -193,7 +183,7 @@ def _prepare(
             lock.acquire()
     try:
         if (data := there()) is None:
-            _make(folder, wanted, shapes, jobs, partial(_write, folder, load, portraits if warp else 0))
+            _make(folder, wanted, pictures, jobs, partial(_write, folder, load))
             data = open_()
     finally:
         lock.release()
@@ -204,17 +194,16 @@ def _prepare(
 def _make(
     folder: Path,
     wanted: Mapping[str, object],
-    shapes: Mapping[str, tuple[int, ...]],
+    pictures: tuple[int, ...],
     jobs: "list[Sequence] | list[str]",
     write: "Callable[[tuple[int, Sequence | str]], Landmarks | None]",
 ) -> None:
     """Write the files of a folder, the note last."""
     stamp = folder / "done.json"
     stamp.unlink(missing_ok=True)
-    for name, shape in shapes.items():
-        with continued(file := folder / f"{name}.npy"):
-            np.lib.format.open_memmap(file, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
-            reserve(file)
+    with continued(file := folder / "frames.npy"):
+        np.lib.format.open_memmap(file, "w+", np.uint8, pictures)  # type: ignore[no-untyped-call]
+        reserve(file)
     landmarks: list[NDArray[np.float32]] = []
     rows: list[tuple[int, Sequence | str]] = list(enumerate(jobs))
     found = spread(
@@ -228,7 +217,7 @@ def _make(
         progress(0, len(jobs))
         for i, points in enumerate(found):
             if points is not None:
-                _move(folder, list(shapes), i, len(landmarks))
+                _move(file, i, len(landmarks))
                 landmarks.append(points)
             progress(i + 1, len(jobs))
     if not landmarks:
@@ -240,7 +229,7 @@ def _make(
 def _open(
     folder: Path,
     wanted: Mapping[str, object],
-    shapes: Mapping[str, tuple[int, ...]],
+    pictures: tuple[int, ...],
     chosen: Selection,
     extra: int,
 ) -> "TrainingSet | None":
@@ -256,22 +245,22 @@ def _open(
         return None
     noted = read_json(stamp, advice=_ANEW)
     there, usable = noted.get("wanted"), noted.get("usable")
-    count = shapes["frames"][0]
+    count = pictures[0]
     if not isinstance(there, dict) or not isinstance(usable, int) or not usable > 0:
         raise UserError(f"{stamp}: expected the note of prepared training data, got something else; {_ANEW}")
+    there.pop("warp", None)  # whether an earlier version kept warped portraits beside the frames
     _refuse_other(folder, there, wanted)
     if usable > count:
         raise UserError(f"{stamp}: usable: expected at most {count} sequences, got {usable}; {_ANEW}")
-    data = {name: _array(folder / f"{name}.npy", np.uint8, shape) for name, shape in shapes.items()}
-    points = (usable, shapes["frames"][1], 478, 3)
+    frames = _array(folder / "frames.npy", np.uint8, pictures)
+    points = (usable, pictures[1], 478, 3)
     landmarks = np.asarray(_array(folder / "landmarks.npy", np.float32, points))
-    moved = data["moved"][:usable] if "moved" in data else None
     windows, keyframes = (
         tuple(tuple(extra + k for k in group) for group in groups)
         for groups in (chosen.windows, chosen.keyframes)
     )
     try:
-        return TrainingSet(data["frames"][:usable], landmarks, moved, windows, keyframes)
+        return TrainingSet(frames[:usable], landmarks, 1 + extra, windows, keyframes)
     except ValueError as error:
         raise UserError(f"{folder}: {error}; {_ANEW}") from error
 
@@ -322,13 +311,10 @@ def _told(key: str, value: object) -> str:
 def _write(
     folder: Path,
     load: "Callable[[Sequence | str], tuple[Frames, Landmarks] | None]",
-    portraits: int,
     job: "tuple[int, Sequence | str]",
 ) -> "Landmarks | None":
-    """Read a sequence and move its portraits, into its row of the files; its landmarks, or None."""
+    """Read a sequence into its row of the file; its landmarks, or None."""
     import cv2
-
-    from emojibench.face.warp import Warp
 
     cv2.setNumThreads(1)
     index, sequence = job
@@ -337,22 +323,13 @@ def _write(
         return None
     frames, landmarks = loaded
     np.load(folder / "frames.npy", mmap_mode="r+")[index] = frames
-    for portrait in range(portraits):
-        warp, moved = (
-            Warp(frames[portrait], landmarks[portrait]),
-            np.load(folder / "moved.npy", mmap_mode="r+"),
-        )
-        for k, target in enumerate(landmarks):
-            moved[index, portrait, k] = warp(target)
     return landmarks
 
 
-def _move(folder: Path, names: list[str], source: int, target: int) -> None:
+def _move(file: Path, source: int, target: int) -> None:
     """Close the gaps that unusable sequences leave."""
-    if source == target:
-        return
-    for name in names:
-        rows = np.load(folder / f"{name}.npy", mmap_mode="r+")
+    if source != target:
+        rows = np.load(file, mmap_mode="r+")
         rows[target] = rows[source]
 
 

@@ -31,8 +31,8 @@ class Preset:
     """Channels of the landmark encoder at 1/8, 1/16, ... of the resolution, down to the latent grid."""
     landmark_groups: tuple[str, ...]
     """What the condition maps show; keys of `landmarks.GROUPS`."""
-    reference_landmarks: bool
-    """Whether the reference net sees the portrait's own condition map."""
+    warp: bool
+    """Whether the model is shown the portrait warped to each frame's landmarks; the paper's is not."""
     queries: int
     """Tokens of the image prompt."""
     context_dim: int
@@ -77,7 +77,7 @@ MINI = Preset(
     norm_groups=16,
     landmark_widths=(48, 96),
     landmark_groups=("eyes", "brows", "nose", "lips", "pupils"),
-    reference_landmarks=True,
+    warp=True,
     queries=8,
     context_dim=96,
     qformer_layers=4,

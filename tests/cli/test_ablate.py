@@ -47,7 +47,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 3, size, size, 3), np.uint8)
         landmarks = rng.uniform(0.3, 0.7, (count, 3, 478, 3)).astype(np.float32)
-        return TrainingSet(frames, landmarks, frames[:, None], ((0, 1, 2),), ((0, 2),))
+        return TrainingSet(frames, landmarks, 1, ((0, 1, 2),), ((0, 2),))
 
     monkeypatch.setattr(training, "synthetic", synthetic)
     small = partial(recipe.Recipe, portraits=2, targets=1, clips=1)
@@ -189,7 +189,7 @@ def test_what_cannot_work_is_said_before_any_training(
         ("a: {ffg: []}", "row 'a': title: Field required"),
         ("a: {title: A, weights: b}", "row 'a': weights: unknown trained row 'b'. Known: main."),
         ("a: {title: A, against: b}", "row 'a': against: unknown row 'b'"),
-        ("a: {title: A}\nb: {title: B, weights: a, ffg: []}", "row 'b': landmarks and ffg need a training"),
+        ("a: {title: A}\nb: {title: B, weights: a, ffg: []}", "row 'b': landmarks, ffg and warp need a training"),
         ("a b: {title: A}", "expected letters, digits"),
     ],
 )
@@ -206,7 +206,7 @@ def test_chosen_rows_bring_what_they_refer_to() -> None:
     rows = matrix.read()
     names = [row.name for row in matrix.choose(rows, ["overlap", "without-alignment"])]
     assert names == ["full", "without-alignment", "progressive", "overlap"]
-    assert sum(row.trained for row in rows) == 7
+    assert sum(row.trained for row in rows) == 8
 
 
 def test_rows_start_from_random_or_main_weights_and_never_know_their_landmarks(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_too_short_sequences_are_refused() -> None:
 def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second of three sequences is unusable: the third moves up, with its own warped portraits."""
+    """The second of three sequences is unusable: the third moves up."""
     rng = np.random.default_rng(0)
     points = rng.uniform(0.3, 0.7, (3, 3, 478, 3)).astype(np.float32)
     points[1] = np.nan
@@ -80,25 +80,24 @@ def test_sequences_without_a_face_are_left_out_and_the_rows_close_up(
         ["0", "1", "2"],
         load,
         portraits=1,
-        warp=True,
         fresh=False,
     )
     assert np.array_equal(data.frames, frames[[0, 2]])
     assert np.array_equal(data.landmarks, points[[0, 2]])
-    assert np.array_equal(data.warped[:, 0, 0], frames[[0, 2], 0])  # a portrait warped to itself
-    assert not np.array_equal(data.warped[:, 0, 1], frames[[0, 2], 0])
+    warped = data.warped(1, 0, [0, 1])
+    assert np.array_equal(warped[0], frames[2, 0])  # a portrait warped to itself
+    assert not np.array_equal(warped[1], frames[2, 0])
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Preset:
     monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
 
-    def made_up(_folder: Path, count: int, size: int, *, warp: bool, fresh: bool) -> TrainingSet:
+    def made_up(_folder: Path, count: int, size: int, *, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
-        warped = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8) if warp else None
         landmarks = rng.uniform(0.3, 0.7, (count, 5, 478, 3)).astype(np.float32)
-        return TrainingSet(frames, landmarks, warped, ((1, 2, 3),), ((0, 4),))
+        return TrainingSet(frames, landmarks, 1, ((1, 2, 3),), ((0, 4),))
 
     monkeypatch.setattr(training, "synthetic", made_up)
     return TINY
@@ -117,7 +116,7 @@ def test_training_data_takes_its_space_before_it_is_written(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(WriteError, match=r"frames\.npy: No space left on device"):
-        training._make(tmp_path, {}, {"frames": (2, 4, 4, 3)}, [], lambda _: None)
+        training._make(tmp_path, {}, (2, 4, 4, 3), [], lambda _: None)
 
 
 def test_a_dry_run_says_what_a_step_takes_and_prints_the_settings(small: Preset, tmp_path: Path) -> None:

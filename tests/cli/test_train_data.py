@@ -20,7 +20,7 @@ from emojibench.media import write_image, write_lossless
 from emojibench.synth import sequences
 from emojibench.synth.render import render
 
-FILES = ("done.json", "frames.npy", "landmarks.npy", "moved.npy")
+FILES = ("done.json", "frames.npy", "landmarks.npy")
 
 
 def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -140,8 +140,8 @@ def not_a_number(file: Path) -> None:
         ("done.json", lambda file: file.write_text(file.read_text().replace('e": 3', 'e": 9')), "at most 3"),
         ("frames.npy", cut, "frames.npy: expected prepared training data, got something else"),
         ("frames.npy", pickled, "frames.npy: expected prepared training data, got something else"),
-        ("moved.npy", other_shape, "moved.npy: expected uint8 (3, 2, 4, 64, 64, 3), got float32 (2, 2)"),
-        ("moved.npy", Path.unlink, "moved.npy: prepared training data is missing"),
+        ("frames.npy", other_shape, "frames.npy: expected uint8 (3, 4, 64, 64, 3), got float32 (2, 2)"),
+        ("frames.npy", Path.unlink, "frames.npy: prepared training data is missing"),
         ("landmarks.npy", not_a_number, "landmarks: expected finite values"),
     ],
 )
@@ -178,9 +178,7 @@ def test_a_killed_worker_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(training, "available_cores", lambda: 2)
     load = partial(os._exit)  # what reads a sequence ends its process
     with pytest.raises(UserError, match="Preparing training data: one of 2 worker processes was killed"):
-        training._prepare(
-            tmp_path, {}, 32, training.select(3), [1, 2, 3, 4], load, portraits=1, warp=False, fresh=False
-        )  # type: ignore[arg-type]
+        training._prepare(tmp_path, {}, 32, training.select(3), [1, 2, 3, 4], load, portraits=1, fresh=False)  # type: ignore[arg-type]
     assert not (tmp_path / "done.json").exists()
 
 

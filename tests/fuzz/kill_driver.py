@@ -36,12 +36,11 @@ def _tiny_model(*, rendered: bool) -> None:
 
     from emojibench.fye import training_data as training
 
-    def made_up(_folder: Path, count: int, size: int, *, warp: bool, fresh: bool) -> TrainingSet:
+    def made_up(_folder: Path, count: int, size: int, *, fresh: bool) -> TrainingSet:
         rng = np.random.default_rng(0)
         frames = rng.integers(0, 256, (count, 5, size, size, 3), np.uint8)
-        warped = rng.integers(0, 256, (count, 1, 5, size, size, 3), np.uint8) if warp else None
         landmarks = rng.uniform(0.3, 0.7, (count, 5, 478, 3)).astype(np.float32)
-        return TrainingSet(frames, landmarks, warped, ((1, 2, 3),), ((0, 4),))
+        return TrainingSet(frames, landmarks, 1, ((1, 2, 3),), ((0, 4),))
 
     presets.PRESETS[TINY.name] = TINY
     if not rendered:

@@ -160,22 +160,19 @@ def trainings(files: Seeds) -> list[Parser]:
         "size": 4,
         "portraits": 2,
     }
-    shapes = {"frames": (2, 4, 4, 4, 3), "moved": (2, 2, 4, 4, 4, 3)}
-    for name, shape in shapes.items():
-        files.file(
-            "prepared", f"{name}.npy", lambda path, shape=shape: np.save(path, np.ones(shape, np.uint8))
-        )
+    pictures = (2, 4, 4, 4, 3)
+    files.file("prepared", "frames.npy", lambda path: np.save(path, np.ones(pictures, np.uint8)))
     files.file(
         "prepared", "landmarks.npy", lambda path: np.save(path, np.full((2, 4, 478, 3), 0.5, np.float32))
     )
     note = files.file("prepared", "done.json", json.dumps({"wanted": wanted, "usable": 2}))
 
     def prepared(path: Path) -> None:
-        found = data._open(path.parent, wanted, shapes, chosen, 1)
+        found = data._open(path.parent, wanted, pictures, chosen, 1)
         assert found is not None
         assert np.isfinite(found.landmarks).all()
 
-    arrays = tuple(note.with_name(f"{name}.npy") for name in (*shapes, "landmarks"))
+    arrays = tuple(note.with_name(f"{name}.npy") for name in ("frames", "landmarks"))
     archive = (mutations.apply, mutations.inside_zip)
     return [
         Parser("state of a training", (kept,), resumed, refusal=ValueError),

@@ -25,7 +25,7 @@ def made_up(side: int, sequences: int = 2) -> TrainingSet:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (sequences, 5, side, side, 3), np.uint8)
     landmarks = rng.uniform(0.3, 0.7, (sequences, 5, 478, 3)).astype(np.float32)
-    return TrainingSet(frames, landmarks, None, ((1, 2, 3),), ((0, 4),))
+    return TrainingSet(frames, landmarks, 1, ((1, 2, 3),), ((0, 4),))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
     look.pipeline.preset = replace(SMALL, steps=1)  # type: ignore[attr-defined]
     look(run.average, "final")
     assert (tmp_path / "validation/final.png").is_file()
-    assert set(records[0]) == {"validation", "l1_copy", "l1_guided", "l1_unguided"}
+    assert set(records[0]) == {"validation", "l1_copy", "l1_warp", "l1_guided", "l1_unguided"}
 
 
 @pytest.mark.slow  # the same code as for `mini`, whose test is not slow; here with frozen parts

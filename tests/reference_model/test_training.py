@@ -10,6 +10,7 @@ from fye_faster.models.checkpoint import Model
 from fye_faster.pipelines.mini import Pipeline
 from fye_faster.presets import Preset
 from fye_faster.train.data import TrainingSet
+from fye_faster.train.latents import Latents
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.recipe import Recipe
 from fye_faster.train.training_log import jsonl, tensorboard
@@ -76,7 +77,7 @@ def test_phases_without_a_budget_are_left_out_and_latents_can_be_shared(
         assert torch.equal(value, before[name]), name
     second = trainer(tiny, data, tmp_path / "second", (0, 2, 1, 0))
     second.batches.latents = first.batches.latents
-    second.batches.keep_latents = None  # type: ignore[assignment, method-assign]
+    second._encode = None  # type: ignore[assignment, method-assign]
     for name, value in second.run().items():
         torch.testing.assert_close(value, first.average[name], msg=name)
 
@@ -87,7 +88,7 @@ def test_each_part_of_the_ffg_loss_can_be_left_out(
 ) -> None:
     def first_loss(masks: tuple[str, ...]) -> tuple[float, float]:
         run = trainer(tiny, data, tmp_path, (0, 1, 0, 0))
-        run._encode_all()
+        run.batches.latents = run._latents()
         run.batches.recipe = replace(run.recipe, ffg_masks=masks)
         objective, plain = run.objectives("frames", *run.batches.draw("frames", 0))
         return objective.item(), plain.item()
@@ -216,11 +217,11 @@ def test_more_steps_fit_better_and_are_logged(tiny: Preset, data: TrainingSet, t
     for steps in (1, 40):
         run = trainer(tiny, data, tmp_path, (steps, 1, 1, 1))
         run.log = tensorboard(tmp_path / "tensorboard")
-        batch = run.batches.draw("autoencoder", 0)
+        batches = [run.batches.draw("autoencoder", 0) for _ in range(8)]
         run._run_phase(None)
         run._finish_phase(None)
         run._next_phase()
-        after[steps] = run.objectives("autoencoder", *batch)[0].item()
+        after[steps] = sum(run.objectives("autoencoder", *batch)[0].item() for batch in batches)
     assert after[40] < after[1]
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
@@ -239,8 +240,7 @@ def test_a_perceptual_distance_counts_in_the_last_phase_alone(
         recipe = Recipe(minutes=0, steps=(0, 0, 0, 1), decoded=2, perceptual=weight)
         torch.manual_seed(0)
         run = MiniTrainer(Model(tiny), data, recipe, tmp_path, lambda _record: None, distance)
-        with torch.no_grad():
-            run.batches.keep_latents(run.model.autoencoder.encode)
+        run.batches.latents = run._latents()
         run.phase = 3
         run._start_phase()
         batch = run.batches.draw("decoder", 0)
@@ -262,9 +262,58 @@ def test_unfit_data_is_refused(data: TrainingSet) -> None:
         replace(data, frames=data.frames.astype(np.float32))
     with pytest.raises(ValueError, match="landmarks: expected"):
         replace(data, landmarks=data.landmarks[:, :2])
-    with pytest.raises(ValueError, match="warped: expected uint8"):
-        replace(data, warped=data.warped[:, :, :2])
+    with pytest.raises(ValueError, match="portraits: expected 1 to 9, got 10"):
+        replace(data, portraits=10)
     gaps = data.landmarks.copy()
     gaps[0, 0] = np.nan
     with pytest.raises(ValueError, match="finite"):
         replace(data, landmarks=gaps)
+
+
+def test_latents_are_computed_once_and_damaged_ones_again(
+    tiny: Preset, data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> tuple[Latents, int]:
+        run = trainer(tiny, data, tmp_path, (0, 1, 0, 0))
+        calls, encode = [0], run._encode
+        run._encode = lambda pictures: (calls.append(len(pictures)), encode(pictures))[1]  # type: ignore[method-assign]
+        return run._latents(), sum(calls)
+
+    first, pictures = kept()
+    assert pictures > 3 * 9 + 3 * 2 * 9
+    again, fewer = kept()
+    assert fewer <= 1  # one tells what shape latents have
+    assert isinstance(again.frames, np.memmap)
+    assert again.warped is not None
+    assert np.array_equal(again.frames, first.frames)
+    assert np.array_equal(again.warped, first.warped)
+    file = tmp_path / "latents/warped.npy"
+    file.write_bytes(file.read_bytes()[:-2] + b"ab")
+    assert kept()[1] == pictures
+    with torch.no_grad():  # a later step of another training: the encoder is another one
+        run = trainer(tiny, data, tmp_path, (0, 1, 0, 0))
+        run.model.autoencoder.project.bias.add_(1)
+        assert not np.array_equal(run._latents().frames, first.frames)
+    assert not list(tmp_path.glob("latents/*.partial"))
+
+
+def test_a_model_without_the_warp_never_sees_it(tiny: Preset, data: TrainingSet) -> None:
+    run = trainer(replace(tiny, warp=False), data, None, (1, 1, 1, 1))
+    run.batches.latents = run._latents()
+    assert run.batches.latents.warped is None
+    pictures, scenes = run.batches.draw("decoder", 0)
+    torch.testing.assert_close(pictures.warped, pictures.still, rtol=0, atol=0)
+    (clips,) = run.batches.draw("clips", 1)
+    for batch in (scenes, clips):
+        still = batch.portrait[:, :, None].expand_as(batch.warped)
+        torch.testing.assert_close(batch.warped, still, rtol=0, atol=0)
+
+
+def test_timesteps_and_learning_rate_follow_the_recipe(tiny: Preset, data: TrainingSet) -> None:
+    run = trainer(tiny, data, None, (0, 10, 0, 0))
+    run.batches.recipe = replace(run.recipe, noisiest=0.4)
+    t = run.batches._timesteps(20_000, 0)
+    assert (t >= 700).float().mean().item() == pytest.approx(0.4 + 0.6 * 0.3, abs=0.02)
+    run.step, run.recipe = 100, replace(run.recipe, cooldown=0.25)
+    rates = [run._rate(done) for done in (0.1, 0.75, 0.875, 1.0)]
+    assert rates == pytest.approx([1, 1, 0.5, 0])

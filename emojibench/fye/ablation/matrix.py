@@ -31,6 +31,8 @@ class AblationVariant(Variant):
     """Groups that are drawn; empty: those of the preset."""
     ffg: tuple[Literal["expression", "face"], ...] = ("expression", "face")
     """Masks of the FFG loss."""
+    warp: bool = True
+    """Whether the model is shown the portrait warped to each frame's landmarks."""
     weights: str = ""
     """A trained row whose weights this one takes, or `MAIN`."""
     missing: str = ""
@@ -53,9 +55,9 @@ def read(file: Path = PAPER) -> tuple[AblationVariant, ...]:
     trained = {row.name for row in rows if row.trained}
     for row in rows:
         where = f"{file}: row {row.name!r}"
-        if row.weights and {"landmarks", "ffg"} & row.model_fields_set:
+        if row.weights and {"landmarks", "ffg", "warp"} & row.model_fields_set:
             raise UserError(
-                f"{where}: landmarks and ffg need a training, so the row cannot take weights as well"
+                f"{where}: landmarks, ffg and warp need a training, so the row cannot take weights as well"
             )
         if row.weights and row.weights not in {*trained, MAIN}:
             raise UserError(f"{where}: weights: {unknown('trained row', row.weights, {*trained, MAIN})}")

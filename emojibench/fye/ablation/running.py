@@ -20,7 +20,6 @@ from emojibench.progress import Stages
 
 if TYPE_CHECKING:
     from fye_faster.presets import Preset
-    from fye_faster.train.batches import Latents
     from fye_faster.train.data import TrainingSet
     from fye_faster.train.recipe import Recipe
 
@@ -44,14 +43,15 @@ def plan(settings: AblateSettings) -> "tuple[Preset, Recipe]":
     """
     import torch
     from fye_faster import presets
-    from fye_faster.train.recipe import Recipe
+    from fye_faster.train.mini import RECIPE
 
     try:
         preset = presets.get(settings.preset)
     except ValueError as error:
         raise UserError(f"--preset: {error}") from error
     # The usual warm-up would be most of a small budget.
-    recipe = Recipe(
+    recipe = replace(
+        RECIPE,
         minutes=settings.minutes,
         steps=None if settings.steps is None else (0, *settings.steps),
         seed=settings.seed,
@@ -121,7 +121,6 @@ class Training:
             raise UserError(f"--main: {error}") from error
         self._start = model.state_dict()
         self._source = {"start": start, "main": checkpoint.digest(source)}
-        self._latents: Latents | None = None
 
     def folder(self, name: str) -> Path:
         """Where the row of this name is trained."""
@@ -148,7 +147,11 @@ class Training:
         from fye_faster.train.training_log import jsonl
 
         folder = self.folder(row.name)
-        preset = replace(self.preset, landmark_groups=row.landmarks or self.preset.landmark_groups)
+        preset = replace(
+            self.preset,
+            landmark_groups=row.landmarks or self.preset.landmark_groups,
+            warp=row.warp and self.preset.warp,
+        )
         recipe = replace(self.recipe, ffg_masks=row.ffg)
         self._bind(folder, preset, recipe)
         if self.weights(row.name).is_file():
@@ -157,26 +160,27 @@ class Training:
         model.load_state_dict(self._start)
         try:
             log, begun = jsonl(folder / "log.jsonl"), self._source["main"]
-            trainer = MiniTrainer(model, self._data(), recipe, folder, log, start=begun)
-            trainer.batches.latents = self._latents
+            latents = self.out / "latents"
+            trainer = MiniTrainer(model, self._data(), recipe, folder, log, start=begun, latents=latents)
             trainer.resume()
         except ValueError as error:
             raise UserError(f"{folder}: {error}") from error
         with Stages() as stages:
             weights = trainer.run(progress=stages)
         checkpoint.save(self.weights(row.name), weights, preset)
-        self._latents = trainer.batches.latents
 
     def _bind(self, folder: Path, preset: "Preset", recipe: "Recipe") -> None:
         """Make this the folder of a training with these settings, or see that it is."""
-        own = {"landmarks": list(preset.landmark_groups), "ffg": list(recipe.ffg_masks)}
+        own = {
+            "landmarks": list(preset.landmark_groups), "ffg": list(recipe.ffg_masks), "warp": preset.warp,
+        }  # fmt: skip
         settings = self._shared() | own
         file = folder / "settings.json"
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(settings, indent=2) + "\n")
             return
-        there = _settings(folder)
+        there = {"warp": True} | _settings(folder)  # earlier versions had no other rows
         for key, value in settings.items():
             if there.get(key) != value:
                 raise UserError(

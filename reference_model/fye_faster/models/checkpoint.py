@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -36,6 +36,11 @@ class Trained(Protocol):
         """What the condition maps show; keys of `landmarks.GROUPS`."""
         ...
 
+    @property
+    def warp(self) -> bool:
+        """Whether the model is shown the portrait warped to each frame's landmarks."""
+        ...
+
 
 class Model(nn.Module):
     """Everything a preset learns: `animator` and `autoencoder`."""
@@ -61,7 +66,11 @@ def save(
         OSError: as `whole`.
     """
     tensors = {name: value.detach().to(dtype).contiguous() for name, value in state.items()}
-    about = {"preset": preset.name, "landmarks": ",".join(preset.landmark_groups)}
+    about = {
+        "preset": preset.name,
+        "landmarks": ",".join(preset.landmark_groups),
+        "warp": str(preset.warp).lower(),
+    }
     with whole(path) as partial:
         save_file(tensors, partial, metadata=about)
 
@@ -90,13 +99,14 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def as_trained(preset: Preset, path: Path) -> Preset:
-    """The preset with the landmarks that the weights in a file were trained on, where the file names them.
+    """The preset with what the weights in a file were trained to see, where the file says so: landmarks, warp.
 
     Raises:
         ValueError: no such file, not safetensors, another preset's.
     """
     with _opened(path, preset) as file:
-        return replace(preset, landmark_groups=_landmarks(file, preset, path))
+        seen = _seen(file, preset, path)
+        return replace(preset, landmark_groups=seen.landmarks, warp=seen.warp)
 
 
 def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
@@ -108,16 +118,14 @@ def load(model: nn.Module, path: Path, *, assign: bool = False) -> None:
         assign: replace the parameters themselves, which may then be on the meta device.
 
     Raises:
-        ValueError: no such file, not safetensors, another preset's, trained on other landmarks; missing or extra
+        ValueError: no such file, not safetensors, another preset's, trained to see something else; missing or extra
             or misshapen tensors.
     """
     preset = cast("Trained", model.preset)
     with _opened(path, preset) as file:
-        groups = _landmarks(file, preset, path)
-        if groups != preset.landmark_groups:
-            raise ValueError(
-                f"{path}: trained on landmarks {','.join(groups)}, expected {','.join(preset.landmark_groups)}"
-            )
+        seen, expected = _seen(file, preset, path), _Seen(preset.landmark_groups, preset.warp)
+        if seen != expected:
+            raise ValueError(f"{path}: trained on {seen}, expected {expected}")
         state = {name: _tensor(file, name, path) for name in file.keys()}  # noqa: SIM118
     _fill(model, state, path, preset, assign=assign)
 
@@ -126,7 +134,7 @@ def load_autoencoder(model: Model, path: Path) -> None:
     """Read the autoencoder alone from the weights of a whole `Model`.
 
     Raises:
-        ValueError: as `load`, but any landmarks will do.
+        ValueError: as `load`, but whatever it was trained to see will do.
     """
     prefix = "autoencoder."
     with _opened(path, model.preset) as file:
@@ -150,15 +158,28 @@ def _opened(path: Path, preset: Trained) -> Iterator[Any]:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); fetch it again") from error
 
 
-def _landmarks(file: Any, preset: Trained, path: Path) -> tuple[str, ...]:
-    """Groups of landmarks that the weights know; files without a note know the preset's."""
-    noted = (file.metadata() or {}).get("landmarks")
-    groups = tuple(noted.split(",")) if noted else preset.landmark_groups
+@dataclass(frozen=True)
+class _Seen:
+    """What weights were trained to see."""
+
+    landmarks: tuple[str, ...]
+    warp: bool
+
+    def __str__(self) -> str:
+        return (
+            f"landmarks {','.join(self.landmarks)} {'with' if self.warp else 'without'} the warped portrait"
+        )
+
+
+def _seen(file: Any, preset: Trained, path: Path) -> _Seen:
+    """What a file says of this; files that do not say were trained to see what the preset does."""
+    noted = file.metadata() or {}
+    groups = tuple(noted["landmarks"].split(",")) if noted.get("landmarks") else preset.landmark_groups
     if unknown := set(groups) - set(GROUPS):
         raise ValueError(
             f"{path}: trained on unknown landmarks {', '.join(sorted(unknown))[:200]}; fetch it again"
         )
-    return groups
+    return _Seen(groups, noted["warp"] == "true" if "warp" in noted else preset.warp)
 
 
 def _tensor(file: Any, name: str, path: Path) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class PaperPreset(ReleasedPreset):
     """What the condition maps show; keys of `landmarks.GROUPS`."""
     shared_noise: float = 0.0
     """Share of the noise's variance that all frames of a clip have in common."""
+    warp: ClassVar[bool] = False
+    """Whether the model is shown the portrait warped to each frame's landmarks."""
 
 
 PAPER = PaperPreset(**vars(replace(RELEASED, name="paper", window=16)), queries=16, qformer_layers=4)

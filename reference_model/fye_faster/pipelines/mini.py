@@ -213,10 +213,12 @@ class Subject:
         self.own = np.full((1, 478, 3), np.nan) if own is None else own[None]
         """(1, 478, 3), NaN where unknown."""
         self._target = target
-        self._warp = None if own is None else Warp(pixels, own)
+        self._warp = Warp(pixels, own) if own is not None and preset.warp else None
 
     def warped(self, frames: list[int]) -> Tensor:
-        """The portrait warped to the landmarks of some frames, (N, 3, H, W); as it is where its own are unknown.
+        """The portrait warped to the landmarks of some frames, (N, 3, H, W).
+
+        As it is where its own landmarks are unknown, or the preset is not shown a warp.
 
         Computed on demand, so that memory does not grow with the length of the clip.
         """

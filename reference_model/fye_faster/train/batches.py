@@ -3,9 +3,7 @@
 Shapes: B samples, F frames, C latent channels, (h, w) latent grid, (H, W) pixels.
 """
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeVar
 
@@ -16,12 +14,14 @@ from torch import Tensor
 
 from emojibench.face.draw import expression_mask, face_mask
 from fye_faster.diffusion import schedule
-from fye_faster.pipelines.mini import to_tensor
 from fye_faster.train.data import Indices, TrainingSet
+from fye_faster.train.latents import Latents
 from fye_faster.train.recipe import Recipe
 
 B = TypeVar("B")
 
+NOISIEST = 700
+"""First timestep of those that `Recipe.noisiest` is a share of."""
 _MASKS = {"expression": expression_mask, "face": face_mask}
 
 
@@ -63,16 +63,6 @@ class ClipBatch:
     """M_f, the same shape."""
 
 
-@dataclass(frozen=True)
-class Latents:
-    """A whole `TrainingSet`, encoded; float16 on the CPU."""
-
-    frames: Tensor
-    """(S, F, C, h, w)."""
-    warped: Tensor | None
-    """(S, R, F, C, h, w), where there are warped portraits."""
-
-
 def to_device(batch: B, device: torch.device) -> B:
     """The batch, a dataclass, with all its tensors on a device."""
     moved: dict[str, Any] = {}
@@ -86,36 +76,19 @@ def to_device(batch: B, device: torch.device) -> B:
 class Batches(ABC):
     """Draws batches; two generators make them repeatable."""
 
+    warped = False
+    """Whether the model is shown the portrait warped to each frame."""
+
     def __init__(self, data: TrainingSet, preset: Sizes, recipe: Recipe, seed: int) -> None:
         self.data, self.preset, self.recipe = data, preset, recipe
         self.rng = np.random.default_rng(seed)
         self.torch_rng = torch.Generator().manual_seed(seed)
         self.latents: Latents | None = None
-        """What phases of the denoiser need: from `keep_latents`, or of other batches of the same data."""
+        """What phases of the denoiser need; other batches of the same data may share them."""
 
     @abstractmethod
     def maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """Condition maps of (N, 478, 3) landmarks as the preset draws them, (N, 3, H, W) in [0, 1]."""
-
-    def keep_latents(self, encode: Callable[[Tensor], Tensor]) -> None:
-        """Encode all frames and warped portraits once; kept as float16.
-
-        Args:
-            encode: (N, 3, H, W) in [-1, 1] to latents (N, C, h, w).
-        """
-
-        def encoded(pictures: NDArray[np.uint8]) -> Tensor:
-            """(..., H, W, 3) to (..., C, h, w)."""
-            flat = pictures.reshape(-1, *pictures.shape[-3:])
-            parts = np.array_split(flat, math.ceil(len(flat) / 12))
-            flat_latents = torch.cat([encode(to_tensor(part)).half().cpu() for part in parts])
-            return flat_latents.view(*pictures.shape[:-3], *flat_latents.shape[1:])
-
-        frames, warped = self.data.frames, self.data.warped
-        self.latents = Latents(
-            torch.stack([encoded(sequence) for sequence in frames]),
-            None if warped is None else torch.stack([encoded(sequence) for sequence in warped]),
-        )
 
     def draw(self, phase: str, step: int) -> tuple[Any, ...]:
         """The batch of a step of one of `recipe.PHASES`, as `Objectives` takes it."""
@@ -169,16 +142,16 @@ class Batches(ABC):
         least: int = 0,
     ) -> ClipBatch:
         """Frames (B, F) of sequences (B,) with portraits (B,); of these, those in `seen` are read, but `hidden`."""
-        assert self.latents is not None, "keep_latents comes first"
+        assert self.latents is not None, "latents come first"
         rows = np.repeat(sequences[:, None], frames.shape[1], 1)
         points = self.data.landmarks[rows, frames].reshape(-1, 478, 3)
-        clean = self.latents.frames[rows, frames].float().transpose(1, 2)
+        clean = tensor(self.latents.frames[rows, frames]).transpose(1, 2)
         scenes = ClipBatch(
             clean=clean,
             noise=schedule.clip_noise(tuple(clean.shape), self.preset.shared_noise, self.torch_rng),
-            t=torch.randint(least, 1000, (len(clean),), generator=self.torch_rng),
+            t=self._timesteps(len(clean), least),
             maps=self.maps(points).unflatten(0, frames.shape),
-            seen=self.latents.frames[sequences[seen][hidden:], references[seen][hidden:]].float(),
+            seen=tensor(self.latents.frames[sequences[seen][hidden:], references[seen][hidden:]]),
             hidden=hidden,
         )
         size = (self.preset.latent_size * 4,) * 2
@@ -186,3 +159,16 @@ class Batches(ABC):
             name: torch.from_numpy(_MASKS[name](points, size)) for name in self.recipe.ffg_masks
         }
         return replace(scenes, **masks)
+
+    def _timesteps(self, count: int, least: int) -> Tensor:
+        """(count,) from `least` on: a share of them from the noisiest, where the frame's layout is decided."""
+        t = torch.randint(least, 1000, (count,), generator=self.torch_rng)
+        if self.recipe.noisiest == 0:
+            return t
+        noisy = torch.randint(NOISIEST, 1000, (count,), generator=self.torch_rng)
+        return torch.where(torch.rand(count, generator=self.torch_rng) < self.recipe.noisiest, noisy, t)
+
+
+def tensor(latents: NDArray[np.float16]) -> Tensor:
+    """Latents as they are kept, in single precision."""
+    return torch.from_numpy(latents.astype(np.float32))

@@ -1,9 +1,12 @@
 """What training sees: sequences of one identity each, and how batches are drawn from them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emojibench.face.warp import Warp
 
 Indices = NDArray[np.int64]
 Cut = tuple[slice, slice]
@@ -26,9 +29,8 @@ class TrainingSet:
     """(S, F, H, W, 3) RGB at the preset's resolution; a memory map will do."""
     landmarks: NDArray[np.float32]
     """(S, F, 478, 3), no NaN."""
-    warped: NDArray[np.uint8] | None
-    """(S, R, F, H, W, 3): frame r of the sequence, r < R, warped to the landmarks of frame f. The first R frames are
-    those that serve as portraits; None, for presets without a warped portrait: all frames are."""
+    portraits: int
+    """R, frames of each sequence that serve as portraits: the first ones."""
     windows: tuple[tuple[int, ...], ...]
     """Frames that phase 2 generates together: consecutive ones."""
     keyframes: tuple[tuple[int, ...], ...]
@@ -43,24 +45,23 @@ class TrainingSet:
             raise ValueError(
                 f"landmarks: expected {(*self.frames.shape[:2], 478, 3)}, got {self.landmarks.shape}"
             )
-        if self.warped is not None:
-            wanted = (len(self.frames), self.warped.shape[1], *self.frames.shape[1:])
-            if self.warped.shape != wanted or self.warped.dtype != np.uint8:
-                raise ValueError(
-                    f"warped: expected uint8 (S, R, F, H, W, 3), got {self.warped.dtype} {self.warped.shape}"
-                )
+        if not 1 <= self.portraits <= self.frames.shape[1]:
+            raise ValueError(f"portraits: expected 1 to {self.frames.shape[1]}, got {self.portraits}")
         if not np.isfinite(self.landmarks).all():
             raise ValueError("landmarks: expected finite values; drop sequences with undetected faces first")
 
     def __getitem__(self, part: slice) -> "TrainingSet":
         """Some of the sequences."""
-        warped = None if self.warped is None else self.warped[part]
-        return replace(self, frames=self.frames[part], landmarks=self.landmarks[part], warped=warped)
+        return replace(self, frames=self.frames[part], landmarks=self.landmarks[part])
 
-    @property
-    def portraits(self) -> int:
-        """R, frames of each sequence that serve as portraits: the first ones."""
-        return self.frames.shape[1] if self.warped is None else self.warped.shape[1]
+    def warped(self, sequence: int, portrait: int, frames: Iterable[int]) -> NDArray[np.uint8]:
+        """A frame of a sequence warped to the landmarks of N others, (N, H, W, 3).
+
+        Computed each time: ten milliseconds a frame at 256 x 256, where keeping it would take ten megabytes a sequence.
+        """
+        points = self.landmarks[sequence]
+        warp = Warp(np.asarray(self.frames[sequence, portrait]), points[portrait])
+        return np.stack([warp(points[frame]) for frame in frames])
 
     def pairs(self, rng: np.random.Generator, portraits: int, targets: int = 1) -> Pairs:
         """Random portraits, and `targets` random frames of each."""

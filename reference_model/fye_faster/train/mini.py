@@ -21,13 +21,16 @@ from fye_faster.nets.animator import stills, temporal
 from fye_faster.pipelines.mini import condition_maps, to_tensor
 from fye_faster.presets import Preset
 from fye_faster.train import loss
-from fye_faster.train.batches import Batches, ClipBatch
+from fye_faster.train.batches import Batches, ClipBatch, tensor
 from fye_faster.train.data import Cut, Indices, Pairs, TrainingSet
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
 from fye_faster.train.trainer import Trainer
 from fye_faster.train.training_log import Log
 
+RECIPE = Recipe(minutes=60, cooldown=0.3, noisiest=0.4)
+_ENCODER = ("encoder.", "project.", "mean", "scale")
+"""Tensors of the autoencoder that decide what latents are."""
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 """(N,) distances of pictures (N, 3, H, W) in [-1, 1], differentiable."""
 
@@ -39,7 +42,7 @@ class ImageBatch:
     target: Tensor
     """(N, 3, H, W) in [-1, 1]."""
     warped: Tensor
-    """(N, 3, H, W) in [-1, 1], the portrait warped to the frame."""
+    """(N, 3, H, W) in [-1, 1], the portrait warped to the frame; as it is where the preset has no warp."""
     still: Tensor
     """(N, 3, H, W) in [-1, 1], the portrait."""
     maps: Tensor
@@ -57,7 +60,7 @@ class MiniClipBatch(ClipBatch):
     portrait: Tensor
     """(B, C, h, w) latents."""
     warped: Tensor
-    """(B, C, F, h, w) latents of the portrait warped to each frame."""
+    """(B, C, F, h, w) latents of the portrait warped to each frame; as it is where the preset has no warp."""
     seen_maps: Tensor
     """(P, 3, H, W) condition maps of the portraits that are seen."""
 
@@ -68,17 +71,9 @@ class MiniBatches(Batches):
     preset: Preset
 
     def __init__(self, data: TrainingSet, preset: Preset, recipe: Recipe, seed: int) -> None:
-        """As `Batches`.
-
-        Raises:
-            ValueError: data without warped portraits.
-        """
-        if data.warped is None:
-            raise ValueError(
-                f"warped: preset {preset.name} is trained on warped portraits, the data has none"
-            )
+        """As `Batches`."""
         super().__init__(data, preset, recipe, seed)
-        self.warped = data.warped
+        self.warped = preset.warp
 
     def maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """See `Batches`."""
@@ -118,14 +113,17 @@ class MiniBatches(Batches):
     ) -> MiniClipBatch:
         scenes = super()._clip_batch(sequences, references, frames, **chosen)
         assert self.latents is not None
-        assert self.latents.warped is not None
         shown = slice(scenes.hidden, None)
         looked = (sequences[chosen["seen"]][shown], references[chosen["seen"]][shown])
-        warped = self.latents.warped[sequences[:, None], references[:, None], frames]
+        portrait = self.latents.frames[sequences, references]
+        warped = portrait[:, None].repeat(frames.shape[1], 1)
+        if self.warped:
+            assert self.latents.warped is not None
+            warped = self.latents.warped[sequences[:, None], references[:, None], frames]
         return MiniClipBatch(
             **vars(scenes),
-            portrait=self.latents.frames[sequences, references].float(),
-            warped=warped.float().transpose(1, 2),
+            portrait=tensor(portrait),
+            warped=tensor(warped).transpose(1, 2),
             seen_maps=self.maps(self.data.landmarks[looked]) if len(looked[0]) else torch.empty(0),
         )
 
@@ -133,8 +131,10 @@ class MiniBatches(Batches):
         """Cut out of each pair: the frame, the portrait warped to it, the portrait, the condition map."""
         rows = list(zip(pairs.sequences, pairs.references, pairs.frames, cuts, strict=True))
         target = np.stack([self.data.frames[s, f][cut] for s, _, f, cut in rows])
-        warped = np.stack([self.warped[s, r, f][cut] for s, r, f, cut in rows])
         still = np.stack([self.data.frames[s, r][cut] for s, r, _, cut in rows])
+        warped = still
+        if self.warped:
+            warped = np.stack([self.data.warped(s, r, [f])[0][cut] for s, r, f, cut in rows])
         side = self.preset.resolution
         points = self.data.landmarks[pairs.sequences, pairs.frames]
         maps = condition_maps(points, self.preset)
@@ -149,14 +149,14 @@ class MiniObjectives(Objectives):
     """Losses of all four phases."""
 
     def __init__(self, model: Model, recipe: Recipe, perceptual: Perceptual | None) -> None:
-        """Take a model, the weights of the terms, and a perceptual distance for the decoder."""
+        """Take a model, the weights of the terms, and a perceptual distance for autoencoder and decoder."""
         super().__init__(model, recipe.ffg)
         self.perceptual, self.share = perceptual, recipe.perceptual
 
     def _autoencoder(self, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
         """Loss and L1, both ()."""
         raw = self.model.autoencoder.raw(pictures.target) + pictures.noise
-        return _compare(
+        return self._compare(
             self.model.autoencoder.picture(raw, pictures.warped, pictures.still, pictures.maps), pictures
         )
 
@@ -167,11 +167,17 @@ class MiniObjectives(Objectives):
             noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
             guess = signal * noisy - sigma * self._denoise(scenes, noisy)
         decoder = self.model.autoencoder.decode
-        predicted = decoder(guess[:, :, 0], pictures.warped, pictures.still, pictures.maps).float()
-        total, plain = _compare(predicted, pictures)
+        return self._compare(
+            decoder(guess[:, :, 0], pictures.warped, pictures.still, pictures.maps), pictures
+        )
+
+    def _compare(self, predicted: Tensor, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
+        """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
+        predicted = predicted.float()
+        total = loss.picture_loss(predicted, pictures.target, pictures.weights)
         if self.perceptual is not None:
             total = total + self.share * self.perceptual(predicted, pictures.target).mean()
-        return total, plain
+        return total, loss.l1(predicted, pictures.target)
 
     def _denoise(self, scenes: MiniClipBatch, noisy: Tensor) -> Tensor:
         """See `Objectives`."""
@@ -184,14 +190,6 @@ class MiniObjectives(Objectives):
         condition = animator.encode_condition(scenes.maps, scenes.portrait, scenes.warped, scenes.anchors)
         v: Tensor = animator.denoise(noisy, scenes.t, condition)
         return v
-
-
-def _compare(predicted: Tensor, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
-    """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
-    predicted = predicted.float()
-    return loss.picture_loss(predicted, pictures.target, pictures.weights), loss.l1(
-        predicted, pictures.target
-    )
 
 
 class MiniTrainer(Trainer):
@@ -210,25 +208,26 @@ class MiniTrainer(Trainer):
         log: Log,
         perceptual: Perceptual | None = None,
         start: str | None = None,
+        latents: Path | None = None,
     ) -> None:
         """Train `model` in place; as `Trainer`.
 
-        Without a perceptual distance the decoder learns from pixels alone, and draws softly what it is unsure of.
+        Without a perceptual distance the autoencoder learns from pixels alone, and draws softly what it is unsure of.
         Weights that training starts from fix what latents mean, for the denoiser among them knows those alone: the
         encoder stays, and the autoencoder's phase trains the decoder.
 
         Raises:
-            ValueError: as `Trainer`; data without warped portraits.
+            ValueError: as `Trainer`.
         """
         self.perceptual, self.temporal = perceptual, temporal(model.animator)
         batches = partial(MiniBatches, data, model.preset, recipe)
-        super().__init__(model, model, batches, recipe, out, log, start)
+        super().__init__(model, model, batches, recipe, out, log, start, latents)
 
     def _objectives(self) -> Objectives:
         return MiniObjectives(self.model, self.recipe, self.perceptual)
 
     def _trained_in(self, name: str, parameter: nn.Parameter) -> set[str]:
-        if name.startswith(("autoencoder.encoder", "autoencoder.project")):
+        if name.startswith(tuple(f"autoencoder.{part}" for part in _ENCODER)):
             return {"autoencoder"} if self.start is None else set()
         if name.startswith("autoencoder"):
             return {"autoencoder", "decoder"}
@@ -240,6 +239,11 @@ class MiniTrainer(Trainer):
     def _encode(self, pictures: Tensor) -> Tensor:
         """See `Trainer`."""
         return self.model.autoencoder.encode(pictures)
+
+    def _encoder(self) -> dict[str, Tensor]:
+        """See `Trainer`."""
+        state = self.model.autoencoder.state_dict()
+        return {name: value for name, value in state.items() if name.startswith(_ENCODER)}
 
     def _begin(self, phase: str) -> None:
         if phase != "autoencoder":

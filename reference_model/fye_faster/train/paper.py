@@ -5,7 +5,7 @@ denoiser. Any frame of a sequence serves as the portrait of the others. Shapes: 
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from fye_faster.nets.animator import temporal
 from fye_faster.pipelines.mini import to_tensor
 from fye_faster.pipelines.paper import PaperPipeline
 from fye_faster.pipelines.released import condition_maps
-from fye_faster.train.batches import Batches, ClipBatch, Latents, to_device
+from fye_faster.train.batches import Batches, ClipBatch, to_device
 from fye_faster.train.data import Indices, TrainingSet
+from fye_faster.train.latents import Latents
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
 from fye_faster.train.trainer import Trainer
@@ -44,6 +45,10 @@ class PaperBatches(Batches):
     """Batches of phases 1 and 2."""
 
     preset: PaperPreset
+
+    def __init__(self, data: TrainingSet, preset: PaperPreset, recipe: Recipe, seed: int) -> None:
+        """As `Batches`; all frames serve as portraits."""
+        super().__init__(replace(data, portraits=data.frames.shape[1]), preset, recipe, seed)
 
     def maps(self, points: NDArray[np.floating[Any]]) -> Tensor:
         """See `Batches`."""
@@ -105,6 +110,10 @@ class PaperTrainer(Trainer):
     def _encode(self, pictures: Tensor) -> Tensor:
         """See `Trainer`."""
         return self.model.encode(pictures)
+
+    def _encoder(self) -> dict[str, Tensor]:
+        """See `Trainer`."""
+        return dict(self.model.autoencoder.state_dict())
 
     def _begin(self, phase: str) -> None:
         super()._begin(phase)
@@ -168,7 +177,7 @@ def dry_run(preset: PaperPreset, data: TrainingSet, recipe: Recipe) -> dict[str,
         model = PaperModel(preset)
         objectives = PaperObjectives(model, recipe.ffg)
     batches = PaperBatches(data, preset, recipe, recipe.seed)
-    latents = torch.zeros(*data.frames.shape[:2], 4, *(preset.latent_size,) * 2, dtype=torch.float16)
+    latents = np.zeros((*data.frames.shape[:2], 4, *(preset.latent_size,) * 2), np.float16)
     batches.latents = Latents(latents, None)
     model.requires_grad_(False)
     parameters = dict(model.animator.named_parameters())

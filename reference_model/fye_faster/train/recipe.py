@@ -13,7 +13,7 @@ class Recipe:
     """Everything that decides what the training computes, except the data."""
 
     minutes: float
-    """Wall-clock budget; the learning rate reaches zero at its end."""
+    """Wall-clock budget."""
     shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
     """Of the budget: autoencoder, phase 1, phase 2, decoder. A phase without a share is left out."""
     steps: tuple[int, int, int, int] | None = None
@@ -21,6 +21,8 @@ class Recipe:
     seed: int = 0
     learning_rate: float = 6e-4
     warm_up: int = 100
+    cooldown: float = 1.0
+    """Last share of a phase, over which the learning rate falls to zero; it is constant before."""
     decay: float = 0.999
     """Of the exponential moving average of the weights."""
     crops: int = 16
@@ -31,6 +33,8 @@ class Recipe:
     """Phase 1: portraits in a batch; one of them is hidden, which trains the unconditional rows."""
     targets: int = 4
     """Phase 1: frames to generate for each portrait."""
+    noisiest: float = 0.0
+    """Share of the timesteps that is drawn from the noisiest 30 %; the rest is uniform."""
     clips: int = 2
     """Phase 2: windows in a batch; every fifth batch hides the portraits."""
     decoded: int = 8
@@ -40,7 +44,7 @@ class Recipe:
     ffg_masks: tuple[str, ...] = MASKS
     """Which of `MASKS` the FFG term has; without any, L_LDM is minimised alone."""
     perceptual: float = 0.0
-    """Last phase: weight of the perceptual distance that the trainer was given."""
+    """Autoencoder and decoder: weight of the perceptual distance that the trainer was given."""
     bf16: bool = False
     """Mixed precision."""
     device: str = "cpu"

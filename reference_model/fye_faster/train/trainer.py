@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fye_faster.models import checkpoint
-from fye_faster.train import training_state
+from fye_faster.train import latents, training_state
 from fye_faster.train.batches import Batches, to_device
+from fye_faster.train.latents import Latents
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
 from fye_faster.train.training_log import Log
@@ -54,6 +55,7 @@ class Trainer(ABC):
         out: Path | None,
         log: Log,
         start: str | None = None,
+        latents: Path | None = None,
     ) -> None:
         """Train `learnt` in place.
 
@@ -65,6 +67,7 @@ class Trainer(ABC):
             out: folder of the checkpoints; None: there shall be none.
             log: takes records of progress, in the main process.
             start: digest of the weights that `learnt` starts from, which a checkpoint remembers; None: random ones.
+            latents: folder that keeps the latents; None: the folder `latents` in `out`, or memory.
 
         Raises:
             ValueError: a device that is not there; several processes without a number of steps; a budget for a phase
@@ -81,6 +84,7 @@ class Trainer(ABC):
             )
         self.model, self.learnt, self.recipe, self.out, self.log = model, learnt, recipe, out, log
         self.start = start
+        self._kept = out / "latents" if latents is None and out is not None else latents
         self.preset = cast("checkpoint.Trained", learnt.preset)
         for phase in set(PHASES) - set(self.phases):
             if self._budget(phase) > 0:
@@ -113,6 +117,10 @@ class Trainer(ABC):
     def _encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to latents (N, C, h, w)."""
 
+    @abstractmethod
+    def _encoder(self) -> dict[str, Tensor]:
+        """The tensors that `_encode` depends on."""
+
     def _peak_rate(self, phase: str) -> float:
         """Largest learning rate of a phase."""
         return self.recipe.learning_rate
@@ -120,7 +128,7 @@ class Trainer(ABC):
     def _begin(self, phase: str) -> None:
         """Before the first step of a phase, or of what is left of it."""
         if self.batches.latents is None:
-            self._encode_all()
+            self.batches.latents = self._latents()
 
     def _finish(self, phase: str) -> None:
         """After the last step of a phase, when the weights are the averaged ones."""
@@ -261,8 +269,9 @@ class Trainer(ABC):
         return (self.spent if self.recipe.steps is None else self.step) / budget
 
     def _rate(self, done: float) -> float:
-        """Learning rate as a share of its peak: linear warm-up, then half a cosine."""
-        return min((self.step + 1) / self.recipe.warm_up, 1.0) * (0.5 + 0.5 * math.cos(math.pi * done))
+        """Learning rate as a share of its peak: linear warm-up, constant, half a cosine over the cool-down."""
+        cooled = max(0.0, 1 - (1 - done) / self.recipe.cooldown)
+        return min((self.step + 1) / self.recipe.warm_up, 1.0) * (0.5 + 0.5 * math.cos(math.pi * cooled))
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the current ones."""
@@ -270,24 +279,30 @@ class Trainer(ABC):
         get_ema_multi_avg_fn(decay)(averages, [self.weights[name] for name, _ in self.trained], None)
 
     @torch.no_grad()
-    def _encode_all(self) -> None:
+    def _latents(self) -> Latents:
+        """Of all the data; kept in a file where there is a folder."""
         self.model.eval()
         start, done = time.monotonic(), 0
-        data = self.batches.data
-        pictures_in_all = sum(
-            math.prod(part.shape[:-3]) for part in (data.frames, data.warped) if part is not None
-        )
+        data, warped = self.batches.data, self.batches.warped
+        pictures_in_all = math.prod(data.frames.shape[:2]) * (1 + data.portraits * warped)
 
         def encode(pictures: Tensor) -> Tensor:
-            nonlocal done
-            done += len(pictures)
             with self.accelerator.autocast():
-                latents = self._encode(pictures.to(self.accelerator.device))
-            self._progress("encode", done, pictures_in_all)
-            return latents
+                return self._encode(pictures.to(self.accelerator.device))
 
-        self.batches.keep_latents(encode)
+        def tell(pictures: int) -> None:
+            nonlocal done
+            done += pictures
+            self._progress("encode", done, pictures_in_all)
+
+        key = latents.key_of(self._encoder(), self.accelerator.mixed_precision, data)
+        with self.accelerator.main_process_first():  # the others read what it wrote
+            write = self.accelerator.is_main_process
+            found = latents.encode(
+                data, encode, warped=warped, folder=self._kept, write=write, key=key, done=tell
+            )
         self._log({"phase": "encode", "minutes": round((time.monotonic() - start) / 60, 2)})
+        return found
 
     # Checkpoints
 

@@ -62,15 +62,15 @@ class Validation:
         self.pipeline, self.learnt, self.data = pipeline, learnt, data
         self.out, self.log = out / "validation", log
         self.perceptual, self.share = perceptual, share
-        self.portrait = 0 if data.warped is None else data.portraits - 1
+        self.portrait = data.portraits - 1
         self.chosen = np.unique(np.linspace(self.portrait + 1, data.frames.shape[1] - 1, frames).astype(int))
 
     def __call__(self, weights: dict[str, Tensor], label: str) -> float:
         """Log L1 on [0, 1] (with and without guidance, of repeating and of warping the portrait) and write a grid.
 
-        Rows of the grid: portrait, warped portrait (where the data has it), truth, guided, unguided; one column for
-        each generated frame. Returns what the weights are judged by: the guided L1, and of the perceptual distance the
-        same share as in the decoder's loss, which is on [-1, 1], where L1 is twice as large.
+        Rows of the grid: portrait, warped portrait, truth, guided, unguided; one column for each generated frame.
+        Returns what the weights are judged by: the guided L1, and of the perceptual distance the same share as in the
+        decoder's loss, which is on [-1, 1], where L1 is twice as large.
         """
         self.learnt.load_state_dict(weights)
         errors: dict[str, list[float]] = {}
@@ -79,8 +79,7 @@ class Validation:
         for k, (frames, landmarks) in enumerate(zip(self.data.frames, self.data.landmarks, strict=True)):
             portrait, truth = frames[self.portrait], frames[self.chosen]
             results = {"copy": np.repeat(portrait[None], len(truth), 0)}
-            if self.data.warped is not None:
-                results["warp"] = self.data.warped[k, self.portrait, self.chosen]
+            results["warp"] = self.data.warped(k, self.portrait, self.chosen)
             rows = [*results.values(), truth]
             for name, guidance in (("guided", None), ("unguided", 1.0)):
                 results[name] = self.pipeline.animate(
