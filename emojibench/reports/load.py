@@ -18,7 +18,7 @@ from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.files import reading
 from emojibench.reports.rows import Values, read_rows
-from emojibench.runs.columns import MOTION
+from emojibench.runs.columns import DRIVING
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.provenance import Provenance, Start
 from emojibench.runs.spec import RunSpec
@@ -175,7 +175,7 @@ def _refuse_impossible(path: Path, summaries: Mapping[str, ColumnSummary], value
                 f"{path / 'rows.parquet'}: has no values of {name}, but summary.json a mean; {_ADVICE}"
             )
     known = {t.name: t for factory in registry.usable(registry.METRICS).values() for t in factory.traits}
-    known |= {traits.name: traits for traits in (*TRAITS, MOTION)}
+    known |= {traits.name: traits for traits in (*TRAITS, *DRIVING)}
     for name, summary in summaries.items():
         if (traits := known.get(name)) is None or summary.version not in (None, traits.version):
             continue

@@ -67,18 +67,21 @@ def copy_rows(source: Path, target: Path, clean: Callable[[Any], Any]) -> None:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    table = _table(source)
+    table = _table(source, frames=True)
     rows = [{name: clean(value) for name, value in row.items()} for row in table.to_pylist()]
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), target, compression="zstd")
 
 
-def rows_of(file: Path) -> list[dict[str, Any]]:
-    """All rows, with the columns of `Row` that the file has. Raises as `read_rows`, but looks at no value."""
-    rows: list[dict[str, Any]] = _table(file).to_pylist()
+def rows_of(file: Path, *, frames: bool = False) -> list[dict[str, Any]]:
+    """All rows, with the columns of `Row` that the file has. Raises as `read_rows`, but looks at no value.
+
+    `frames` says whether with the values of single frames, which take most of the time.
+    """
+    rows: list[dict[str, Any]] = _table(file, frames=frames).to_pylist()
     return rows
 
 
-def _table(file: Path) -> Any:
+def _table(file: Path, *, frames: bool = False) -> Any:
     """The columns that rows have, each of the type that it has in rows."""
     import pyarrow
     import pyarrow.parquet as parquet
@@ -89,7 +92,7 @@ def _table(file: Path) -> Any:
         with parquet.ParquetFile(file) as source:
             _check_size(file, source.metadata)
             there = {*_NEEDED, *source.schema_arrow.names}  # older versions lack some that are not needed
-            names = [name for name in Row.model_fields if name in there]
+            names = [name for name in Row.model_fields if name in there and (frames or name != "frames")]
             schema = pyarrow.schema({name: _type(name) for name in names})
             table = source.read(columns=names, use_threads=False).select(names).cast(schema)
             table.validate(full=True)  # text is UTF-8, offsets are inside their buffers
@@ -105,8 +108,11 @@ def _table(file: Path) -> Any:
 def _type(name: str) -> Any:
     import pyarrow
 
-    numbers = {"value": pyarrow.float64(), "n": pyarrow.int64(), "total": pyarrow.int64()}
-    return numbers.get(name, pyarrow.string())
+    types = {
+        "value": pyarrow.float64(), "n": pyarrow.int64(), "total": pyarrow.int64(),
+        "frames": pyarrow.list_(pyarrow.float32()),
+    }  # fmt: skip
+    return types.get(name, pyarrow.string())
 
 
 def _check_size(file: Path, about: Any) -> None:

@@ -19,7 +19,33 @@ MOTION = Traits(
     (0.0, math.inf),
     "how far the points of the driving face that move most stray, emojibench/dataset/motion.py",
 )
-"""How much a clip's driving moves (`emojibench.runs.driving`): the same for every method, hence never judged."""
+TURN = Traits(
+    "driving_turn",
+    "none",
+    "degrees",
+    (0.0, 180.0),
+    "yaw of the driving head against the portrait's, absolute, 95th percentile, emojibench/runs/driving.py",
+    decimals=1,
+)
+
+
+def _share(name: str, what: str) -> Traits:
+    return Traits(
+        f"driving_{name}",
+        "none",
+        "share",
+        (0.0, 1.0),
+        f"driving frames with {what}, emojibench/face/measures.py",
+    )
+
+
+EXPRESSIONS = (
+    _share("mouth_open", "an open mouth"),
+    _share("smile", "a smile"),
+    _share("eyes_closed", "both eyes closed"),
+)
+DRIVING = (MOTION, TURN, *EXPRESSIONS)
+"""What a clip's driving does (`emojibench.runs.driving`): the same for every method, hence never judged."""
 
 
 class ColumnSpec(BaseModel):
@@ -70,7 +96,7 @@ def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[ColumnSpec, ...]:
             version=about.version or 1, lowest=None, highest=None,
         )
         for name, about in columns.items()
-        if not is_cost(name) and name != MOTION.name
+        if not is_cost(name) and name not in {traits.name for traits in DRIVING}
     )  # fmt: skip
 
 

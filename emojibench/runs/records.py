@@ -1,9 +1,11 @@
 """The two records of a run: one animation of one clip, and one measured value of one clip."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from emojibench_metrics.interface import Traits
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from emojibench.errors import plain
 
@@ -13,6 +15,11 @@ Text = Annotated[str, BeforeValidator(lambda text: plain(text) if isinstance(tex
 Status = Literal["ok", "undefined", "unavailable", "failed"]
 """ok: there is a value. undefined: the definition gives none here (no ground truth, no face). unavailable:
 the metric's weights cannot be had on this machine. failed: the method or the metric broke on this clip."""
+
+
+def per_frame(values: NDArray[np.floating[Any]]) -> tuple[float | None, ...]:
+    """(T,) values as `Row.frames`."""
+    return tuple(float(f"{value:.5g}") if np.isfinite(value) else None for value in values)
 
 
 class Row(BaseModel):
@@ -41,6 +48,9 @@ class Row(BaseModel):
     """What a reader of the value must know: `warm-up`, or how the frames were resized."""
     inputs: str = ""
     """Digest of everything that the value was computed from; a row with another one is stale."""
+    frames: tuple[float | None, ...] = Field(default=(), exclude_if=lambda frames: not frames)
+    """The value frame by frame, of the frames that are scored, to five digits; None where a frame has none. Empty
+    where the metric says no more than one value."""
 
     def judged(self, traits: Traits) -> "Row":
         """This row, or a failed one where its value cannot be of the column: somebody changed the file."""
@@ -48,7 +58,9 @@ class Row(BaseModel):
         if not refusal:
             return self
         reason = f"the row holds a wrong value: {refusal}; score the run again"
-        return self.model_copy(update={"status": "failed", "value": None, "total": None, "reason": reason})
+        return self.model_copy(
+            update={"status": "failed", "value": None, "total": None, "reason": reason, "frames": ()}
+        )
 
 
 class AnimationRecord(BaseModel):

@@ -19,7 +19,7 @@ from emojibench.parallel.worker import Tell
 from emojibench.protocol import Protocol
 from emojibench.runs.clips import Clips
 from emojibench.runs.provenance import device
-from emojibench.runs.records import AnimationRecord, Status
+from emojibench.runs.records import AnimationRecord, Status, per_frame
 from emojibench.types import Frames
 
 Arrays = dict[str, NDArray[Any]]
@@ -56,6 +56,8 @@ class Measured:
     n: int = 0
     reason: str = ""
     total: int | None = None
+    frames: tuple[float | None, ...] = ()
+    """As `emojibench.runs.records.Row.frames`."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def _measure(metric: Any, columns: Sequence[Traits], given: ClipArrays) -> list[
     """Those columns of a per-clip metric whose inputs are there."""
     try:
         figures = metric.measure(given)
-        return [_judge(traits, figures.get(traits.name)) for traits in columns]
+        return [_judge(traits, figures.get(traits.name), len(given.generated)) for traits in columns]
     except Exception as error:
         return _broken(columns, error)
 
@@ -222,8 +224,14 @@ def _unavailable(columns: Sequence[Traits], reason: str) -> list[Measured]:
     return [Measured(traits, "unavailable", reason=reason) for traits in columns]
 
 
-def _judge(traits: Traits, figure: Figure | None) -> Measured:
-    """A figure as a value, or why it is none. A value outside the declared range is a broken metric."""
+def _judge(traits: Traits, figure: Figure | None, length: int = 0) -> Measured:
+    """A figure as a value, or why it is none. A value outside the declared range is a broken metric.
+
+    Args:
+        traits: of the column.
+        figure: what the metric says; None where it left the column out.
+        length: frames that were given, and of which it may have values one by one.
+    """
     if figure is None:
         return Measured(traits, "failed", reason=f"the metric returned nothing for its column {traits.name}")
     n, total = int(figure.n), None if figure.total is None else int(figure.total)
@@ -232,7 +240,14 @@ def _judge(traits: Traits, figure: Figure | None) -> Measured:
     value = float(figure.value)
     if refusal := traits.refusal(value):
         return Measured(traits, "failed", None, n, f"the metric returned a wrong value: {refusal}")
-    return Measured(traits, "ok", value, n, total=n if total is None else total)
+    frames: tuple[float | None, ...] = ()
+    if figure.frames is not None:
+        values = np.asarray(figure.frames, np.float64)
+        if values.shape != (length,):
+            reason = f"the metric returned values of frames of shape {values.shape}; expected ({length},)"
+            return Measured(traits, "failed", None, n, reason)
+        frames = per_frame(values)
+    return Measured(traits, "ok", value, n, total=n if total is None else total, frames=frames)
 
 
 def _broken(columns: Sequence[Traits], error: Exception) -> list[Measured]:

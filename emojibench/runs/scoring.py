@@ -22,8 +22,8 @@ from emojibench.parallel.workers import Workers
 from emojibench.progress import ClipProgress
 from emojibench.runs import cost
 from emojibench.runs.clips import Clips
-from emojibench.runs.columns import ABSENT, MOTION, ColumnSpec
-from emojibench.runs.driving import motion
+from emojibench.runs.columns import ABSENT, DRIVING, ColumnSpec
+from emojibench.runs.driving import driven
 from emojibench.runs.folder import RowKey, RunFolder
 from emojibench.runs.records import AnimationRecord, Row
 from emojibench.runs.score_clip import AggregateJob, Arrays, Measured, ScoreJob, ScoreSetup
@@ -60,9 +60,9 @@ class ScoringPlan:
         """Digest of all that the landmarks on the generated frames are computed from."""
         return self._digest(record.clip_id, "landmarks", (), frames=record.digest)
 
-    def motion_key(self, clip_id: str) -> str:
-        """Digest of all that a clip's motion is computed from."""
-        return self._digest(clip_id, "motion", (MOTION,))
+    def driving_key(self, clip_id: str, traits: Traits) -> str:
+        """Digest of all that a column of a clip's driving is computed from."""
+        return self._digest(clip_id, "motion", (traits,))
 
     def _digest(self, clip_id: str, what: str, traits: Iterable[Traits], **more: str) -> str:
         protocol = self.spec.protocol.model_dump(mode="json")
@@ -85,6 +85,7 @@ class ScoringPlan:
             reason=measured.reason,
             note=note,
             inputs=inputs,
+            frames=measured.frames,
         )
 
 
@@ -106,7 +107,7 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> ScoringPlan:
     left = ScoringPlan(spec, dataset, factories, rows)
     records = {clip_id: folder.animation(clip_id) for clip_id in spec.clips}
     costs = cost.columns(record for record in records.values() if record)
-    _tell_motion(folder, left)
+    _tell_driving(folder, left)
     for clip_id, record in records.items():
         if record is None or record.status == "failed":
             reason = record.reason if record else "not animated yet"
@@ -127,14 +128,15 @@ def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> ScoringPlan:
     return left
 
 
-def _tell_motion(folder: RunFolder, left: ScoringPlan) -> None:
-    """How much each clip's driving moves, which its animation does not change."""
+def _tell_driving(folder: RunFolder, left: ScoringPlan) -> None:
+    """What each clip's driving does, which its animation does not change."""
     clips = Clips(left.dataset, left.spec.protocol.frames)
     for clip_id in left.spec.clips:
-        key = left.motion_key(clip_id)
-        row = left.rows.get((clip_id, MOTION.name))
-        if row is None or row.inputs != key or row.status not in FINISHED:
-            _append(folder, left, [left.row(clip_id, motion(clips, clip_id), inputs=key)])
+        keys = {traits.name: left.driving_key(clip_id, traits) for traits in DRIVING}
+        rows = [left.rows.get((clip_id, name)) for name in keys]
+        if any(r is None or r.inputs != keys[r.metric] or r.status not in FINISHED for r in rows):
+            measured = driven(clips, clip_id, left.spec.protocol)
+            _append(folder, left, [left.row(clip_id, m, inputs=keys[m.traits.name]) for m in measured])
 
 
 def _give_up(

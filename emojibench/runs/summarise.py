@@ -32,7 +32,7 @@ def summarise(folder: RunFolder) -> Summary:
     records = [record for clip in spec.clips if (record := folder.animation(clip))]
     views: dict[str, ColumnSummary] = {}
     per_clip: list[Row] = []
-    for column in (*columns.filled_here((*cost.columns(records), columns.MOTION)), *spec.columns):
+    for column in (*columns.filled_here((*cost.columns(records), *columns.DRIVING)), *spec.columns):
         traits, kind = column.traits, column.kind
         of_column = [
             rows[clip, traits.name].judged(traits) for clip in spec.clips if (clip, traits.name) in rows
@@ -162,7 +162,7 @@ def _write_parquet(folder: RunFolder, rows: Sequence[Row]) -> None:
         {
             "clip_id": text, "subject": text, "domain": text, "metric": text, "value": pyarrow.float64(),
             "unit": text, "n": pyarrow.int64(), "total": pyarrow.int64(), "status": text, "reason": text,
-            "note": text, "inputs": text,
+            "note": text, "inputs": text, "frames": pyarrow.list_(pyarrow.float32()),
         }
     )  # fmt: skip
     table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)

@@ -93,4 +93,4 @@ class PairedMetric:
         if clip.truth is None:
             return {traits.name: Figure(None, 0, "no ground truth") for traits in self.traits}
         values = self.per_frame(*checked_pair(clip.generated, clip.truth))
-        return {name: Figure(float(frames.mean()), len(frames)) for name, frames in values.items()}
+        return {name: Figure(float(v.mean()), len(v), frames=v) for name, v in values.items()}

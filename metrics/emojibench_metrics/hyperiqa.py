@@ -125,4 +125,5 @@ class HyperIqa:
 
     def measure(self, clip: ClipArrays) -> dict[str, Figure]:
         """Mean score over the generated frames."""
-        return {"hyperiqa": Figure(hyperiqa(clip.generated, self._network), len(clip.generated))}
+        scores = self._network.scores(checked_video(clip.generated, "video"))
+        return {"hyperiqa": Figure(float(scores.mean()), len(scores), frames=scores)}

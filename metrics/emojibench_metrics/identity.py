@@ -185,9 +185,11 @@ class _Identity:
             reason = "no portrait" if clip.portrait is None else "no face detected on the portrait"
             return figures | {name: Figure(None, 0, reason), f"{name}_zero": Figure(None, 0, reason)}
         cosines = [float(portrait @ face) for face in found]
+        each = np.full(frames, np.nan)
+        each[[face is not None for face in faces]] = cosines
         figures[f"{name}_zero"] = Figure(sum(cosines) / frames, frames)
         figures[name] = (
-            Figure(sum(cosines) / len(cosines), len(cosines), total=frames)
+            Figure(sum(cosines) / len(cosines), len(cosines), total=frames, frames=each)
             if cosines
             else Figure(None, 0, "no face detected in any generated frame", frames)
         )

@@ -79,6 +79,9 @@ class Figure:
     """Why `value` is None."""
     total: int | None = None
     """Frames that a perfect animation would have given, where `n` counts only those that survived. None: all did."""
+    frames: NDArray[np.float64] | None = None
+    """(T,) the value of each frame given, NaN where a frame has none; `value` is the mean of the others. None: the
+    metric has no values of single frames."""
 
 
 class ClipMetric(Protocol):

@@ -151,7 +151,9 @@ class Jitter:
         beyond, error, frames = measured
         return {
             "jitter": Figure(beyond, frames, total=total),
-            "acceleration_error": Figure(error, frames, total=total),
+            "acceleration_error": Figure(
+                error, frames, total=total, frames=errors_per_frame(*pair, points=EXPRESSION)
+            ),
         }
 
     def _undefined(self, reason: str, total: int | None = None) -> dict[str, Figure]:

@@ -257,13 +257,15 @@ class LandmarkAccuracy:
         if scores is None or everywhere is None:
             return self._undefined("no frame has target landmarks")
         every, seen = scores.frames, scores.detected
+        errors = errors_per_frame(*pair, points=EXPRESSION)
+        accuracies = np.asarray(100 * np.clip(1 - errors / ALPHA, 0, 1), np.float64)
         blind = "" if seen else "no face detected in any generated frame"
         return {
-            "landmark_accuracy": Figure(scores.accuracy, every),
+            "landmark_accuracy": Figure(scores.accuracy, every, frames=accuracies),
             "landmark_accuracy_478": Figure(everywhere.accuracy, every),
             "la_pck": Figure(scores.pck, every),
             "la_oks_ap": Figure(scores.oks_ap, every),
-            "nme": Figure(scores.nme, seen, blind, every),
+            "nme": Figure(scores.nme, seen, blind, every, np.where(np.isfinite(errors), errors, np.nan)),
             "akd_px": Figure(scores.akd_px, seen, blind, every),
             "landmark_failure": Figure(scores.failure, every),
             "landmark_detection": Figure(scores.detection, every),

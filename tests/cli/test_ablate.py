@@ -189,7 +189,10 @@ def test_what_cannot_work_is_said_before_any_training(
         ("a: {ffg: []}", "row 'a': title: Field required"),
         ("a: {title: A, weights: b}", "row 'a': weights: unknown trained row 'b'. Known: main."),
         ("a: {title: A, against: b}", "row 'a': against: unknown row 'b'"),
-        ("a: {title: A}\nb: {title: B, weights: a, ffg: []}", "row 'b': landmarks, ffg and warp need a training"),
+        (
+            "a: {title: A}\nb: {title: B, weights: a, ffg: []}",
+            "row 'b': landmarks, ffg and warp need a training",
+        ),
         ("a b: {title: A}", "expected letters, digits"),
     ],
 )
