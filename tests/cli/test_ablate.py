@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from fye_faster.train.batches import Batches, ClipBatch
 from fye_faster.train.data import TrainingSet
 from safetensors.torch import load_file
 
-from emojibench.cli import main
 from emojibench.errors import UserError
 from emojibench.fye import training_data as training
 from emojibench.fye.ablation import matrix
@@ -30,13 +30,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 from fake_bench import bench, registered
 
 __all__ = ["bench", "registered"]
-
-
-def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["emojibench", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
 
 
 @pytest.fixture
@@ -61,7 +54,11 @@ class KilledError(BaseException):
 @pytest.mark.usefixtures("made_up")
 @pytest.mark.slow
 def test_a_killed_ablation_continues_and_ends_with_a_table(
-    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    bench: Any,
+    emojibench: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Rows are trained for real; they are measured with a method that costs nothing."""
     monkeypatch.chdir(tmp_path)
@@ -93,7 +90,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
 
     with monkeypatch.context() as killing:
         killing.setattr(Batches, "clips", dies_in_the_second_row)
-        assert emojibench(monkeypatch, *command) == 70
+        assert emojibench(*command) == 70
     page = Path("pages/table4.md").read_text()
     assert "| Full method " in page  # what is finished is readable at any time
     full = Path("ablation/rows/full/mini.safetensors")
@@ -101,7 +98,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     assert not Path("ablation/rows/without-pupils/mini.safetensors").exists()
     capfd.readouterr()
 
-    assert emojibench(monkeypatch, *command) == 0
+    assert emojibench(*command) == 0
     printed = capfd.readouterr()
     assert printed.out == Path("pages/table4.md").read_text()
     assert full.stat().st_mtime_ns == trained
@@ -139,39 +136,8 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     assert len(revisions) == 2
 
     changed = ["2,1,1" if argument == "1,1,1" else argument for argument in command]
-    assert emojibench(monkeypatch, *changed) == 2
+    assert emojibench(*changed) == 2
     assert "trained with steps [0, 1, 1, 1], asked for [0, 2, 1, 1]" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rows", "with-contur"], "--rows: unknown row 'with-contur'. Did you mean 'with-contour'?"),
-        (["--matrix", "nowhere.yaml"], "nowhere.yaml: no such file"),
-        (
-            ["--steps", "1,2,3,4"],
-            "--steps: List should have at most 3 items after validation, not 4, got ['1', '2', '3', '4']",
-        ),
-        (["--start", "scratch"], "--start: expected 'random' or 'main', got 'scratch'"),
-        (["--preset", "minni"], "--preset: unknown preset 'minni'. Did you mean 'mini'?"),
-        (["--main", "nowhere.safetensors"], "--main: nowhere.safetensors: no such weights file"),
-        (["--clips", "5000"], "--clips: expected a number from 1 to 500"),
-        (["--frames", "1"], "--frames: expected 2 to 64, the length of the longest clip of synth, got 1"),
-        (["--set", "stepz=3"], "Did you mean 'steps'"),
-        (["--metrics", "ssimm"], "unknown metric 'ssimm'. Did you mean 'ssim'?"),
-    ],
-)
-def test_what_cannot_work_is_said_before_any_training(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert emojibench(monkeypatch, "ablate", *arguments) == 2
-    assert message in capfd.readouterr().err
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

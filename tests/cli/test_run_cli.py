@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,76 +12,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
 
 from fake_bench import bench, registered
 
-from emojibench.cli import main
-
 __all__ = ["bench", "registered"]
-RUN = ("run", "--method", "copy-reference")
-
-
-def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["emojibench", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["run", "--method", "copy-referense"],
-            "unknown method 'copy-referense'. Did you mean 'copy-ref",
-        ),
-        (
-            ["run", "--method", "copy-reference", "--split", "slef"],
-            "unknown split 'slef'. Did you mean 'self'?",
-        ),
-        ([*RUN, "--dataset", "minni"], "Did you mean 'mini'?"),
-        (
-            ["run", "--method", "copy-reference", "--metrics", "l1,simm"],
-            "unknown metric 'simm'. Did you mean",
-        ),
-        ([*RUN, "--clips", "5000"], "--clips: expected a number from 1 to 4"),
-        (
-            ["run", "--method", "copy-reference", "--clips", "self-nobody"],
-            "--clips: unknown clip 'self-nobody'",
-        ),
-        ([*RUN, "--set", "speed"], "--set: expected KEY=VALUE, got 'speed'"),
-        ([*RUN, "--jobs", "0"], "--jobs: expected a number of processes"),
-        (
-            ["run", "--method", "copy-reference", "--timeout", "-1"],
-            "--timeout: expected seconds above 0, got -1",
-        ),
-        ([*RUN, "--name", "a/b"], "--name: expected letters, digits and"),
-        (["score"], "expected either --predictions DIR (finished videos) or --run DIR"),
-        (["score", "--run", "r", "--split", "self"], "--split: expected with --predictions only"),
-        (["score", "--run", "nowhere"], "nowhere is not a run folder: it has no spec.json"),
-        (["score", "--predictions", "nowhere"], "nowhere is not one"),
-    ],
-)
-def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert emojibench(monkeypatch, *arguments) == 2
-    printed = capfd.readouterr()
-    assert printed.out == ""
-    assert printed.err.splitlines()[-1].startswith("error: ")
-    assert message in printed.err
-    assert "Traceback" not in printed.err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_stdout_is_data_and_strict_exits_with_3(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    bench: Any, emojibench: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["run", "--method", "fake", "--clips", "b,c", "--metrics", "fake_l1", "--metrics", "fake_missing"]
     flags += ["--out", str(bench.out), "--seed", "3", "--set", "note=x", "--json"]
-    assert emojibench(monkeypatch, *flags) == 0
+    assert emojibench(*flags) == 0
     printed = capfd.readouterr()
     summary = json.loads(printed.out)
     assert summary["name"] == "fake-self-fake"
@@ -88,17 +28,17 @@ def test_stdout_is_data_and_strict_exits_with_3(
     assert printed.err.startswith("loading ...\nmethod 'fake': loading ...\nanimate 0/2\n")
     assert "animate 2/2" in printed.err
     assert "run folder: " in printed.err
-    assert emojibench(monkeypatch, *flags[:-1], "--strict") == 3
+    assert emojibench(*flags[:-1], "--strict") == 3
     table = capfd.readouterr().out
     assert "fake_missing ↓" in table
     assert "] weights.bin is not here and cannot be fetched\n" in table
 
 
 def test_scoring_some_metrics_keeps_the_others_and_scoring_plainly_takes_all(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    bench: Any, emojibench: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     def columns(command: str, *flags: str) -> dict[str, Any]:
-        emojibench(monkeypatch, command, *flags, "--json")
+        emojibench(command, *flags, "--json")
         metrics = json.loads(capfd.readouterr().out)["metrics"]
         return {name: entry for name, entry in metrics.items() if name.startswith("fake_")}
 
@@ -116,34 +56,23 @@ def test_scoring_some_metrics_keeps_the_others_and_scoring_plainly_takes_all(
 
 
 def test_a_failed_clip_exits_with_3_and_says_why(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    bench: Any, emojibench: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    flags = [
-        "--clips",
-        "2",
-        "--metrics",
-        "fake_l1",
-        "--set",
-        "a=raise",
-        "--out",
-        str(bench.out),
-        "--name",
-        "r",
-    ]
-    assert emojibench(monkeypatch, "run", "--method", "fake", *flags) == 3
+    flags = ["--clips", "2", "--metrics", "fake_l1", "--set", "a=raise", "--out", bench.out, "--name", "r"]
+    assert emojibench("run", "--method", "fake", *flags) == 3
     printed = capfd.readouterr()
     assert "failed: a: RuntimeError: the network exploded" in printed.err
     assert "1 of 2: RuntimeError: the network exploded" in printed.out
-    assert emojibench(monkeypatch, "run", "--method", "fake", *flags, "--seed", "1") == 2
+    assert emojibench("run", "--method", "fake", *flags, "--seed", "1") == 2
     assert "seed: 0, 1" in capfd.readouterr().err
 
 
 def test_a_method_that_raises_miscounts_or_hangs_spoils_one_clip_each(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    bench: Any, emojibench: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     fates = ("--set", "a=raise", "--set", "b=short", "--set", "c=hang")
     flags = ("--metrics", "fake_l1", "--timeout", "5", "--out", str(bench.out), "--name", "r")
-    assert emojibench(monkeypatch, "run", "--method", "fake", *fates, *flags, "--json") == 3
+    assert emojibench("run", "--method", "fake", *fates, *flags, "--json") == 3
     printed = capfd.readouterr()
     assert json.loads(printed.out)["metrics"]["fake_l1"]["n_clips"] == 1
     assert "failed: a: RuntimeError: the network exploded\n" in printed.err

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from fye_faster import presets
 from tiny_model import TINY
 
-from emojibench.cli import main
 from emojibench.errors import UserError
 from emojibench.face import detector_id
 from emojibench.fye import training_data as training
@@ -21,13 +19,6 @@ from emojibench.synth import sequences
 from emojibench.synth.render import render
 
 FILES = ("done.json", "frames.npy", "landmarks.npy")
-
-
-def emojibench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["emojibench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
 
 
 @pytest.fixture
@@ -44,27 +35,27 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("few_frames")
 def test_prepared_data_is_kept_unless_fresh_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, emojibench: Callable[..., int], capfd: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", "--preset", "tiny", "--out", tmp_path, "--data-only", "--validation", 1]
-    assert emojibench(monkeypatch, *command, "--identities", 3) == 0
+    assert emojibench(*command, "--identities", 3) == 0
     data = tmp_path / "data"
     before = contents(data)
-    assert emojibench(monkeypatch, *command, "--identities", 3) == 0
+    assert emojibench(*command, "--identities", 3) == 0
     capfd.readouterr()
 
-    assert emojibench(monkeypatch, *command, "--identities", 2) == 2
+    assert emojibench(*command, "--identities", 2) == 2
     message = capfd.readouterr().err
     assert message.count("\n") == 2  # the first says that the command has begun
     assert f"{data}: holds training data with 4 sequences, asked for 3 sequences" in message
     assert "another --out, or replace it with --fresh" in message
     ablate = ["ablate", "--preset", "tiny", "--rows", "full", "--data", data, "--identities", 2]
     ablate += ["--out", tmp_path / "ablation", "--main", tiny_weights(tmp_path), "--metrics", "l1"]
-    assert emojibench(monkeypatch, *ablate, "--split", "cross", "--dataset", "mini", "--clips", 2) == 2
+    assert emojibench(*ablate, "--split", "cross", "--dataset", "mini", "--clips", 2) == 2
     assert "holds training data with 4 sequences, asked for 2" in capfd.readouterr().err
     assert contents(data) == before
 
-    assert emojibench(monkeypatch, *command, "--identities", 2, "--fresh") == 0
+    assert emojibench(*command, "--identities", 2, "--fresh") == 0
     assert json.loads((data / "done.json").read_text())["wanted"]["count"] == 3
     assert len(np.load(data / "frames.npy", mmap_mode="r")) == 3
 
@@ -93,9 +84,8 @@ def tiny_weights(folder: Path) -> Path:
     ],
 )
 def test_data_that_was_made_otherwise_is_not_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], key: str, value: object,
-    told: str,
-) -> None:  # fmt: skip
+    tmp_path: Path, refused: Callable[..., str], key: str, value: object, told: str
+) -> None:
     """Landmarks of another detector above all: the model would learn what this machine never shows it."""
     wanted = {"source": "synth", "count": 4, "frames": [0, 1, 2], "detector": detector_id()}
     wanted |= {"size": 64, "portraits": 2, key: value}
@@ -105,8 +95,7 @@ def test_data_that_was_made_otherwise_is_not_trained_on(
     data.mkdir()
     (data / "done.json").write_text(json.dumps({"wanted": wanted, "usable": 4}))
     command = ["train", "--preset", "tiny", "--out", tmp_path, "--identities", 3, "--validation", 1]
-    assert emojibench(monkeypatch, *command) == 2
-    assert f"holds training data with {told}, asked for {key}" in capfd.readouterr().err
+    assert f"holds training data with {told}, asked for {key}" in refused(*command)
     assert sorted(file.name for file in data.iterdir()) == ["done.json"]
 
 
@@ -146,7 +135,7 @@ def not_a_number(file: Path) -> None:
     ],
 )
 def test_damaged_data_is_named_and_made_anew_when_fresh(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str,
+    tmp_path: Path, emojibench: Callable[..., int], refused: Callable[..., str], name: str,
     damage: Callable[[Path], object], told: str,
 ) -> None:  # fmt: skip
     command = [
@@ -161,16 +150,14 @@ def test_damaged_data_is_named_and_made_anew_when_fresh(
         "--validation",
         1,
     ]
-    assert emojibench(monkeypatch, *command) == 0
+    assert emojibench(*command) == 0
     damage(tmp_path / "data" / name)
-    capfd.readouterr()
-    assert emojibench(monkeypatch, *command) == 2
-    message = capfd.readouterr().err
+    message = refused(*command)
     assert told in message
     assert str(tmp_path / "data") in message
     assert "--fresh" in message
-    assert emojibench(monkeypatch, *command, "--fresh") == 0
-    assert emojibench(monkeypatch, *command) == 0
+    assert emojibench(*command, "--fresh") == 0
+    assert emojibench(*command) == 0
 
 
 def test_a_killed_worker_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +170,9 @@ def test_a_killed_worker_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_dataset_folder_is_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path: Path, emojibench: Callable[..., int], refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """From portraits and videos to weights, with the two commands that a user types."""
     monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
     for sequence in sequences.sequences("mini")[:3]:
@@ -193,15 +181,16 @@ def test_a_dataset_folder_is_trained_on(
     write_image(tmp_path / "portraits" / "somebody.png", frames[0])
     folder, out = tmp_path / "mine", tmp_path / "out"
     build = ["data", "build", "--portraits", tmp_path / "portraits", "--driving", tmp_path / "videos"]
-    assert emojibench(monkeypatch, *build, "--out", folder, "--size", 64, "--frames", 5) == 0
+    assert emojibench(*build, "--out", folder, "--size", 64, "--frames", 5) == 0
     capfd.readouterr()
 
     command = ["train", "--preset", "tiny", "--dataset", folder, "--validation", 1, "--steps", "1,1,2,1"]
-    assert emojibench(monkeypatch, *command, "--out", out) == 0
+    assert emojibench(*command, "--out", out) == 0
     weights = out / "tiny.safetensors"
     assert capfd.readouterr().out.strip() == str(weights)
     assert weights.is_file()
     assert (out / "validation/final.png").is_file()
+    assert list((out / "tensorboard").glob("events.*"))
     finished = [
         r["phase"] for r in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if "finished" in r
     ]
@@ -210,7 +199,6 @@ def test_a_dataset_folder_is_trained_on(
     assert note["usable"] == 3
     assert note["wanted"]["detector"] == json.loads((folder / "dataset.json").read_text())["detector"]
 
-    assert emojibench(monkeypatch, *command, "--validation", 2, "--out", out, "--fresh") == 2
-    assert "3 usable sequences, 2 of them for validation" in capfd.readouterr().err
-    assert emojibench(monkeypatch, *command, "--dataset", "", "--out", out) == 2
-    assert "asked for source synth" in capfd.readouterr().err
+    few = refused(*command, "--validation", 2, "--out", out, "--fresh")
+    assert "3 usable sequences, 2 of them for validation" in few
+    assert "asked for source synth" in refused(*command, "--dataset", "", "--out", out)

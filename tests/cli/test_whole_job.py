@@ -246,11 +246,23 @@ def test_a_damaged_dataset_is_refused(
     assert message in done.stderr
 
 
-def test_help_starts_nothing_heavy() -> None:
+@pytest.mark.parametrize("command", [[], ["animate"]])
+def test_help_starts_nothing_heavy(command: list[str]) -> None:
     """No module that takes long to import is loaded before a command runs."""
-    heavy = ("torch", "numpy", "pandas", "cv2", "mediapipe", "scipy", "matplotlib", "pyarrow")
+    heavy = (
+        "torch",
+        "numpy",
+        "pandas",
+        "cv2",
+        "mediapipe",
+        "scipy",
+        "matplotlib",
+        "pyarrow",
+        "av",
+        "diffusers",
+    )
     program = (
-        "import sys; sys.argv = ['emojibench', '--help']\n"
+        f"import sys; sys.argv = {['emojibench', *command, '--help']}\n"
         "from emojibench.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"

@@ -1,6 +1,7 @@
 """Training the paper's model in a small size: what each phase changes, that it continues, that its weights load."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ import torch
 from fye_faster.models import checkpoint
 from fye_faster.models.paper import PAPER, PaperModel, check_start, start
 from fye_faster.pipelines.paper import PaperPipeline
-from fye_faster.train.batches import ClipBatch
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.paper import RECIPE, PaperTrainer, dry_run, validation_pipeline
 from fye_faster.train.validation import Validation
 from paper_start import SMALL as CHECKED
 from paper_start import write
+from tiny_training import killed_and_continued
 
 Steps = tuple[int, int, int, int]
 SMALL = replace(CHECKED, resolution=64, overlap=0)
@@ -112,29 +113,8 @@ def test_phases_train_their_own_parts_and_the_weights_come_back(
 def test_a_killed_training_continues_to_the_same_weights(
     files: dict[str, Path], data: TrainingSet, tmp_path: Path
 ) -> None:
-    steps = (0, 3, 1, 0)
-    whole = trainer(files, data, tmp_path / "whole", steps).run()
-
-    class KilledError(Exception):
-        pass
-
-    broken = trainer(files, data, tmp_path / "broken", steps)
-    original, calls = broken.batches.frames, 0
-
-    def dies_in_the_middle() -> ClipBatch:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            broken.save()
-        if calls == 3:
-            raise KilledError
-        return original()
-
-    broken.batches.frames = dies_in_the_middle  # type: ignore[method-assign]
-    with pytest.raises(KilledError):
-        broken.run()
-    again = trainer(files, data, tmp_path / "broken", steps)
-    assert again.resume()
+    make = partial(trainer, files, data, steps=(0, 3, 1, 0))
+    whole, again = killed_and_continued(make, tmp_path, saves=2)
     assert (again.phase, again.step) == (0, 1)
     for name, value in again.run().items():
         torch.testing.assert_close(value, whole[name], msg=name)

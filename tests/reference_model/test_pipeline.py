@@ -101,6 +101,10 @@ def test_weights_survive_the_disk(tiny: Preset, tmp_path: Path) -> None:
     model = Model(tiny)
     path = tmp_path / "tiny.safetensors"
     checkpoint.save(path, model.state_dict(), tiny)
+    path.with_suffix(".txt").touch()
+    assert path.stat().st_mode == path.with_suffix(".txt").stat().st_mode, (
+        "who may read files may read this one"
+    )
     copy = Model(tiny)
     checkpoint.load(copy, path)
     for (name, a), b in zip(model.state_dict().items(), copy.state_dict().values(), strict=True):

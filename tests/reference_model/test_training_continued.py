@@ -6,16 +6,16 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from fye_faster.presets import Preset
-from fye_faster.train.batches import ClipBatch
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.training_log import jsonl
-from tiny_training import trainer, training_set
+from tiny_training import killed_and_continued, trainer, training_set
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +26,8 @@ def data() -> TrainingSet:
 def test_a_killed_training_continues_to_the_same_weights(
     tiny: Preset, data: TrainingSet, tmp_path: Path
 ) -> None:
-    steps = (2, 4, 3, 2)
-    whole = trainer(tiny, data, tmp_path / "whole", steps).run()
-
-    class KilledError(Exception):
-        pass
-
-    broken = trainer(tiny, data, tmp_path / "broken", steps)
-    original, calls = broken.batches.frames, 0
-
-    def dies_in_the_middle() -> ClipBatch:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            broken.save()
-        if calls == 4:
-            raise KilledError
-        return original()
-
-    broken.batches.frames = dies_in_the_middle  # type: ignore[method-assign]
-    with pytest.raises(KilledError):
-        broken.run()
-    again = trainer(tiny, data, tmp_path / "broken", steps)
-    assert again.resume()
+    make = partial(trainer, tiny, data, steps=(2, 4, 3, 2))
+    whole, again = killed_and_continued(make, tmp_path, saves=3)
     assert (again.phase, again.step) == (1, 2)
     result = again.run()
     for name, value in whole.items():

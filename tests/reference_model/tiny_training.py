@@ -1,12 +1,16 @@
 """A trainer and data that train in milliseconds."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from fye_faster.models.checkpoint import Model
 from fye_faster.presets import Preset
+from fye_faster.train.batches import ClipBatch
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.recipe import Recipe
@@ -28,3 +32,35 @@ def trainer(
         minutes=0, steps=steps, crops=2, crop=32, portraits=2, targets=2, clips=1, decoded=2, warm_up=2
     )
     return MiniTrainer(Model(preset), data, recipe, out, lambda _record: None)
+
+
+def killed_and_continued(make: Callable[[Path], Any], folder: Path, saves: int) -> tuple[Any, Any]:
+    """The weights of a training in one go, and a trainer that took up the same one.
+
+    Args:
+        make: a trainer that writes to a folder.
+        folder: for both.
+        saves: the draw of frames before which a checkpoint is written; the next draw never comes.
+    """
+
+    class KilledError(Exception):
+        pass
+
+    whole, broken = make(folder / "whole").run(), make(folder / "broken")
+    original, calls = broken.batches.frames, 0
+
+    def dies_in_the_middle() -> ClipBatch:
+        nonlocal calls
+        calls += 1
+        if calls == saves:
+            broken.save()
+        if calls > saves:
+            raise KilledError
+        return original()
+
+    broken.batches.frames = dies_in_the_middle
+    with pytest.raises(KilledError):
+        broken.run()
+    again = make(folder / "broken")
+    assert again.resume()
+    return whole, again
