@@ -49,7 +49,7 @@ DRIVING = (MOTION, TURN, *EXPRESSIONS)
 
 
 class ColumnSpec(BaseModel):
-    """What a reader of a column must know."""
+    """A column as spec.json declares it: all that a reader of its values must know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +58,7 @@ class ColumnSpec(BaseModel):
     better: Literal["higher", "lower", "none"]
     unit: str
     lowest: float | None
-    """None where there is no bound."""
+    """Smallest possible value; None if there is no bound."""
     highest: float | None
     decimals: int
     version: int
@@ -79,17 +79,17 @@ class ColumnSpec(BaseModel):
 
 
 def declared(factories: Iterable[Any]) -> tuple[ColumnSpec, ...]:
-    """The columns of metrics that are here."""
+    """The columns of metrics that are installed here."""
     return tuple(_column(traits, factory.kind) for factory in factories for traits in factory.traits)
 
 
 def filled_here(traits: Iterable[Traits]) -> tuple[ColumnSpec, ...]:
-    """Columns that the harness fills, not a metric."""
+    """The columns that the harness fills itself, without a metric."""
     return tuple(_column(one, "clip") for one in traits)
 
 
 def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[ColumnSpec, ...]:
-    """The columns of metrics in a summary by an older version, whose spec.json has none."""
+    """The columns of a run of an older version, whose spec.json has none: read off its summary."""
     return tuple(
         ColumnSpec(
             name=name, kind=about.kind, better=about.better, unit=about.unit, decimals=about.decimals,
@@ -101,7 +101,7 @@ def summarised(columns: Mapping[str, ColumnSummary]) -> tuple[ColumnSpec, ...]:
 
 
 def with_kept(today: tuple[ColumnSpec, ...], earlier: Iterable[ColumnSpec]) -> tuple[ColumnSpec, ...]:
-    """Today's columns, and those of earlier that nothing fills today."""
+    """Today's columns, and earlier ones that nothing fills today."""
     names = {column.name for column in today}
     return (*today, *(c.model_copy(update={"kept": True}) for c in earlier if c.name not in names))
 

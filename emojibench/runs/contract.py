@@ -44,25 +44,25 @@ class Check:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A start of the method, in a worker."""
+    """What a worker is asked to start."""
 
     clips: tuple[str, ...]
-    """More than one: all at once."""
+    """The method gets all of them at once."""
     damaged: bool = False
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What became of it."""
+    """What a start of the method led to."""
 
     digests: tuple[str, ...] = ()
     seconds: float = 0.0
     shape: tuple[int, ...] = ()
     failure: str = ""
     strays: tuple[str, ...] = ()
-    """Files written elsewhere."""
+    """Files that it wrote elsewhere."""
     children: tuple[str, ...] = ()
-    """Processes that still run."""
+    """Processes that it left running."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ def _open_clips(load: Any, ref: str | Path, frames: int) -> Clips:
 
 
 class _Suite:
-    """All checks of one method."""
+    """Makes all checks of one method."""
 
     def __init__(self, setup: _Setup, name: str, clips: tuple[str, ...], timeout: float) -> None:
         self._setup, self._name, (self._a, self._b), self._timeout = setup, name, clips, timeout
@@ -347,6 +347,6 @@ def _damage(seen: _Seen) -> Check:
 
 
 def say(what: str) -> None:
-    """Progress on stderr."""
+    """Print what is being checked on stderr."""
     if sys.stderr is not None:
         print(f"check: {what} ...", file=sys.stderr, flush=True)

@@ -53,7 +53,7 @@ class Job:
 
     clip_id: str
     made: Path
-    """Empty folder to be; frames.mkv and preview.mp4 go there."""
+    """Folder for frames.mkv and preview.mp4; the worker makes it."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +201,9 @@ class Ingester:
 
 
 def finished(folder: RunFolder, clip_id: str, predictions: Predictions | None) -> bool:
-    """Is the clip animated? Failed clips are tried again, changed videos read again.
+    """Whether the clip is animated. It is not if it failed, its frames are gone, or its finished video changed.
 
-    So are clips whose frames are gone; without its preview, which serves only to be looked at, a clip is whole.
+    The preview serves only to be looked at: without it a clip is still whole.
     """
     record = folder.animation(clip_id)
     if record is None or record.status == "failed" or not folder.frames_file(clip_id).is_file():
@@ -253,7 +253,7 @@ def _tasks(folder: RunFolder, workers: Workers, clips: list[str]) -> list[Task]:
 
 
 def check(animation: Animation, expected: tuple[int, ...]) -> None:
-    """Is it what the interface asks for, so that what is written of it can be read again?
+    """Refuse an animation that is not what the interface asks for, so that whatever is written can be read again.
 
     Args:
         animation: what a method returned.

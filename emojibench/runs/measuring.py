@@ -36,7 +36,7 @@ class Operations:
 
     @contextmanager
     def of(self, shape: Shape) -> Iterator[None]:
-        """Around the making of a clip of this shape."""
+        """Count the operations of the block, which makes a clip of this shape, if they have to be counted."""
         if not self.counts(shape):
             yield
             return

@@ -23,7 +23,7 @@ class Prediction:
     fps: float | None
     """Frames per second; None for pictures."""
     note: str
-    """What was done to it on the way; empty: nothing."""
+    """What was done to the frames while they were read; empty if nothing was."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Predictions:
         return Prediction(frames, info.fps or None, "; ".join(filter(None, [*info.notes, resized])))
 
     def check_any(self, clips: tuple[str, ...]) -> None:
-        """Is this the right folder at all?
+        """Refuse a folder that holds none of the clips, most likely the wrong one.
 
         Raises:
             UserError: it holds nothing for any of `clips`.

@@ -24,7 +24,7 @@ from emojibench.runs.spec import RunSpec
 
 
 class _Part(BaseModel):
-    """What is read of a file; the rest is kept as it is."""
+    """The part of a file that is read; the rest is kept as it is."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -37,10 +37,10 @@ class Code(_Part):
 
 
 class Platform(_Part):
-    """The machine."""
+    """The machine that a command ran on."""
 
     jobs: Annotated[int, Field(ge=1, strict=True)] = 1
-    """Worker processes."""
+    """Number of worker processes."""
 
 
 class Start(_Part):
@@ -57,7 +57,7 @@ class Provenance(Start):
     """The whole of provenance.json."""
 
     earlier: tuple[Start, ...] = ()
-    """Oldest first."""
+    """Earlier starts, the oldest first."""
 
     @property
     def animated(self) -> Start:

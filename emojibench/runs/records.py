@@ -32,7 +32,7 @@ class Row(BaseModel):
     """Who is on the portrait; intervals are clustered by it."""
     domain: str
     metric: str
-    """Column name."""
+    """Name of the column."""
     value: float | None
     """None unless `status` is ok; None as well for metrics of a set, whose value is in summary.json."""
     unit: str
@@ -96,6 +96,6 @@ class AnimationRecord(BaseModel):
     counted: bool = False
     """They were counted on this very clip, which slows it a little. Otherwise on the warm-up clip of the same shape."""
     peak_memory: int | None = None
-    """Bytes."""
+    """Peak memory in bytes."""
     memory_kind: Literal["", "cuda", "clip", "rss", "processes"] = ""
     """See `emojibench.runs.measuring.Kind`."""

@@ -39,7 +39,7 @@ class ScoreJob:
 
 @dataclass(frozen=True)
 class AggregateJob:
-    """One metric of the whole set."""
+    """What a worker is told about one metric of the whole set."""
 
     metric: str
     generated: list[NDArray[np.float64]]
@@ -48,7 +48,7 @@ class AggregateJob:
 
 @dataclass(frozen=True)
 class Measured:
-    """One column of one clip, not yet a row."""
+    """One measured column of one clip, before it becomes a row."""
 
     traits: Traits
     status: Status
@@ -62,7 +62,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scored:
-    """All that came of one clip."""
+    """All that scoring one clip gave."""
 
     values: list[Measured]
     arrays: Arrays = field(default_factory=dict)

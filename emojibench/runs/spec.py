@@ -45,7 +45,7 @@ class RunSpec(BaseModel):
 
     schema_version: Literal[1] = 1
     name: Identifier
-    """Folder name of the run."""
+    """Name of the run folder."""
     source: Literal["method", "predictions"]
     """Animated here by a method, or finished videos that were made elsewhere."""
     method: Identifier

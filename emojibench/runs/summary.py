@@ -19,15 +19,15 @@ class ColumnSummary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     mean: Number | None
-    """Over the clips that have a value, or the one value of a set."""
+    """Mean over the clips that have a value; for a metric of a set, its one value."""
     low: Number | None
     high: Number | None
-    """95 % interval of the mean (bootstrap over portraits); None where it is not known."""
+    """`low` and `high` bound the 95 % interval of the mean (bootstrap over portraits); None if it is not known."""
     median: Number | None = None
     n_clips: Count
-    """Clips behind `mean`."""
+    """Number of clips behind `mean`."""
     expected: Count
-    """Clips of the run."""
+    """Number of clips of the run."""
     coverage: Annotated[Number, Field(ge=0, le=1)] | None = None
     """Share of the expected clips that have a value."""
     lost: Annotated[Number, Field(ge=0, le=1)] | None = None
@@ -41,15 +41,15 @@ class ColumnSummary(BaseModel):
     unit: str = ""
     better: Literal["higher", "lower", "none"] = "none"
     decimals: Annotated[Count, Field(le=15)] = 3
-    """Digits printed."""
+    """Decimal places that are printed."""
     version: Count | None = None
-    """Of the metric."""
+    """Version of the metric's definition."""
     note: str = ""
     """What else a reader of the column must know."""
 
     @property
     def complete(self) -> bool:
-        """Whether the mean is one of all frames of all clips."""
+        """Whether the mean is taken over all frames of all clips."""
         return not self.reason and not self.lost
 
     @property
@@ -110,11 +110,11 @@ class Summary(BaseModel):
     split: str
     dataset: DatasetName
     protocol: str
-    """Its id."""
+    """Id of the protocol."""
     size: Count | None = None
-    """Side of the frames in pixels; None in files of older versions."""
+    """Height and width of the frames in pixels; None in files of older versions."""
     frames: Count | None = None
-    """Most frames of a clip; None in files of older versions."""
+    """Largest number of frames of a clip; None in files of older versions."""
     clips: ClipCounts
     metrics: dict[Name, ColumnSummary]
     """Column name to its summary."""
@@ -125,5 +125,5 @@ class Summary(BaseModel):
         return f"{self.method} ({self.label})" if self.label else self.method
 
     def updated(self, columns: Mapping[str, ColumnSummary]) -> "Summary":
-        """The same with other summaries of some columns."""
+        """A copy in which some columns have other summaries."""
         return self.model_copy(update={"metrics": {**self.metrics, **columns}})
