@@ -26,7 +26,7 @@ def names(group: str) -> list[str]:
 def check(group: str, name: str) -> None:
     """Raise `UserError` with the nearest name where none such is registered; imports nothing."""
     if name not in (known := names(group)):
-        raise UserError(unknown(_kind(group), name, known))
+        raise UserError(unregistered(group, name, known))
 
 
 def load(group: str, name: str) -> Any:
@@ -86,6 +86,12 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {given!r}.{hint} Known: {', '.join(known) or 'none'}."
+
+
+def unregistered(group: str, given: str, known: Iterable[str]) -> str:
+    """Message for a name that no entry point has: it is misspelt, or its package was not installed since."""
+    kind = _kind(group)
+    return f"{unknown(kind, given, known)} A {kind} that was just added is known once its package is installed again."
 
 
 def _lacking(group: str, loaded: Any) -> str:

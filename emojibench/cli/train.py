@@ -15,7 +15,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="mini, or paper: the full-size model, which starts from --from.", show_default="mini"
+            help="A preset of fye_faster.presets, or paper: the full-size model, which starts from --from.",
+            show_default="mini",
         ),
     ] = None,
     files: Annotated[

@@ -343,7 +343,7 @@ def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:
             usable = registry.usable(registry.METRICS)
             columns = {traits.name: name for name, factory in usable.items() for traits in factory.traits}
         if given not in names and given not in columns:
-            raise UserError(registry.unknown("metric", given, {*names, *columns}))
+            raise UserError(registry.unregistered(registry.METRICS, given, {*names, *columns}))
         name = given if given in names else columns[given]
         factory = registry.load(registry.METRICS, name)
         landmarks = any("generated_landmarks" in traits.needs for traits in factory.traits)

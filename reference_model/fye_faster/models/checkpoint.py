@@ -72,7 +72,10 @@ def save(
         "warp": str(preset.warp).lower(),
     }
     with whole(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode  # safetensors makes files that their owner alone can read
         save_file(tensors, partial, metadata=about)
+        partial.chmod(mode)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ PREDICTORS: tuple[Predictor, ...] = get_args(Predictor)
 
 def coefficients(
     predictor: Predictor, step: int, refreshes: Sequence[int], start: int = 0
-) -> tuple[int, ...]:
+) -> tuple[float, ...]:
     """Factors of f[b_0, b_1], f[b_0, b_1, b_2], ... at a skipped step.
 
     Args:
@@ -42,7 +42,8 @@ def coefficients(
         return tuple(sum(k**i for k in acting) for i in orders)
     if step < start:
         return (0,) * len(orders)
-    factors, product = [], 1
+    factors: list[float] = []
+    product = 1
     for i in orders:
         product *= step - (last if predictor == "eq4" else refreshes[i - 1])
         factors.append(product)
@@ -105,7 +106,7 @@ class History:
             change = torch.where(mask, self._change(masked), change)
         return feature if isinstance(change, float) else (feature + change).to(feature.dtype)
 
-    def _change(self, factors: tuple[int, ...]) -> Tensor | float:
+    def _change(self, factors: tuple[float, ...]) -> Tensor | float:
         """Sum of the Taylor terms, of the feature's shape; 0.0 where none acts."""
         change: Tensor | float = 0.0
         for factor, difference in zip(factors, self._differences[1:], strict=True):
