@@ -56,7 +56,7 @@ class Settings(BaseModel):
         return "".join(lines)
 
 
-class Training(Settings):
+class TrainingSettings(Settings):
     """What a training has, whatever is trained."""
 
     preset: str = "mini"
@@ -75,7 +75,7 @@ class Training(Settings):
     """Same seed, same weights, batches and noise."""
 
 
-class TrainSettings(Training):
+class TrainSettings(TrainingSettings):
     """Of `emojibench train`."""
 
     files: dict[str, Path] = Field({}, alias="from")
@@ -146,7 +146,7 @@ class AccelSettings(_Measured):
     """Run the noise floors, which are slow, on so many of the clips; null for all."""
 
 
-class AblateSettings(_Measured, Training):
+class AblateSettings(_Measured, TrainingSettings):
     """Of `emojibench ablate`."""
 
     out: Path = Path("ablation")

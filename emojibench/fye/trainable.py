@@ -57,7 +57,7 @@ class TrainablePreset(ABC):
         """Train two steps of each phase and return parameters, seconds a step and memory."""
         from fye_faster.train.recipe import PHASES
 
-        from emojibench.runs.measuring import Memory
+        from emojibench.runs.measuring import MemoryWatch
 
         ends = [time.monotonic()]
 
@@ -68,7 +68,7 @@ class TrainablePreset(ABC):
 
         first, second, third, fourth = (2 * (phase in self.phases) for phase in PHASES)
         trainer = self.trainer(data, replace(recipe, steps=(first, second, third, fourth)), None, log)
-        ends[0], memory = time.monotonic(), Memory()
+        ends[0], memory = time.monotonic(), MemoryWatch()
         trainer.run()
         seconds = {phase: round((ends[i + 1] - ends[i]) / 2, 2) for i, phase in enumerate(self.phases)}
         parameters = sum(p.numel() for p in trainer.model.parameters())

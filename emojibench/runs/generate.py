@@ -25,7 +25,7 @@ from emojibench.parallel.workers import Workers
 from emojibench.progress import ClipProgress
 from emojibench.runs.clips import Clips, resized
 from emojibench.runs.folder import VIDEOS, RunFolder, remedy
-from emojibench.runs.measuring import Memory, Operations
+from emojibench.runs.measuring import MemoryWatch, Operations
 from emojibench.runs.predictions import Predictions
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
@@ -48,7 +48,7 @@ OpenClips = Callable[[], Clips]
 
 
 @dataclass(frozen=True)
-class Job:
+class AnimateJob:
     """What a worker is told about one clip."""
 
     clip_id: str
@@ -80,7 +80,7 @@ class AnimateHandler:
         self._size = working_size(method)
         self._operations = None if outside(method) else Operations(by_shape=cost_by_shape(method))
 
-    def __call__(self, jobs: Sequence[Job], tell: Tell) -> list[AnimationRecord]:
+    def __call__(self, jobs: Sequence[AnimateJob], tell: Tell) -> list[AnimationRecord]:
         """Animate one clip, or several at once, into their `made`.
 
         Raises:
@@ -117,7 +117,7 @@ class AnimateHandler:
         operations, share = self._operations, len(clips)
         warm_up = operations is not None and shape not in operations
         counted = operations is not None and operations.counts(shape)
-        memory = Memory()
+        memory = MemoryWatch()
         started = time.perf_counter()
         with undisturbed(), operations.of(shape) if operations else nullcontext():
             animations = self._animate(clips, seeds, tell)
@@ -148,7 +148,7 @@ class AnimateHandler:
 
 
 def _written(
-    job: Job, seed: int, animation: Animation, size: tuple[int, int], cost: dict[str, Any]
+    job: AnimateJob, seed: int, animation: Animation, size: tuple[int, int], cost: dict[str, Any]
 ) -> AnimationRecord:
     """One clip's record, its videos written at `size`; `MediaError` where its frames cannot be brought to that."""
     frames, resized_by = media.fit(animation.frames, size)
@@ -185,11 +185,11 @@ class Ingester:
         self.clips, self.predictions = clips, predictions
         self.info = {"revision": "finished videos", "device": device()}
 
-    def __call__(self, jobs: Sequence[Job], tell: Tell) -> list[AnimationRecord]:
+    def __call__(self, jobs: Sequence[AnimateJob], tell: Tell) -> list[AnimationRecord]:
         """Read a clip's video into its `made`."""
         return [self._read(job) for job in jobs]
 
-    def _read(self, job: Job) -> AnimationRecord:
+    def _read(self, job: AnimateJob) -> AnimationRecord:
         clip = self.clips.clip(job.clip_id)
         source = self.predictions.digest(clip.clip_id)
         height, width = clip.portrait.shape[:2]
@@ -246,7 +246,7 @@ def _tasks(folder: RunFolder, workers: Workers, clips: list[str]) -> list[Task]:
     most = min(workers.info.get("batch", 1), -(-len(clips) // workers.jobs))
     tasks = []
     for start in range(0, len(clips), most):
-        jobs = [Job(clip_id, folder.scratch / clip_id) for clip_id in clips[start : start + most]]
+        jobs = [AnimateJob(clip_id, folder.scratch / clip_id) for clip_id in clips[start : start + most]]
         first = jobs[0].clip_id
         tasks.append(Task(first, jobs, folder.scratch / f"{first}.txt", share=len(jobs)))
     return tasks

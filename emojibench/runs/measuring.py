@@ -53,7 +53,7 @@ class Operations:
         return shape in self._known
 
 
-class Memory:
+class MemoryWatch:
     """Watches memory from the moment it is made."""
 
     def __init__(self) -> None:

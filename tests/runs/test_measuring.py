@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from emojibench.runs import measuring
-from emojibench.runs.measuring import Memory
+from emojibench.runs.measuring import MemoryWatch
 
 LARGE = 1 << 28
 
 
 def taken(size: int) -> tuple[int, str]:
-    memory = Memory()
+    memory = MemoryWatch()
     np.ones(size, np.uint8)
     return memory.peak()
 
@@ -30,7 +30,7 @@ def test_a_small_clip_after_a_large_one_is_small() -> None:
 def test_what_cannot_be_told_apart_is_called_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = Memory()
+    memory = MemoryWatch()
     subprocess.run([sys.executable, "-c", "pass"], check=True)
     assert memory.peak()[1] == "rss"  # its memory is that of the largest program so far
     monkeypatch.setattr(measuring, "_PROCESS", tmp_path)  # no such files: not Linux
@@ -38,6 +38,6 @@ def test_what_cannot_be_told_apart_is_called_by_its_name(
     assert kind == "rss"
     assert peak >= LARGE
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert Memory().peak()[0] == max(
+    assert MemoryWatch().peak()[0] == max(
         resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
