@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import random
 import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutations import Edit
+from mutations import Edit, draw
 from reader import Mutate, Parser
 
 
@@ -21,6 +22,11 @@ class Damage:
     mutation: int
     """Which of the parser's ways to damage one."""
     edits: list[Edit]
+
+
+def drawn(source: random.Random) -> Damage:
+    """Damage from a seeded generator."""
+    return Damage(source.getrandbits(16), source.getrandbits(16), draw(source))
 
 
 def damaged(parser: Parser, damage: Damage) -> tuple[Path, bytes]:

@@ -1,4 +1,4 @@
-"""Damage to files: small edits that hypothesis can shrink."""
+"""Damage to files: small edits that hypothesis can shrink and that a seeded generator can draw by the thousand."""
 
 import io
 import random
@@ -32,6 +32,17 @@ class Edit:
     """In [0, 1): how much of it."""
     value: int
     """In [0, 2^32)."""
+
+
+def draw(source: random.Random) -> list[Edit]:
+    """One to four edits, most of them near the beginning or the end, where headers are."""
+    edits = []
+    for _ in range(source.choice((1, 1, 1, 2, 3, 4))):
+        place = source.choice((source.random(), source.random() ** 4, 1 - source.random() ** 4 * 0.999))
+        edits.append(
+            Edit(source.choice(KINDS), min(place, 0.999999), source.random() ** 6, source.getrandbits(32))
+        )
+    return edits
 
 
 def apply(data: bytes, edits: list[Edit], other: bytes = b"") -> bytes:

@@ -1,4 +1,4 @@
-"""Damaged files end in one error that names the file, whatever the damage."""
+"""Damaged files end in one error that names the file, whatever the damage; `campaign.py` tries many more."""
 
 from pathlib import Path
 
