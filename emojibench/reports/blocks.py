@@ -25,12 +25,12 @@ class Column:
 
     title: str
     name: str = ""
-    """As rows and summaries call it; empty where it is no measured one."""
+    """The column's name in rows and summaries; empty if it holds no measured values."""
     split: str = ""
     unit: str = ""
     better: Direction = "none"
     group: str = ""
-    """What stands above several columns, such as `Self`."""
+    """Title above several columns, such as `Self`."""
 
     @property
     def heading(self) -> str:
@@ -44,23 +44,23 @@ class Cell:
     """One cell of a table."""
 
     text: str
-    """As it is read, without markup."""
+    """What a reader sees, without markup."""
     style: Style = ""
     better: Direction = "none"
-    """Of the column that a cell names, in tables whose rows are columns of runs."""
+    """Which way is better, if the cell names a column of runs."""
     lacks: str = ""
-    """What stands in brackets behind it: what a mean is not of."""
+    """Clips or frames that a mean leaves out; printed in brackets behind it."""
     notes: tuple[str, ...] = ()
-    """Footnotes."""
+    """Texts of the cell's footnotes."""
     value: float | None = None
-    """The number that `text` shows, unrounded and unscaled; None for words and where it is missing."""
+    """The number that `text` shows, unrounded and unscaled; None if it is missing or the cell holds words."""
     low: float | None = None
     high: float | None = None
     n: int | None = None
-    """Clips behind the number, of the `expected` ones; None where it is not of clips."""
+    """How many of the `expected` clips the number rests on; None if it does not rest on clips."""
     expected: int | None = None
     of: Column | None = None
-    """The column of runs that the number is from, where the table's own is another."""
+    """The column of runs that the number comes from, if it is not the table's column."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     groups: tuple[str, ...] = ()
-    """What stands above several rows: one title a row, or none at all."""
+    """For each row the title above its group of rows; empty if the rows have no groups."""
 
     def __post_init__(self) -> None:
         if self.groups and len(self.groups) != len(self.rows):
@@ -135,7 +135,7 @@ class Numbered(dict[str, int]):
 
 
 def missing(reason: str) -> Cell:
-    """A dash and why."""
+    """A dash, with the reason as its footnote."""
     return Cell(DASH, notes=(reason,))
 
 

@@ -51,7 +51,7 @@ def paper_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
 
 
 def other_columns(split: str, runs: Sequence[FinishedRun]) -> list[Column]:
-    """Everything measured that Table 1 does not show for this split: what was made first, costs last."""
+    """All measured columns that Table 1 does not show for this split; costs come last."""
     names = {name for run in runs for name in run.summaries} - {c.name for c in paper_columns(split, runs)}
     ordered = sorted(names, key=lambda name: (is_cost(name), name))
     return [_column(name, name, split, runs) for name in ordered]

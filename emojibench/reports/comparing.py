@@ -36,7 +36,7 @@ class _Paired:
     difference: Difference
     p: float
     lost: float
-    """Share of frames without a face, of the run that lost more."""
+    """Share of frames without a face, in the run that lost more of them."""
 
     @property
     def gains(self) -> dict[str, float]:

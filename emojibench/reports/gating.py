@@ -50,15 +50,15 @@ class Comparison:
     """Why it could not be measured, is not gated, or how it was compared."""
     baseline: float | None = None
     run: float | None = None
-    """Means over the common clips (values of a set: over all clips)."""
+    """`baseline` and `run` are means over the common clips; for metrics of a set, over all clips."""
     baseline_lost: float | None = None
     run_lost: float | None = None
-    """Share of frames that the means are not of."""
+    """`baseline_lost` and `run_lost` are the shares of frames that the means leave out."""
     effect: float | None = None
-    """run - baseline."""
+    """`run` minus `baseline`."""
     low: float | None = None
     high: float | None = None
-    """95 % interval of the effect; None for values of a set."""
+    """`low` and `high` bound the 95 % interval of the effect; None for metrics of a set."""
     minimum_detectable_effect: float | None = None
     tolerance: float | None = None
     clips: int = 0
@@ -86,7 +86,7 @@ class GateResult:
 
     @property
     def verdict(self) -> Verdict:
-        """Worst column first: regressed, could not measure, undecided (unless allowed), improved, same."""
+        """The verdict of the worst column: regressed, could not measure, undecided (unless allowed), improved, same."""
         found = {comparison.verdict for comparison in self.comparisons}
         if self.allow_undecided and Verdict.UNDECIDED in found:
             found = found - {Verdict.UNDECIDED} | {Verdict.SAME}
@@ -118,7 +118,7 @@ class GateResult:
         ]
 
     def markdown(self) -> str:
-        """`blocks` as text."""
+        """The blocks as Markdown."""
         return render(self.blocks())
 
     def __repr__(self) -> str:

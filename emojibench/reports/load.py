@@ -38,7 +38,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One run folder with all its clips accounted for."""
+    """A finished run: every clip has a value or a reason."""
 
     path: Path
     spec: RunSpec

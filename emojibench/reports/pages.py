@@ -59,7 +59,7 @@ def published_page(tables: Iterable[PublishedTable]) -> list[Block]:
 
 
 def measured_table(track: Track) -> Table:
-    """Methods down, the paper's columns across."""
+    """The paper's Table 1 as measured: a row for each method, a column for each of the paper's."""
     columns = (Column("Method"), *(replace(c, group=GROUPS[c.split]) for c in track.table1))
     rows = (
         (Cell(label_of(entry)), *(_cell(track, entry, column) for column in track.table1))
@@ -69,7 +69,7 @@ def measured_table(track: Track) -> Table:
 
 
 def further_table(track: Track, split: str, columns: Iterable[Column]) -> Table:
-    """Columns down, methods across: there are many more of these than methods."""
+    """All further columns of a split: a row for each column, a column for each method."""
     entries = [entry for entry in track.entries if split in entry.runs]
     header = (Column("Column"), Column("Unit"), *(Column(label_of(entry, split)) for entry in entries))
     rows = (
@@ -80,7 +80,7 @@ def further_table(track: Track, split: str, columns: Iterable[Column]) -> Table:
 
 
 def label_of(entry: Entry, split: str | None = None) -> str:
-    """What a row is called, with why its run covers less than others do."""
+    """Label of a row. A partial run says why it covers less than the others."""
     reasons = {s: why for s, why in entry.partial.items() if split in (None, s)}
     if not reasons:
         return entry.label

@@ -18,13 +18,13 @@ class Pattern:
     """Which runs ask the question of a printed row."""
 
     method: str = ""
-    """Empty: any."""
+    """Name of the method; empty for any."""
     name: str = ""
-    """Of the run; empty: any."""
+    """Name of the run; empty for any."""
     detector: str = ""
     """How the name of the landmark detector begins."""
     options: Mapping[str, str] | None = None
-    """None: any."""
+    """Options of the method; None for any."""
 
     def matches(self, spec: RunSpec) -> bool:
         """Whether a run is one of them."""
@@ -41,13 +41,13 @@ class PublishedRow:
     """A row as printed."""
 
     method: str
-    """In our words."""
+    """Name of the method, in our words."""
     printed: str
-    """In the paper's, with its citation."""
+    """Name as the paper prints it, with its citation."""
     cells: Mapping[str, str]
     """Column name to the cell, digit by digit; every column is there."""
     runs: tuple[Pattern, ...] = ()
-    """Runs that belong in its place of a measured table."""
+    """Which runs stand in its place in a measured table."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PublishedTable:
     section: str
     setting: str
     columns: tuple[Column, ...]
-    """Their units say as well what the paper leaves open."""
+    """Columns of the table. A unit also says what the paper leaves open."""
     rows: tuple[PublishedRow, ...]
     notes: tuple[str, ...]
     """Oddities that a reader of the numbers should know."""

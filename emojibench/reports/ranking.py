@@ -19,11 +19,11 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One row minus the best one."""
+    """The paired difference of a row and the best one, and its p-value."""
 
     difference: Difference
     p: float
-    """Two-sided, corrected; NaN where the portraits are too few for a test."""
+    """Two-sided p-value, corrected; NaN if the portraits are too few for a test."""
 
     @property
     def real(self) -> bool:

@@ -27,7 +27,7 @@ NOT_RUN = ColumnSummary(
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: a method as it was run, over one split or both."""
+    """One row of the page: a method as it was run, over one split or both."""
 
     label: str
     runs: dict[str, FinishedRun]
@@ -36,14 +36,14 @@ class Entry:
     """Split to why its run covers less than the others do; such a run is never best and beats nobody."""
 
     def summary(self, column: Column) -> ColumnSummary | None:
-        """What fills a cell; None where the entry has no run of that split."""
+        """Summary of a column; None if the entry has no run of that split."""
         run = self.runs.get(column.split)
         return None if run is None else run.summaries.get(column.name, NOT_RUN)
 
 
 @dataclass(frozen=True)
 class Track:
-    """Everything on one page."""
+    """All that one page shows."""
 
     name: str
     runs: tuple[FinishedRun, ...]

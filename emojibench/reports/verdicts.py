@@ -12,7 +12,7 @@ from emojibench.reports.blocks import Direction
 
 
 class Verdict(StrEnum):
-    """What became of one column, or of all of them."""
+    """What the gate says of one column, or of all of them."""
 
     SAME = "same"
     REGRESSED = "regressed"
@@ -54,7 +54,10 @@ class Tolerance:
         return cls(amount / 100 if relative else amount, relative)
 
     def absolute(self, baseline: float, decimals: int) -> float:
-        """In the column's unit. A percentage allows at least one of the last digit printed: of zero it is none."""
+        """The tolerance in the column's unit.
+
+        A percentage of a small mean is no less than one unit of the last printed digit.
+        """
         return max(self.amount * abs(baseline), 10.0**-decimals) if self.relative else self.amount
 
 
@@ -66,7 +69,7 @@ class Rule:
     better: Direction
     tolerance: Tolerance
     ungated: str
-    """Why it is shown but not judged; empty when it is."""
+    """Why the column is shown but not judged; empty if it is judged."""
     decimals: int
 
     @property

@@ -41,12 +41,12 @@ _NOT_CHOSEN = "left out: only the worst clips have pictures (--videos)"
 
 @dataclass
 class Shown:
-    """What there is to play of one run."""
+    """Which clips of a run can be played."""
 
     animations: dict[str, str] = field(default_factory=dict)
     """Clip id to the name of its data file."""
     absent: dict[str, str] = field(default_factory=dict)
-    """Clip id to why there is none."""
+    """Clip id to the reason why it cannot be played."""
 
 
 @dataclass(frozen=True)
@@ -238,12 +238,12 @@ def _curves(
 
 
 def _from(first: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of scored frames as those of all frames; the first ones have none."""
+    """Values of the scored frames, with NaN in front for the frames that are not scored."""
     return np.concatenate([np.full(first, np.nan), values])
 
 
 def _features_digest(run: FinishedRun, clip_id: str) -> str:
-    """Of the landmarks that were found, which per-frame values rest on; empty without."""
+    """Digest of the landmarks that were found, on which per-frame values rest; empty if there are none."""
     file = run.path / "features" / f"{clip_id}.npz"
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()

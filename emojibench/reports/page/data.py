@@ -27,24 +27,24 @@ class Texts:
         self._numbers: dict[str, int] = {}
 
     def number(self, text: str) -> int:
-        """Where in `lines` a text stands."""
+        """Index of a text in `lines`."""
         return self._numbers.setdefault(" ".join(str(without_folders(text)).split()), len(self._numbers))
 
     @property
     def lines(self) -> list[str]:
-        """All texts, as numbered."""
+        """All texts, in the order of their numbers."""
         return list(self._numbers)
 
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run and all that the page says of its clips."""
+    """A run and what the page shows of its clips."""
 
     run: FinishedRun
     rows: ClipRows
     shown: Shown
     clips: Mapping[str, str]
-    """Clip id to the data file of what methods share."""
+    """Clip id to the name of the data file that all methods share."""
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class ShownRun:
 
     @cached_property
     def name(self) -> str:
-        """Name of the data file: of its content, so that browsers never show an old one."""
+        """Name of the data file. It follows from the content, so that browsers never show an old file."""
         return f"r-{key(self.run.spec.name, self.data)}"
 
 

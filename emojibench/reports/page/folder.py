@@ -49,7 +49,7 @@ def key(*parts: object) -> str:
 
 
 class PageFolder:
-    """A folder that holds a page, or is to."""
+    """A folder that holds a page, or will hold one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,7 +77,7 @@ class PageFolder:
             os.close(mark)
 
     def has(self, name: str) -> bool:
-        """Whether a data file is there, and whole: one that lacks what could not be read then is made again."""
+        """Whether a data file is there and complete. One that lacks what could not be read before is made again."""
         try:
             return '"retry":true' not in (self.path / "data" / f"{name}.js").read_text("ascii")
         except (OSError, UnicodeDecodeError):

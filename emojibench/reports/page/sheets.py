@@ -63,5 +63,5 @@ def error_maps(frames: Frames, truth: Frames, side: int) -> Frames:
 
 
 def thumbnail(frame: Image) -> Image:
-    """A small copy."""
+    """A small copy of a picture."""
     return media.resize(frame, min(THUMBNAIL, frame.shape[0]))
