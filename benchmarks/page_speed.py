@@ -5,7 +5,8 @@
 Rows are synthetic: every run is finished, with the columns of all registered metrics, 100 portraits and four domains.
 The page is made twice: from rows alone, which gives its size without videos; then with an animation of every clip (a
 few small frames each, so that all thumbnails are there). Where Playwright and a Chromium are installed, the second page
-is opened from disk: first paint, and the times between frames while all clips scroll by.
+is opened from disk: first paint, the times between frames while all clips scroll by, and the processor time that the
+browser takes for each of them, which other work on the machine hardly changes.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow
 import pyarrow.parquet as parquet
 from emojibench_metrics.cost import TRAITS
@@ -115,6 +117,11 @@ def size(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
+def processor_time() -> float:
+    """Seconds of all processes that this one has started: the browser."""
+    return sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children(recursive=True))
+
+
 def browse(index: Path) -> None:
     """Open the page and print what a reader waits for."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -140,13 +147,16 @@ def browse(index: Path) -> None:
                 "new Promise(done => requestAnimationFrame(() => done(performance.now())))"
             )
             print(f"{what}: first paint after {paint / 1000:.2f} s, complete by {full / 1000:.2f} s")
+        tab.wait_for_timeout(1000)  # thumbnails of the first screens
+        before = processor_time()
         gaps = np.array(tab.evaluate(SCROLL))
+        each = 1000 * (processor_time() - before) / len(gaps)
         median, most = np.quantile(gaps, [0.5, 0.95])
         print(
             f"scrolling by all clips, ms between {len(gaps)} frames: median {median:.0f}, 95 % {most:.0f}, ",
             end="",
         )
-        print(f"longest {gaps.max():.0f}")
+        print(f"longest {gaps.max():.0f}; processor time {each:.1f} ms a frame")
         browser.close()
 
 

@@ -138,6 +138,7 @@ def test_every_cell_leads_to_its_clips_the_worst_first(reader: Reader) -> None:
     tab.wait_for_selector(".card")
     values = [float(text) for text in tab.locator(".value").all_inner_texts()]
     assert values == sorted(values)  # higher is better
+    reader.wait("[...document.querySelectorAll('.card img')].every(picture => picture.naturalWidth > 0)")
     tab.get_by_label("Metric").select_option("l1")
     reader.wait("document.querySelector('.profile figcaption').textContent.includes('intensity')")
     values = [float(text) for text in tab.locator(".value").all_inner_texts()]
