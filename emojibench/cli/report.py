@@ -74,6 +74,15 @@ def report(
             help="With --table: this track alone, by its name or how it begins.", show_default=False
         ),
     ] = "",
+    campaigns: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--campaign",
+            metavar="FILE",
+            help="JSON that `ablate` or `accel` wrote beside its page. With --table 3, 4 or 5: its rows in place of "
+            "runs'; with --html: its tables on the page too. Repeatable.",
+        ),
+    ] = None,
     by: Annotated[
         str,
         typer.Option(help="With --table: `domain` prints a table for each domain.", show_default=False),
@@ -93,6 +102,14 @@ def report(
     if sheet:
         _sheet(chosen or [], runs, out, clips, frames)
         return
+    if campaigns and table is None and not html:
+        raise UserError(
+            "--campaign: expected together with --table or --html; add one of them, or leave it out"
+        )
+    if campaigns and table is not None and (accepted or track or by):
+        raise UserError(
+            "--campaign: does not go with --accepted, --track or --by; its rows are all of one setting"
+        )
     if videos is not None and not html:
         raise UserError("--videos: expected together with --html; add it, or leave --videos out")
     if html and as_json:
@@ -106,13 +123,22 @@ def report(
             "--table: does not go with --json, --html or --accept; use --format csv or --format html"
         )
     if table is not None:
-        _table(table, runs, out, accepted=accepted, form=form or "markdown", track=track, by=by)
+        _table(
+            table,
+            runs,
+            out,
+            accepted=accepted,
+            form=form or "markdown",
+            track=track,
+            by=by,
+            campaigns=campaigns or [],
+        )
         return
     if accept is not None:
         typer.echo(f"accepted {copy_accepted(accept, out)}", err=True)
         accepted = True
     if html:
-        _html(runs, out, accepted=accepted, videos=videos)
+        _html(runs, out, accepted=accepted, videos=videos, campaigns=campaigns or [])
         return
     pages, unfinished = write_pages(runs, out, accepted=accepted)
     if as_json:
@@ -134,24 +160,35 @@ def _sheet(chosen: list[Path], runs: Path, out: Path, clips: str | None, frames:
         typer.echo(file)
 
 
-def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None) -> None:
+def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None, campaigns: list[Path]) -> None:
     from emojibench.reports import write_html
 
-    page, unfinished = write_html(runs, out, accepted=accepted, videos=videos)
+    page, unfinished = write_html(runs, out, accepted=accepted, videos=videos, campaigns=campaigns or [])
     _tell_left_out(unfinished)
     for folder in page.changed:
         typer.echo(f"left out {folder}: it was being written meanwhile; make the page again", err=True)
     for folder, clips in page.missing.items():
-        typer.echo(
-            f"{folder}: {clips} clips cannot be played; the page says which files are missing", err=True
-        )
+        what = "1 clip" if clips == 1 else f"{clips} clips"
+        typer.echo(f"{folder}: {what} cannot be played; the page says which files are missing", err=True)
     typer.echo(page.index)
 
 
-def _table(number: int, runs: Path, out: Path, *, accepted: bool, form: str, track: str, by: str) -> None:
+def _table(
+    number: int,
+    runs: Path,
+    out: Path,
+    *,
+    accepted: bool,
+    form: str,
+    track: str,
+    by: str,
+    campaigns: list[Path],
+) -> None:
     from emojibench.reports import paper_page, rendered
 
-    blocks, unfinished = paper_page(number, runs, out, accepted=accepted, track=track, by=by)
+    blocks, unfinished = paper_page(
+        number, runs, out, accepted=accepted, track=track, by=by, campaigns=campaigns
+    )
     typer.echo(rendered(blocks, form), nl=False)
     _tell_left_out(unfinished)
 

@@ -108,23 +108,32 @@ def build_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[
 
 
 def write_html(
-    runs: Path, out: Path, *, accepted: bool = False, videos: int | None = None, quiet: bool = False
+    runs: Path,
+    out: Path,
+    *,
+    accepted: bool = False,
+    videos: int | None = None,
+    campaigns: Sequence[Path] = (),
+    quiet: bool = False,
 ) -> tuple["MadePage", list[Path]]:
     """Write the page for browsers, a folder that opens from disk, and return it with the runs that are not finished.
 
     Args:
         runs, accepted: as in `report`.
         out: root of the leaderboards. The page goes to `out`/local/html, that of accepted runs to `out`/html.
+        campaigns: files that `emojibench ablate` or `emojibench accel` wrote; the page has their tables too.
         videos, quiet: as in `emojibench.reports.page.build.make_page`.
 
     Raises:
         UserError: there is no finished run, one is damaged, or the folder holds something else.
     """
+    from emojibench.reports.campaigns import load_campaign
     from emojibench.reports.page.build import make_page
 
+    read = [load_campaign(file) for file in campaigns]
     finished, unfinished = _finished(out / "accepted" if accepted else runs)
     folder = (out if accepted else out / "local") / "html"
-    page = make_page(finished, folder, unfinished=unfinished, videos=videos, quiet=quiet)
+    page = make_page(finished, folder, unfinished=unfinished, videos=videos, campaigns=read, quiet=quiet)
     return page, unfinished
 
 
@@ -156,7 +165,14 @@ def write_sheets(
 
 
 def paper_page(
-    number: int, runs: Path, out: Path, *, accepted: bool = False, track: str = "", by: str = ""
+    number: int,
+    runs: Path,
+    out: Path,
+    *,
+    accepted: bool = False,
+    track: str = "",
+    by: str = "",
+    campaigns: Sequence[Path] = (),
 ) -> tuple[list["Block"], list[Path]]:
     """One of the paper's tables with measured rows, and the folders of runs that are not finished yet.
 
@@ -166,6 +182,7 @@ def paper_page(
         track: how the name of the only track shown begins. Each track has a table of its own; Table 2 compares datasets
             and is one for all.
         by: `domain` for a table of each domain's clips; empty for one of all.
+        campaigns: files that `emojibench ablate` or `emojibench accel` wrote; a table of each, and none of runs.
 
     Raises:
         UserError: no such table or track, there is no finished run, or one is damaged.
@@ -179,6 +196,12 @@ def paper_page(
 
     if number not in TABLES:
         raise UserError(f"--table: the paper has tables 1 to {len(TABLES)}, got {number}")
+    if campaigns:
+        from emojibench.reports.campaigns import load_campaign
+        from emojibench.reports.paper_campaigns import campaign_table
+
+        tables = [campaign_table(load_campaign(file), load_table(number)) for file in campaigns]
+        return [block for table in tables for block in table], []
     if by not in ("", "domain") or (by and number == 2):
         raise UserError(f"--by: expected domain, with any table but 2, got {by!r} with table {number}")
     finished, unfinished = _finished(out / "accepted" if accepted else runs)

@@ -1,6 +1,6 @@
 """Blocks as one HTML document without scripts. The same blocks give the same bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
 
@@ -22,9 +22,16 @@ _STYLES: dict[Style, str] = {
     "": "{}", "strong": "<strong>{}</strong>", "underline": "<u>{}</u>", "code": "<code>{}</code>",
 }  # fmt: skip
 _SHEET = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;max-width:90rem}"
-    "table{border-collapse:collapse;display:block;overflow-x:auto}"
-    "th,td{padding:.25rem .6rem;text-align:left;white-space:nowrap}"
+    ":root{color-scheme:light dark}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:clamp(1rem,4vw,2rem);max-width:90rem}"
+    "h1{font-size:clamp(1.3rem,1rem + 1.6vw,1.9rem);line-height:1.25;overflow-wrap:anywhere}"
+    "p,li{overflow-wrap:anywhere}"
+    ".scroll{overflow-x:auto}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.25rem .6rem;text-align:left;vertical-align:top;white-space:nowrap}"
+    "tbody th{font-weight:400;position:sticky;left:0;background:Canvas;min-width:min(12rem,35vw);max-width:16rem;"
+    "white-space:normal;overflow-wrap:anywhere}"
+    "tbody th[scope=rowgroup]{font-weight:700;max-width:none;white-space:nowrap}"
     "thead{border-top:2px solid;border-bottom:1px solid}tbody{border-bottom:1px solid}"
 )
 
@@ -63,14 +70,15 @@ def _text(paragraph: str) -> str:
 
 
 def _table(table: Table, notes: Numbered) -> str:
-    lines = ["<table>", "<thead>", *_header(table.columns), "</thead>"]
+    lines = ['<div class="scroll" role="region" aria-label="Table" tabindex="0">', "<table>"]
+    lines += ["<thead>", *_header(table.columns), "</thead>"]
     for title, rows in table.grouped():
         lines.append("<tbody>")
         if title:
             lines.append(f'<tr><th colspan="{len(table.columns)}" scope="rowgroup">{_text(title)}</th></tr>')
-        lines += ["<tr>" + "".join(_cell(cell, notes) for cell in row) + "</tr>" for row in rows]
+        lines += ["<tr>" + "".join(_cells(row, notes)) + "</tr>" for row in rows]
         lines.append("</tbody>")
-    return "\n".join((*lines, "</table>"))
+    return "\n".join((*lines, "</table>", "</div>"))
 
 
 def _header(columns: tuple[Column, ...]) -> list[str]:
@@ -84,8 +92,14 @@ def _header(columns: tuple[Column, ...]) -> list[str]:
     return [f"<tr>{row}</tr>" for row in rows]
 
 
+def _cells(row: Iterable[Cell], notes: Numbered) -> Iterator[str]:
+    """The first cell says what the row is of."""
+    for place, cell in enumerate(row):
+        yield f"<td>{_cell(cell, notes)}</td>" if place else f'<th scope="row">{_cell(cell, notes)}</th>'
+
+
 def _cell(cell: Cell, notes: Numbered) -> str:
     text = _STYLES[cell.style].format(escape(cell.text)) + ARROWS[cell.better]
     lacks = f" ({escape(cell.lacks)})" if cell.lacks else ""
     links = ", ".join(f'<a href="#note-{n}">{n}</a>' for n in notes.of(cell))
-    return f"<td>{text}{lacks}{f'<sup>{links}</sup>' if links else ''}</td>"
+    return f"{text}{lacks}{f'<sup>{links}</sup>' if links else ''}"

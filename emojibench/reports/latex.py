@@ -4,7 +4,8 @@ Tables are floats whose caption is the heading above them, so that one can be pa
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from emojibench.reports.blocks import (
@@ -31,6 +32,13 @@ _ESCAPED = {
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "✓": r"$\checkmark$", "✗": r"$\times$", "★": r"$\star$",
 }  # fmt: skip
 """Brackets too, since one that begins a row would be an option of the line break before it."""
+_NUMBER = re.compile(r"^Table \d+: ")
+"""What a heading has in front and LaTeX counts itself."""
+_MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
+_ROWS = 36
+"""Most rows of one float: a page holds no more, and a float does not break."""
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Makes a table smaller if it is wider than the page, and never larger."""
 _SPECIAL = re.compile("[" + "".join(map(re.escape, _ESCAPED)) + "]")
 _STYLES: dict[Style, str] = {
     "": "{}", "strong": r"\textbf{{{}}}", "underline": r"\underline{{{}}}", "code": r"\texttt{{{}}}",
@@ -46,7 +54,7 @@ def render(blocks: Iterable[Block]) -> str:
             case Heading(text):
                 caption = text
             case Table():
-                parts.append(_table(block, caption, notes))
+                parts += _floats(block, _NUMBER.sub("", caption), notes)
                 caption = ""
             case Bullets(lines):
                 parts.append(_list(_text(line) for line in lines))
@@ -76,7 +84,16 @@ def _styled(text: str, style: Style) -> str:
 
 def _list(items: Iterable[str]) -> str:
     lines = [f"  \\item{item}" if item.startswith("[") else f"  \\item {item}" for item in items]
-    return "\n".join(("\\begin{itemize}", *lines, "\\end{itemize}")) if lines else ""
+    return "\n".join(("\\begin{itemize}\\raggedright", *lines, "\\end{itemize}")) if lines else ""
+
+
+def _floats(table: Table, caption: str, notes: Numbered) -> Iterator[str]:
+    """The table, on as many floats as it needs."""
+    for start in range(0, max(1, len(table.rows)), _ROWS):
+        part = replace(
+            table, rows=table.rows[start : start + _ROWS], groups=table.groups[start : start + _ROWS]
+        )
+        yield _table(part, f"{caption} (continued)" if start else caption, notes)
 
 
 def _table(table: Table, caption: str, notes: Numbered) -> str:
@@ -84,8 +101,8 @@ def _table(table: Table, caption: str, notes: Numbered) -> str:
     lines = [
         r"\begin{table*}",
         r"\centering",
-        f"\\caption{{{_text(caption)}}}",
-        r"\resizebox{\linewidth}{!}{%",
+        f"\\caption{{{_text(caption)}}}\\smallskip",
+        _FIT,
         f"\\begin{{tabular}}{{{''.join('c' if column.name else 'l' for column in table.columns)}}}",
         r"\toprule",
         *_header(table.columns),
@@ -114,6 +131,8 @@ def _header(columns: tuple[Column, ...]) -> list[str]:
 
 def _cell(cell: Cell, notes: Numbered) -> str:
     text = _styled(cell.text, cell.style) + escape(ARROWS[cell.better])
+    if cell.value is not None:
+        text = _MINUS.sub("$-$", text)
     lacks = f" ({escape(cell.lacks)})" if cell.lacks else ""
     numbers = ",".join(map(str, notes.of(cell)))
     return text + lacks + (f"$^{{{numbers}}}$" if numbers else "")

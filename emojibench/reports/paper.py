@@ -32,7 +32,7 @@ from emojibench.reports.tables import SPLITS, Entry, Track
 from emojibench.runs.summary import ColumnSummary
 
 _KEYS = {"self": ("l1", "ssim", "lpips", "fvd"), "cross": ("identity", "quality", "landmark_accuracy")}
-_MEASURED: dict[str, tuple[str, tuple[str, ...]]] = {
+MEASURED: dict[str, tuple[str, tuple[str, ...]]] = {
     **{
         key: (split, tuple(names))
         for split, keys in _KEYS.items()
@@ -43,9 +43,9 @@ _MEASURED: dict[str, tuple[str, tuple[str, ...]]] = {
     "flops": ("", ("flops",)),
 }
 """The paper's column to the split and to our columns for it, the usual one first; no split: the one that has most."""
-_SPEED = {"speed": "latency", "latency_speed": "latency", "flops_speed": "flops"}
+SPEED = {"speed": "latency", "latency_speed": "latency", "flops_speed": "flops"}
 """Columns that say how many times less a row costs than the uncached one."""
-_NO_COLUMN = {
+NO_COLUMN = {
     "expression_rank": "no study with people belongs to a run",
     "identity_rank": "no study with people belongs to a run",
     "overall_rank": "no study with people belongs to a run",
@@ -55,11 +55,13 @@ _NOT_TOLD = (
     f"not told apart from the best of this column (paired by clip, clustered by portrait, Holm: p ≥ {LEVEL})"
 )
 _OF_A_SET = "one value of the whole set: whether its rank is real cannot be tested"
-_CAUTIONS = {
+CAUTIONS = {
     4: "Rows of `emojibench ablate` that sample the main weights (windows, caches) had another training than others: "
     "ranks between the two kinds say nothing. The page of `emojibench ablate` compares each row with its "
     "own reference."
 }
+PUBLISHED = "Published, on other data under another protocol: not comparable"
+"""What stands above the paper's rows."""
 _LEGEND = (
     "Mean [95 % interval] over clips (bootstrap over portraits). **Bold**: best mean; underlined: second, each among "
     "the rows of its group. Rows that lack clips or frames are never ranked. Costs are ranked if one machine made all "
@@ -94,17 +96,17 @@ def paper_table(track: Track, printed: PublishedTable, domain: str = "") -> list
     places = [_place(column, entries) for column in printed.columns]
     columns = (Column("Method"), Column("Clips", "clips"), *(place.printed for place in places))
     ours = [_measured_row(entry, places, entries) for entry in entries]
-    theirs = _published_rows(printed)
+    theirs = published_rows(printed)
     spec = track.runs[0].spec
     of = f"domain {domain} of " if domain else ""
     groups = [f"Measured on {of}{setting(spec)}"] * len(ours)
-    groups += ["Published, on other data under another protocol: not comparable"] * len(theirs)
+    groups += [PUBLISHED] * len(theirs)
     return [
         Heading(f"Table {printed.number}: {printed.title} ({of}track {track.name})", 1),
         Table(columns, (*ours, *theirs), tuple(groups)),
         *_absent(printed, entries),
         _LEGEND,
-        *([_CAUTIONS[printed.number]] if ours and printed.number in _CAUTIONS else []),
+        *([CAUTIONS[printed.number]] if ours and printed.number in CAUTIONS else []),
         *([Bullets(tuple(_meaning(place) for place in places if place.column))] if ours else []),
         *_comparisons(places, entries),
         Footnotes("Notes"),
@@ -128,10 +130,10 @@ def _rows(track: Track, printed: PublishedTable) -> list[Entry]:
 
 def _place(printed: Column, entries: Sequence[Entry]) -> _Place:
     """Of several columns of ours for one of the paper's, the one that most rows have a value for."""
-    key = _SPEED.get(printed.name, printed.name)
-    if key not in _MEASURED:
+    key = SPEED.get(printed.name, printed.name)
+    if key not in MEASURED:
         return _Place(printed, None)
-    split, names = _MEASURED[key]
+    split, names = MEASURED[key]
     candidates = [
         Column(printed.title, name, half, better=printed.better)
         for name in names
@@ -140,7 +142,7 @@ def _place(printed: Column, entries: Sequence[Entry]) -> _Place:
     column = max(candidates, key=lambda c: len(_known(c, entries)))
     units = {summary.unit for summary in _known(column, entries)}
     column = replace(column, unit=units.pop() if len(units) == 1 else "")
-    order = Standing() if printed.name in _SPEED else standing(column, entries)
+    order = Standing() if printed.name in SPEED else standing(column, entries)
     return _Place(printed, column, order)
 
 
@@ -159,11 +161,11 @@ def _cell(entry: Entry, place: _Place, entries: Sequence[Entry]) -> Cell:
     if name in _WORDS:
         return _WORDS[name](entry)
     if column is None:
-        return missing(_NO_COLUMN[name])
+        return missing(NO_COLUMN[name])
     summary = entry.summary(column)
     if summary is None:
         return missing(f"no {column.split} run of this method")
-    if name in _SPEED:
+    if name in SPEED:
         return _speed(entry, column, entries)
     cell = measured(summary)
     notes = []
@@ -204,14 +206,14 @@ def _options(entry: Entry) -> Mapping[str, str]:
     return next(iter(entry.runs.values())).spec.options
 
 
-def _steps(entry: Entry) -> Cell:
+def steps_of(revision: str) -> Cell:
     """As the revision of our methods says it."""
-    found = re.search(r"-(\d+)-steps", next(iter(entry.runs.values())).spec.revision)
+    found = re.search(r"-(\d+)-steps", revision)
     return Cell(found[1], value=float(found[1])) if found else missing("the method does not say it")
 
 
 _WORDS: dict[str, Callable[[Entry], Cell]] = {
-    "steps": _steps,
+    "steps": lambda entry: steps_of(next(iter(entry.runs.values())).spec.revision),
     "settings": lambda entry: Cell(
         ", ".join(f"{k}={v}" for k, v in sorted(_options(entry).items())) or "defaults"
     ),
@@ -219,7 +221,7 @@ _WORDS: dict[str, Callable[[Entry], Cell]] = {
 """Columns that say how a row was made."""
 
 
-def _published_rows(printed: PublishedTable) -> list[tuple[Cell, ...]]:
+def published_rows(printed: PublishedTable) -> list[tuple[Cell, ...]]:
     """As printed; best and second of the printed values are marked."""
     orders = [
         sorted({_value(row, c) for row in printed.rows}, reverse=c.better == "higher")

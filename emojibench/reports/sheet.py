@@ -101,7 +101,9 @@ def _video(run: FinishedRun, clip_id: str) -> Frames | str:
     if clip_id not in run.spec.clips:
         return "this clip is not in the run"
     record = record_of(run, clip_id)
+    if isinstance(record, str):
+        return record.replace(f"{run.path}/", "")  # there is little room
     try:
-        return record if isinstance(record, str) else frames_of(run, record)
+        return frames_of(run, record)
     except UserError as error:
-        return told(error)
+        return told(error).replace(f"{run.path}/", "")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from run_folders import MakeRun
 
 import emojibench
 from emojibench.media import read_video
@@ -24,6 +25,15 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium or Chrome on this machine")
 FRAMES = 10
+ABLATION = {
+    "split": "cross",
+    "dataset": {"name": "synth", "digest": "d" * 64},
+    "protocol": {"id": "75d079d14c", "size": 256, "frames": 24},
+    "rows": [
+        {"name": "full", "title": "Full", "clips": 4, "means": {"l1": {"mean": 0.2}, "nme": {"mean": 0.1}}},
+        {"name": "less", "title": "<b>Less</b>", "clips": 4, "means": {"l1": {"mean": 0.1}}},
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +47,9 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 out=root / "runs", quiet=True,
             )  # fmt: skip
     (root / "runs/copy-reference-self-mini/animations/self-synth-0001/frames.mkv").unlink()
-    page, _ = write_html(root / "runs", root / "boards", quiet=True)
+    campaign = root / "ablation.json"
+    campaign.write_text(json.dumps(ABLATION))
+    page, _ = write_html(root / "runs", root / "boards", campaigns=[campaign], quiet=True)
     return page.index.parent
 
 
@@ -232,7 +244,10 @@ NAMELESS = """
 RUN = "run=landmark-warp-self-mini"
 
 
-@pytest.mark.parametrize("view", ["", f"#view=clips&{RUN}", f"#view=clip&{RUN}&clip=self-synth-0000"])
+@pytest.mark.parametrize(
+    "view",
+    ["", f"#view=clips&{RUN}", f"#view=clip&{RUN}&clip=self-synth-0000", "#view=campaign&campaign=0"],
+)
 def test_narrow_screens_stay_put_and_everything_has_a_name(
     browser: Any, page_folder: Path, view: str
 ) -> None:
@@ -283,4 +298,45 @@ def test_a_broken_page_says_what_to_do(browser: Any, page_folder: Path, tmp_path
     assert (
         "is missing; make the page again with emojibench report --html" in tab.locator(".notice").inner_text()
     )
+    reader.tab.context.close()
+
+
+def test_a_campaign_is_a_table_that_sorts(reader: Reader) -> None:
+    tab = reader.open()
+    tab.get_by_role("link", name="Ablation: synth, cross reenactment").click()
+    tab.wait_for_selector(".plain-table")
+    names = tab.locator(".plain-table tbody th")
+    assert names.all_inner_texts() == ["Full", "<b>Less</b>"]
+    tab.get_by_role("button", name="L1 ↓").press("Enter")
+    assert names.all_inner_texts() == ["<b>Less</b>", "Full"]
+    assert tab.locator("[aria-sort=ascending]").count() == 1
+    tab.get_by_role("button", name="nme ↓").press("Enter")
+    assert names.all_inner_texts() == ["Full", "<b>Less</b>"], "rows without a value stand last"
+    tab.get_by_role("button", name="Note 1: this row did not measure it").click()
+    assert "this row did not measure it" in tab.evaluate("document.activeElement.textContent")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_name_widens_the_page(browser: Any, tmp_path: Path, make_run: MakeRun, width: int) -> None:
+    """Many methods, names that do not end, some written from right to left."""
+    long = "clip-" + "very-long-" * 15
+    people = {"c0": "אדם", long: "人" * 60}
+    for number in range(12):
+        method = f"method-{number}" + "-and-so-on" * (12 * (number % 2))
+        columns = {"l1": {"c0": 0.1, long: 0.2}, "ssim": "weights are missing " * 20}
+        make_run(f"{method}-self", columns, method=method, clips=("c0", long), subjects=people)
+    page, _ = write_html(tmp_path / "runs", tmp_path / "boards", quiet=True)
+    reader = Reader(browser, page.index.parent, width)
+    for view in (
+        "",
+        "#columns=all",
+        "#view=clips&run=method-0-self",
+        f"#view=clip&run=method-0-self&clip={long}",
+    ):
+        tab = reader.open(view)
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        assert tab.evaluate(NAMELESS) == []
+    assert "and 9 more methods" in tab.locator(".notice").inner_text()
+    assert not reader.trouble
     reader.tab.context.close()

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -169,6 +171,35 @@ def test_latex_holds_no_command_of_others_and_every_row_is_whole() -> None:
     assert r"\textbf{0.12 {[}0.10, 0.20{]}}$^{1}$" in body
     assert r"\underline{0.3}" in body
     assert r"words \texttt{-{}-flag} " in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no LaTeX on this machine")
+def test_latex_compiles_and_long_tables_are_divided(runs: Path, tmp_path: Path) -> None:
+    table = next(block for block in hostile_page() if isinstance(block, Table))
+    long = Table(table.columns, table.rows * 45, ("all",) * 90)
+    difference = number(-0.25, -0.5, -0.125, form=".2f")
+    blocks = [
+        *paper_page(1, runs, tmp_path)[0],
+        *hostile_page(),
+        Heading("Table 9: long"),
+        long,
+        Heading("narrow"),
+        Table((Column("a-1"),), ((difference,), (Cell("fye-2"),))),
+    ]
+    text = rendered(blocks, "latex")
+    assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule")
+    assert text.count(r"\caption{long (continued)}") == 2
+    assert "$-$0.25 {[}$-$0.50, $-$0.12{]}" in text
+    assert "fye-2" in text
+    (tmp_path / "tables.tex").write_text(text)
+    packages = r"\usepackage[T1]{fontenc}\usepackage{amssymb,booktabs,graphicx}"
+    document = rf"\documentclass{{article}}{packages}\begin{{document}}\input{{tables}}\end{{document}}"
+    (tmp_path / "main.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Float too large" not in done.stdout
+    assert "Overfull" not in done.stdout.partition("tables.tex")[0]
 
 
 def test_html_is_escaped_and_nested_well() -> None:

@@ -1,25 +1,19 @@
 """The page of `emojibench accel`: Tables 3 and 5 of the paper on our model, and what goes beyond them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from emojibench.fye.acceleration.comparing import AccelerationRow, Figures, counted, figures
 from emojibench.protocol.statistics import Interval
 from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
+from emojibench.reports.campaigns import COSTS, GROUPS
 from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.parts import cells, origin, published, setting, shared_columns
 from emojibench.reports.published import load_table
 from emojibench.reports.structure import means_data, spec_data, write_page
 
-_GROUPS = {
-    "table3": "The paper's Table 3",
-    "table5": "The paper's Table 5",
-    "beyond": "What fye-faster ships with",
-    "rivals": "Further rivals",
-    "floor": "Noise floors: another precision, more steps",
-}
 _WHOLE = "latency_s"
 _LEGEND = (
     "Speed-ups, errors and LPIPS compare with the first row. "
@@ -48,7 +42,7 @@ def write_acceleration(rows: Sequence[AccelerationRow], file: Path, lpips_missin
 def _page(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], lpips_missing: str) -> list[Block]:
     spec = _base(rows).spec
     tables: list[Block] = []
-    for group, title in _GROUPS.items():
+    for group, title in GROUPS.items():
         members = [row for row in rows if group in row.groups]
         if len(members) > 1:
             tables += [Heading(title), _cost_table(members, known, lpips_missing), _quality_table(members)]
@@ -83,27 +77,14 @@ def _together(rows: Sequence[AccelerationRow]) -> str:
     return f"{' or '.join(map(str, jobs))} clips side by side"
 
 
-Show: TypeAlias = Callable[[Figures], float | Interval | None]
-
 _UNTRACED, _APART = "this row was not traced", "no clip has frames in both rows"
-_UNREPORTED = "the method did not report it"
-_NO_LPIPS = "no LPIPS"
-_COSTS: tuple[tuple[str, Show, str, float, str], ...] = (
-    ("GFLOP", lambda f: f.flops, ".0f", 1e-9, _UNTRACED),
-    ("Speed-up, FLOPs", lambda f: f.flops_speedup, ".2f", 1, _UNTRACED),
-    ("Denoising, s", lambda f: f.seconds, ".1f", 1, _UNREPORTED),
-    ("Speed-up, s", lambda f: f.seconds_speedup, ".2f", 1, _UNREPORTED),
-    ("Cached step, %", lambda f: f.cached_step, ".1f", 100, "no step is cheaper than the first row's"),
-    ("Kept, MiB", lambda f: f.cached_bytes, ".1f", 2**-20, "the method does not say"),
-    ("Latent error", lambda f: f.latent, ".4f", 1, _UNTRACED),
-    ("tail", lambda f: f.latent_tail, ".4f", 1, _UNTRACED),
-    ("to more steps", lambda f: f.latent_far, ".4f", 1, "no row with more steps was traced"),
-    ("MSE x 1e4", lambda f: f.mse, ".3f", 1e4, _APART),
-    ("tail", lambda f: f.mse_tail, ".2f", 1e4, _APART),
-    ("LPIPS x 1e3", lambda f: f.lpips, ".3f", 1e3, _NO_LPIPS),
-    ("tail", lambda f: f.lpips_tail, ".2f", 1e3, _NO_LPIPS),
-)
-"""Title, figure, how it is printed and scaled, and why it may be missing."""
+_UNREPORTED, _NO_LPIPS = "the method did not report it", "no LPIPS"
+_REASONS = {
+    "seconds": _UNREPORTED, "seconds_speedup": _UNREPORTED, "cached_step": "no step is cheaper than the first row's",
+    "cached_bytes": "the method does not say", "latent_far": "no row with more steps was traced", "mse": _APART,
+    "mse_tail": _APART, "lpips": _NO_LPIPS, "lpips_tail": _NO_LPIPS,
+}  # fmt: skip
+"""Why a figure may be missing, where it is not that its row was not traced."""
 
 
 def _cost_table(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], lpips_missing: str) -> Table:
@@ -119,12 +100,15 @@ def _cost_table(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], l
     lines = []
     for row in rows:
         if row.run is None:
-            values = [missing(row.reason)] * len(_COSTS)
+            values = [missing(row.reason)] * len(COSTS)
         else:
             found = known[row.name]
-            values = [cell(show(found), form, scale, why) for _, show, form, scale, why in _COSTS]
+            values = [
+                cell(getattr(found, name), form, scale, _REASONS.get(name, _UNTRACED))
+                for _, name, form, scale in COSTS
+            ]
         lines.append((Cell(row.title), *values))
-    return Table((Column("Row"), *(Column(title) for title, *_ in _COSTS)), tuple(lines))
+    return Table((Column("Row"), *(Column(title) for title, *_ in COSTS)), tuple(lines))
 
 
 def _quality_table(rows: Sequence[AccelerationRow]) -> Table:

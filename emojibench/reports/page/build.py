@@ -7,10 +7,11 @@ from typing import Any
 
 from emojibench.errors import UserError
 from emojibench.progress import ClipProgress
+from emojibench.reports.campaigns import Campaign, campaign_page
 from emojibench.reports.columns import paper_columns
 from emojibench.reports.load import FinishedRun, by_track, state_of
 from emojibench.reports.page.clips import PictureMaker, make_all
-from emojibench.reports.page.data import ShownRun, published_data, track_data, worst_first
+from emojibench.reports.page.data import ShownRun, blocks_data, published_data, track_data, worst_first
 from emojibench.reports.page.folder import PageFolder
 from emojibench.reports.published import load_table
 from emojibench.reports.subsets import clip_rows
@@ -35,6 +36,7 @@ def make_page(
     *,
     unfinished: Sequence[Path] = (),
     videos: int | None = None,
+    campaigns: Sequence[Campaign] = (),
     quiet: bool = False,
 ) -> MadePage:
     """Write the page of finished runs into a folder of its own.
@@ -44,6 +46,7 @@ def make_page(
         folder: where the page goes: absent, empty, or a page that is made again. Pictures that are still right stay.
         unfinished: runs that the page names as left out.
         videos: how many clips of each split and track get pictures, the worst first; all where None.
+        campaigns: whose tables the page has as well.
         quiet: no progress on stderr.
 
     Raises:
@@ -67,7 +70,7 @@ def make_page(
         ]
         if not shown:
             raise UserError(f"{folder}: all runs were being written meanwhile; wait for them and try again")
-        _write(site, shown, [path.name for path in (*unfinished, *changed)])
+        _write(site, shown, campaigns, [path.name for path in (*unfinished, *changed)])
     missing = {one.run.path: len(one.shown.absent) for one in shown if one.shown.absent}
     return MadePage(folder / "index.html", changed, missing)
 
@@ -92,7 +95,9 @@ def _pictures(
     return groups
 
 
-def _write(site: PageFolder, shown: Sequence[ShownRun], left_out: Sequence[str]) -> None:
+def _write(
+    site: PageFolder, shown: Sequence[ShownRun], campaigns: Sequence[Campaign], left_out: Sequence[str]
+) -> None:
     names = set()
     tracks: list[dict[str, Any]] = []
     for name, runs in by_track(one.run for one in shown).items():
@@ -104,6 +109,11 @@ def _write(site: PageFolder, shown: Sequence[ShownRun], left_out: Sequence[str])
             names |= {one.name, *one.shown.animations.values(), *one.clips.values()}
         tracks.append(track_data(track, ours))
     site.write_static()
-    index = {"tracks": tracks, "published": published_data(load_table(1)), "left_out": list(left_out)}
+    index = {
+        "tracks": tracks,
+        "campaigns": [blocks_data(campaign_page(campaign)) for campaign in campaigns],
+        "published": published_data(load_table(1)),
+        "left_out": list(left_out),
+    }
     site.write_data("index", index)
     site.sweep(names)

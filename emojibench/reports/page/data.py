@@ -7,7 +7,17 @@ from typing import Any
 
 from emojibench.protocol import AGGREGATION
 from emojibench.reports.accepting import without_folders
-from emojibench.reports.blocks import Cell, Column, measured, missing
+from emojibench.reports.blocks import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Footnotes,
+    Heading,
+    Table,
+    measured,
+    missing,
+)  # fmt: skip
 from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.page.clips import Shown
@@ -122,6 +132,32 @@ def track_data(track: Track, shown: Sequence[ShownRun]) -> dict[str, Any]:
         "views": views,
         "notes": notes.lines,
     }  # fmt: skip
+
+
+def blocks_data(blocks: Sequence[Block]) -> dict[str, Any]:
+    """A page of blocks: its title, its parts, and the footnotes that its cells name by number, from 0."""
+    notes = Texts()
+    parts: list[dict[str, Any]] = []
+    title, *rest = blocks
+    assert isinstance(title, Heading)
+    for block in rest:
+        match block:
+            case str():
+                parts.append({"text": block})
+            case Heading(text):
+                parts.append({"heading": text})
+            case Bullets(lines):
+                parts.append({"lines": list(lines)})
+            case Table(columns, rows):
+                parts.append(
+                    {
+                        "columns": [{"title": column.heading, "better": column.better} for column in columns],
+                        "rows": [[_cell(cell, notes) for cell in row] for row in rows],
+                    }
+                )
+            case Footnotes():
+                pass  # the page lists them below its parts
+    return {"title": title.text, "parts": parts, "notes": notes.lines}
 
 
 def published_data(table: PublishedTable) -> dict[str, Any]:

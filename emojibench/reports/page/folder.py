@@ -27,6 +27,7 @@ STATIC = (
     "style.css",
     "base.js",
     "board.js",
+    "campaign.js",
     "clips.js",
     "chart.js",
     "panels.js",

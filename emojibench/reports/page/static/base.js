@@ -53,7 +53,7 @@ EB.prose = (text) => text.split("`").map((part, number) => (number % 2 ? EB.h("c
 /* The view is in the address, so that a link restores it: #view=clip&run=…&clip=…&t=12 */
 EB.defaults = {
   view: "board", track: "", split: "", domain: "", columns: "paper", sort: "", order: "best",
-  run: "", column: "", list: "worst", clip: "", t: "0", hide: "", errors: "1", points: "0", speed: "1",
+  campaign: "", run: "", column: "", list: "worst", clip: "", t: "0", hide: "", errors: "1", points: "0", speed: "1",
 };
 EB.read = () => {
   const state = { ...EB.defaults };
@@ -98,6 +98,9 @@ EB.label = (track, number) => {
   const entry = track.views[""].find((one) => Object.values(one.runs).some((run) => run.run === number));
   return entry ? entry.label : track.runs[number].method;
 };
+
+/* A name inside a sentence: one written from right to left does not turn round what stands beside it. */
+EB.name = (text) => (/[\u0590-\u08ff\ufb1d-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text);
 
 EB.number = (value, decimals) => (value === null || value === undefined ? "–" : value.toFixed(decimals));
 EB.plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;

@@ -34,6 +34,7 @@ EB.views.board = () => {
         h("b", {}, "Bold"), ": better than every other row on the same clips, and the paired difference excludes a tie; ",
         "costs and incomplete means never are. (3 of 4): clips that have a value. N: clips behind a value of the whole ",
         "set. –: no value, for the numbered reason.")),
+    EB.campaigns(),
     EB.published(),
     EB.provenance(track),
   ];

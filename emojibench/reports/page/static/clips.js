@@ -114,7 +114,7 @@ EB.card = (track, run, data, name, index) => {
       h("span", { class: "pair" }, EB.thumbnail(portrait), EB.thumbnail(frame)),
       h("span", { class: "value" }, name ? EB.number(value, data.columns[name].decimals) : ""),
       h("span", { class: "name" }, clip),
-      h("span", { class: "about" }, [data.domains[index], data.subjects[index]].filter(Boolean).join(" · ")),
+      h("span", { class: "about" }, [data.domains[index], data.subjects[index]].filter(Boolean).map(EB.name).join(" · ")),
       why && h("span", { class: "about" }, why)));
 };
 

@@ -5,10 +5,11 @@ EB.crumbs = () => {
   const { h, state } = EB;
   const track = EB.track();
   const parts = [h("a", { href: EB.hash({ view: "board" }) }, `${track.dataset.name}, version ${track.dataset.version}`)];
-  if (state.view !== "board") {
+  if (state.view === "campaign") parts.push(h("span", {}, EB.index.campaigns[Number(state.campaign)]?.title || "campaign"));
+  if (state.view === "clips" || state.view === "clip") {
     const number = EB.runNumber(track, state.run);
     const run = track.runs[number];
-    parts.push(h("a", { href: EB.hash({ view: "clips", clip: "" }) }, `${EB.label(track, number)}, ${run.split}`));
+    parts.push(h("a", { href: EB.hash({ view: "clips", clip: "" }) }, `${EB.name(EB.label(track, number))}, ${run.split}`));
   }
   if (state.view === "clip") parts.push(h("span", {}, state.clip));
   parts.at(-1).setAttribute("aria-current", "page");
@@ -21,7 +22,7 @@ EB.unknown = () => {
   const track = EB.index.tracks.find((one) => one.name === state.track);
   if (state.track && !track) throw new Error(`This page has no track ${state.track}.`);
   const known = EB.track().runs.some((_, number) => EB.runName(EB.track(), number) === state.run);
-  if (state.view !== "board" && !known) throw new Error(`This page has no run ${state.run || "of this name"}.`);
+  if ((state.view === "clips" || state.view === "clip") && !known) throw new Error(`This page has no run ${state.run || "of this name"}.`);
   return null;
 };
 

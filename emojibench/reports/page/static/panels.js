@@ -36,7 +36,7 @@ EB.Sheets = class {
 /* A titled canvas. `about` are its sheets, or null with the `reason` why there are none. */
 EB.panel = (title, about, reason, kind = "") => {
   const { h } = EB;
-  if (!about) return { element: h("figure", { class: `panel ${kind}` }, h("div", { class: "screen blank" }, h("p", {}, reason || "not available")), h("figcaption", {}, title)), draw: () => {}, ready: Promise.resolve() };
+  if (!about) return { element: h("figure", { class: `panel ${kind}` }, h("div", { class: "screen blank" }, h("p", {}, reason || "not available")), h("figcaption", { title }, title)), draw: () => {}, ready: Promise.resolve() };
   const sheets = new EB.Sheets(about);
   const canvas = h("canvas", { width: about.side, height: about.side, role: "img", "aria-label": title });
   const screen = h("div", { class: "screen", "aria-busy": "true" }, canvas);
@@ -54,5 +54,5 @@ EB.panel = (title, about, reason, kind = "") => {
       overlay.draw(context, t);
     }
   };
-  return { element: h("figure", { class: `panel ${kind}` }, screen, h("figcaption", {}, title)), draw, ready, sheets };
+  return { element: h("figure", { class: `panel ${kind}` }, screen, h("figcaption", { title }, title)), draw, ready, sheets };
 };

@@ -25,9 +25,9 @@ EB.views.clip = async () => {
   const content = [
     h("section", { class: "intro clip" },
       h("h1", {}, state.clip),
-      h("p", {}, [run.split === "self" ? "self reenactment" : "cross reenactment", own.domains[place],
-        own.subjects[place] && `portrait of ${own.subjects[place]}`,
-        common && run.split === "cross" && common.driven_by && `driven by ${common.driven_by}`].filter(Boolean).join(" · ")),
+      h("p", {}, [run.split === "self" ? "self reenactment" : "cross reenactment", EB.name(own.domains[place]),
+        own.subjects[place] && `portrait of ${EB.name(own.subjects[place])}`,
+        common && run.split === "cross" && common.driven_by && `driven by ${EB.name(common.driven_by)}`].filter(Boolean).join(" · ")),
       h("nav", { class: "steps", "aria-label": "Clips" }, step(-1, "← Previous", "Previous clip of the list"),
         h("span", { class: "aside" }, at < 0 ? "" : `${at + 1} of ${order.length}, ${state.list} first`), step(1, "Next →", "Next clip of the list"))),
     ...player.elements(),
@@ -102,7 +102,7 @@ EB.Player = class {
     this.buildCharts();
     const missing = methods.filter((one) => !one.animation);
     return [
-      missing.length > 0 && EB.notice("Not played: ", missing.map((one, number) => [number ? "; " : "", h("b", {}, one.label), `, ${one.absent || "no data"}`]), "."),
+      missing.length > 0 && EB.notice("Not played: ", this.reasons(missing), "."),
       h("div", { class: "stage" }, h("div", { class: "inputs" }, inputs.map((panel) => panel.element)), this.figures),
       this.controls(),
       this.readout(),
@@ -111,6 +111,17 @@ EB.Player = class {
         "metrics that need networks are not computed again. ", this.scoredFrom > 0 && "Frame 1 is the portrait itself and is not scored. ",
         this.scaled(), "Space plays, ← → step, Home and End jump; point at a curve to go there."),
     ];
+  }
+
+  /* Why methods are not played, each reason once. */
+  reasons(missing) {
+    const methods = new Map();
+    for (const { absent, label } of missing) methods.set(absent || "no data", [...(methods.get(absent || "no data") || []), label]);
+    return [...methods].map(([reason, labels], number) => {
+      const more = labels.length > 4 ? ` and ${labels.length - 3} more methods` : "";
+      const named = more ? labels.slice(0, 3) : labels;
+      return [number ? "; " : "", named.map((label, place) => [place ? ", " : "", EB.h("b", {}, EB.name(label))]), `${more}, ${reason}`];
+    });
   }
 
   scaled() {
@@ -262,6 +273,7 @@ EB.Player = class {
     const typing = on.matches("select, textarea, input:not([type=range])");
     const acts = { ArrowLeft: () => this.seek(this.t - 1), ArrowRight: () => this.seek(this.t + 1), Home: () => this.seek(0), End: () => this.seek(this.frames - 1), " ": () => this.toggle() };
     if (typing || !acts[event.key]) return;
+    if (event.key.startsWith("Arrow") && on.matches(".scroll") && on.scrollWidth > on.clientWidth) return; // it scrolls
     if (event.key === " " && on.matches("button, a, summary") && on !== this.button) return;
     event.preventDefault();
     acts[event.key]();
