@@ -49,6 +49,9 @@ MISTAKES = [
     (f"{ACCEL} --set stepz=3", "error: unknown option of fye-faster 'stepz'"),
     (f"{ACCEL} --set steps=3 --rows fast", "error: fye-faster: cache: fast is made for 30 steps, got 3"),
     (f"{ACCEL} --split both", "error: dataset mini: unknown split 'both'"),
+    ("weights fetch vgg61", "unknown weight file 'vgg61'. Did you mean 'vgg16'?"),
+    ("weights fetch", "expected names or --all"),
+    ("weights fetch vgg16 --all", "expected names or --all"),
 ]  # fmt: skip
 
 

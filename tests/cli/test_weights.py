@@ -69,30 +69,6 @@ def test_fetch_prints_paths_and_ends_with_3_when_something_cannot_be_had(tmp_pat
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["vgg61"], "unknown weight file 'vgg61'. Did you mean 'vgg16'?"),
-        ([], "expected names or --all"),
-        (["vgg16", "--all"], "expected names or --all"),
-    ],
-)
-def test_wrong_arguments_end_with_2_and_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
-    result = emojibench("weights", "fetch", *arguments, cache=tmp_path)
-    assert result.returncode == 2
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-
-
-def test_a_folder_that_does_not_exist_ends_with_2(tmp_path: Path) -> None:
-    result = emojibench("weights", "list", cache=tmp_path, EMOJIBENCH_WEIGHTS="/no/such/folder")
-    assert result.returncode == 2
-    assert (
-        "EMOJIBENCH_WEIGHTS: expected a folder with weight files, /no/such/folder is not one" in result.stderr
-    )
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared weights are not beside the repository")
 def test_the_shared_folder_is_recognised(tmp_path: Path) -> None:
     result = emojibench("weights", "list", "--json", cache=tmp_path, EMOJIBENCH_WEIGHTS=str(SHARED))

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-import emojibench
 from emojibench.errors import UserError
 from emojibench.reports.gating import Comparison, GateResult, gate
 from emojibench.reports.verdicts import Tolerance, Verdict
@@ -277,6 +276,10 @@ def test_a_run_against_itself_is_the_same(verdicts, values: list[float]) -> None
     assert {c.verdict for c in result.values()} == {Verdict.SAME}
 
 
-def test_the_function_survives_the_import_of_its_module(make_run) -> None:
+def test_functions_survive_the_import_of_their_modules(make_run) -> None:
+    import emojibench.reports.load
+
     run = make_run("a", {"l1": BASE})
     assert emojibench.gate(run, run).exit_code == 0
+    with pytest.raises(UserError, match="no finished run"):
+        emojibench.report("/nonexistent")

@@ -207,12 +207,6 @@ def test_nothing_to_report_is_an_error(tmp_path: Path, make_run) -> None:
         report(tmp_path / "runs", tmp_path / "boards")
 
 
-def test_a_damaged_summary_names_the_file(tmp_path: Path, make_run) -> None:
-    (make_run("a", {"l1": GOOD}) / "summary.json").write_text("{")
-    with pytest.raises(UserError, match=r"summary\.json: not usable JSON"):
-        report(tmp_path / "runs", tmp_path / "boards")
-
-
 def test_a_damaged_table_names_the_file(tmp_path: Path, make_run) -> None:
     (make_run("r", {"l1": GOOD}) / "rows.parquet").write_bytes(b"")
     with pytest.raises(UserError, match=r"r/rows\.parquet is damaged .* score the run again"):
@@ -235,11 +229,3 @@ def test_values_of_an_older_version_of_a_metric_are_dashes(tmp_path: Path, make_
         row for row in text.splitlines() if "version 1 of the metric, others have 2; score again" in row
     ]
     assert note.startswith(f"- {cells[0].removeprefix('–')} ")
-
-
-def test_the_function_survives_the_import_of_its_module() -> None:
-    import emojibench
-    import emojibench.reports.load
-
-    with pytest.raises(UserError, match="no finished run"):
-        emojibench.report("/nonexistent")

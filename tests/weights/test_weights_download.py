@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from rich.filesize import decimal
 from weights_site import CONTENT, Site
 
 from emojibench import weights
@@ -23,7 +24,10 @@ def test_a_download_lands_in_the_cache_once(entry: WeightFile, site: Site, fresh
 
 def test_progress_goes_to_stderr_only(entry: WeightFile, capfd: pytest.CaptureFixture[str]) -> None:
     weights.find("demo")
-    assert capfd.readouterr().out == ""
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    size = decimal(len(CONTENT))
+    assert printed.err.splitlines() == ["demo.pth …", f"demo.pth {size}/{size}: 0 s"]
 
 
 def test_a_connection_that_breaks_is_continued(entry: WeightFile, site: Site) -> None:
