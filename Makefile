@@ -12,12 +12,14 @@ export PYTHONUTF8 = 1
 # Where this is set, every process compiles torch and diffusers anew, which takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test slow browser check format clean
+.PHONY: demo install test slow browser check format clean
 
 demo: $(DEMO)
 	$(BIN)/emojibench run --method fye-faster --split cross
 	$(BIN)/emojibench report
 	$(BIN)/emojibench report --html
+
+install: $(STAMP)
 
 # One thread per worker: two workers with two threads each on two cores wait for one another most of the time.
 test: $(STAMP)
