@@ -84,13 +84,13 @@ class _Place:
     standing: Standing = field(default_factory=Standing)
 
 
-def paper_table(track: Track, printed: PublishedTable, domain: str = "") -> list[Block]:
+def paper_table(track: Track, printed: PublishedTable, part: str = "") -> list[Block]:
     """One of tables 1 and 3 to 8 with the runs of a track; the comparisons with the best rows below it.
 
     Args:
         track: the runs.
         printed: the paper's table.
-        domain: what all clips of the runs are of, if they are a part of the track.
+        part: which clips the runs have, such as `domain cartoon`, if not all of the track.
     """
     entries = _rows(track, printed)
     places = [_place(column, entries) for column in printed.columns]
@@ -98,7 +98,7 @@ def paper_table(track: Track, printed: PublishedTable, domain: str = "") -> list
     ours = [_measured_row(entry, places, entries) for entry in entries]
     theirs = published_rows(printed)
     spec = track.runs[0].spec
-    of = f"domain {domain} of " if domain else ""
+    of = f"{part} of " if part else ""
     groups = [f"Measured on {of}{setting(spec)}"] * len(ours)
     groups += [PUBLISHED] * len(theirs)
     return [

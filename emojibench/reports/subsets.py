@@ -1,7 +1,7 @@
 """Runs cut down to some of their clips, such as those of a domain: the same statistics over fewer clips."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.rows import rows_of
+from emojibench.runs.columns import EXPRESSIONS, TURN
 from emojibench.runs.records import Row
 from emojibench.runs.summarise import of_clips
 from emojibench.runs.summary import ColumnSummary
@@ -29,6 +30,41 @@ class ClipRows:
     """Clip id to domain."""
     subjects: dict[str, str]
     """Clip id to who is on the portrait."""
+
+    def values(self, column: str) -> dict[str, float]:
+        """Clip id to the value of a column, for clips that have one."""
+        rows = self.rows.get(column, {}).items()
+        return {clip: row.value for clip, row in rows if row.status == "ok" and row.value is not None}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Runs cut down, several times over."""
+
+    runs: dict[str, list[FinishedRun]]
+    """Title of a part to the runs that have clips of it, in order."""
+    outside: tuple[str, ...]
+    """Clips that belong to no part."""
+
+    def about(self, by: str) -> str:
+        """What the parts are, in a paragraph; empty where their titles say all."""
+        rest = f"In no part, since their rows do not say: {', '.join(self.outside)}." if self.outside else ""
+        return " ".join(filter(None, (BY[by].meaning, rest)))
+
+
+@dataclass(frozen=True)
+class _By:
+    """One way to put clips together."""
+
+    word: str
+    """What stands before a title."""
+    groups: Callable[[ClipRows], dict[str, list[str]]]
+    """Clip id to the titles it belongs to; none where the rows do not say."""
+    lacking: str
+    order: tuple[str, ...] = ()
+    """Titles in their order; empty: alphabetical."""
+    meaning: str = ""
+    """A paragraph for readers."""
 
 
 def clip_rows(run: FinishedRun) -> ClipRows:
@@ -84,27 +120,81 @@ def part(run: FinishedRun, clips: Collection[str], rows: ClipRows) -> FinishedRu
     )
 
 
-def by_domain(runs: Sequence[FinishedRun], rows: Mapping[Path, ClipRows]) -> dict[str, list[FinishedRun]]:
-    """Domain to the runs that have clips of it, each cut down to these.
+def parts_by(by: str, runs: Sequence[FinishedRun], rows: Mapping[Path, ClipRows]) -> Parts:
+    """Runs cut down to the clips that one of `BY` puts together.
+
+    What a clip shows is the same for every method, so runs whose rows do not say take it from those that do.
 
     Args:
+        by: key of `BY`.
         runs: of one track.
         rows: the `clip_rows` of each run, by its path.
 
     Raises:
-        UserError: the rows say of no clip which domain it is of.
+        UserError: the rows say of no clip where it belongs.
     """
-    parts: dict[str, list[FinishedRun]] = {}
+    groups: dict[tuple[str, str], Collection[str]] = {}
     for run in runs:
-        domains = rows[run.path].domains
-        for domain in sorted(set(domains.values()) - {""}):
-            clips = {clip for clip, its in domains.items() if its == domain}
-            parts.setdefault(domain, []).append(part(run, clips, rows[run.path]))
+        for clip, titles in BY[by].groups(rows[run.path]).items():
+            groups[run.spec.split, clip] = titles or groups.get((run.spec.split, clip), ())
+    order = BY[by].order or sorted({title for titles in groups.values() for title in titles})
+    parts: dict[str, list[FinishedRun]] = {}
+    for title in order:
+        for run in runs:
+            clips = {clip for clip in run.spec.clips if title in groups.get((run.spec.split, clip), ())}
+            if clips:
+                parts.setdefault(title, []).append(part(run, clips, rows[run.path]))
     if not parts:
         raise UserError(
-            f"{runs[0].path / 'rows.parquet'}: says of no clip which domain it is of; score the run again"
+            f"{runs[0].path / 'rows.parquet'}: says of no clip {BY[by].lacking}; score the run again"
         )
-    return dict(sorted(parts.items()))
+    outside = sorted(clip for (_, clip), titles in groups.items() if not titles)
+    return Parts(parts, tuple(outside))
+
+
+def _domains(rows: ClipRows) -> dict[str, list[str]]:
+    return {clip: [domain] if domain else [] for clip, domain in rows.domains.items()}
+
+
+def _turns(rows: ClipRows) -> dict[str, list[str]]:
+    turns = rows.values(TURN.name)
+    return {clip: [_turned(turns[clip])] if clip in turns else [] for clip in rows.subjects}
+
+
+def _turned(degrees: float) -> str:
+    return next((title for title, most in _TURNS.items() if degrees <= most), _FAR)
+
+
+def _expressions(rows: ClipRows) -> dict[str, list[str]]:
+    shares = {title: rows.values(name) for title, name in _EXPRESSIONS.items()}
+    found: dict[str, list[str]] = {}
+    for clip in rows.subjects:
+        if any(clip not in of_clips for of_clips in shares.values()):
+            found[clip] = []
+        else:
+            shown = [title for title, of_clips in shares.items() if of_clips[clip] >= _SHOWN]
+            found[clip] = shown or [_CALM]
+    return found
+
+
+_TURNS = {"up to 15°": 15.0, "15° to 30°": 30.0}
+_FAR = "over 30°"
+_SHOWN = 0.25
+_CALM = "none of them"
+_EXPRESSIONS = {t.name.removeprefix("driving_").replace("_", " "): t.name for t in EXPRESSIONS}
+BY = {
+    "domain": _By("domain", _domains, "which domain it is of"),
+    "turn": _By(
+        "head turn", _turns, "how far its driving turns", (*_TURNS, _FAR),
+        "Head turn: how far the driving head's yaw is from the portrait's in 95 % of the frames (`driving_turn`).",
+    ),
+    "expression": _By(
+        "expression", _expressions, "which expressions its driving shows", (*_EXPRESSIONS, _CALM),
+        f"Expression: what at least {_SHOWN:.0%} of the driving frames show (`driving_mouth_open`, `driving_smile`, "
+        "`driving_eyes_closed`); a clip may show several, so tables share clips.",
+    ),
+}  # fmt: skip
+"""What clips can be put together by."""
 
 
 def _summary(

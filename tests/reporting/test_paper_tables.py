@@ -101,8 +101,44 @@ def test_a_domain_has_a_table_of_its_own_clips(runs: Path) -> None:
     found = lines(1, runs, by="domain")
     assert all("(domain cartoon of track mini-" in c["table"] for c in found if c["column"] == "l1")
     assert "one value of all clips" in cells(found, "Measured", "fvd")["tps"]["reason"]
-    with pytest.raises(UserError, match="--by: expected domain"):
+    with pytest.raises(UserError, match="--by: expected domain, turn, expression"):
         lines(1, runs, by="mood")
+    with pytest.raises(UserError, match=r"rows\.parquet: says of no clip how far its driving turns; score"):
+        lines(1, runs, by="turn")
+
+
+def test_clips_are_put_together_by_what_their_driving_does(make_run: MakeRun, tmp_path: Path) -> None:
+    driving = {
+        "driving_turn": {**of("15.0 15.1 60"), "c3": "no face was found on the portrait"},
+        "driving_mouth_open": of("0.5 0 0.25 0.1"),
+        "driving_smile": of("0.9 0 0 0"),
+        "driving_eyes_closed": of("0 0.2 0 0.1"),
+    }
+    make_run("tps", {"l1": of("0.1 0.2 0.3 0.4"), **driving}, method="tps")
+    make_run(
+        "old", {"l1": of("0.2 0.3 0.4 0.5")}, method="dagan"
+    )  # its rows do not say; those of the other do
+
+    def means(by: str) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for c in lines(1, tmp_path / "runs", by=by):
+            if c["column"] == "l1" and c["group"].startswith("Measured on"):
+                part = re.search(r"\((.*) of track", c["table"])
+                found.setdefault(part[1] if part else "", []).append(round(float(c["value"]), 3))
+        return found
+
+    assert means("turn") == {
+        "head turn up to 15°": [0.2, 0.1],
+        "head turn 15° to 30°": [0.3, 0.2],
+        "head turn over 30°": [0.4, 0.3],
+    }
+    assert means("expression") == {
+        "expression mouth open": [0.3, 0.2],  # of clips 0 and 2
+        "expression smile": [0.2, 0.1],
+        "expression none of them": [0.4, 0.3],
+    }
+    page = rendered(paper_page(1, tmp_path / "runs", tmp_path, by="turn")[0], "markdown")
+    assert "In no part, since their rows do not say: c3." in page
 
 
 def test_speed_is_of_the_uncached_row_on_the_same_machine(make_run: MakeRun, tmp_path: Path) -> None:

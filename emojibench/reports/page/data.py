@@ -23,7 +23,7 @@ from emojibench.reports.load import FinishedRun
 from emojibench.reports.page.clips import Shown
 from emojibench.reports.page.folder import key
 from emojibench.reports.published import PublishedTable
-from emojibench.reports.subsets import ClipRows, by_domain
+from emojibench.reports.subsets import ClipRows, parts_by
 from emojibench.reports.tables import SPLITS, Track, build_track
 
 ALL = ""
@@ -109,7 +109,7 @@ def track_data(track: Track, shown: Sequence[ShownRun]) -> dict[str, Any]:
     domains = sorted({domain for one in shown for domain in one.rows.domains.values() if domain})
     views = {ALL: _entries(track, track, number_of, notes)}
     if len(domains) > 1:
-        parts = by_domain(track.runs, {one.run.path: one.rows for one in shown})
+        parts = parts_by("domain", track.runs, {one.run.path: one.rows for one in shown}).runs
         for domain, runs in parts.items():
             views[domain] = _entries(build_track(track.name, runs), track, number_of, notes)
     return {
