@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from emojibench.errors import UnavailableError
 
 EXTRAS = {
+    "figures": ("matplotlib",),
     "model": ("accelerate", "diffusers", "matplotlib", "safetensors", "transformers"),
     "detect": ("mediapipe",),
     "identity": ("insightface", "onnxruntime"),

@@ -68,10 +68,20 @@ def report(
     form: Annotated[
         str, typer.Option("--format", help="Of --table: markdown, html, latex or csv.", show_default=False)
     ] = "",
+    figures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--figure",
+            metavar="NAME",
+            help="Write figures as PDF, PNG and CSV to OUT/local/figures: pareto, domain, expression, yaw, time, "
+            "agreement, or all; repeat or separate by commas.",
+        ),
+    ] = None,
     track: Annotated[
         str,
         typer.Option(
-            help="With --table: this track alone, by its name or how it begins.", show_default=False
+            help="With --table or --figure: this track alone, by its name or how it begins.",
+            show_default=False,
         ),
     ] = "",
     campaigns: Annotated[
@@ -85,7 +95,9 @@ def report(
     ] = None,
     by: Annotated[
         str,
-        typer.Option(help="With --table: `domain` prints a table for each domain.", show_default=False),
+        typer.Option(
+            help="With --table: a table for each `domain`, head `turn`, or `expression`.", show_default=False
+        ),
     ] = "",
 ) -> None:
     """Print the leaderboard of every track (runs that can be compared) and write it as a Markdown page."""
@@ -114,6 +126,13 @@ def report(
         raise UserError("--videos: expected together with --html; add it, or leave --videos out")
     if html and as_json:
         raise UserError("--html, --json: expected one of them; leave the other out")
+    if figures is not None:
+        if as_json or html or sheet or form or by or table is not None or accept is not None:
+            raise UserError(
+                "--figure: goes with --runs, --out, --accepted and --track alone; leave others out"
+            )
+        _figures(figures, runs, out, accepted=accepted, track=track)
+        return
     if table is None and (form or track or by):
         raise UserError(
             "--format, --track, --by: expected together with --table; add `--table 1`, or leave them out"
@@ -171,6 +190,18 @@ def _html(runs: Path, out: Path, *, accepted: bool, videos: int | None, campaign
         what = "1 clip" if clips == 1 else f"{clips} clips"
         typer.echo(f"{folder}: {what} cannot be played; the page says which files are missing", err=True)
     typer.echo(page.index)
+
+
+def _figures(names: list[str], runs: Path, out: Path, *, accepted: bool, track: str) -> None:
+    from emojibench.cli.flags import listed
+    from emojibench.reports import write_figures
+
+    drawn, unfinished = write_figures(listed(names) or [], runs, out, accepted=accepted, track=track)
+    _tell_left_out(unfinished)
+    for line in drawn.absent:
+        typer.echo(f"no {line}", err=True)
+    for file in drawn.files:
+        typer.echo(file)
 
 
 def _table(

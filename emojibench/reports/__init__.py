@@ -9,6 +9,7 @@ from emojibench.errors import UserError
 
 if TYPE_CHECKING:
     from emojibench.reports.blocks import Block
+    from emojibench.reports.figures.drawing import Drawn
     from emojibench.reports.load import FinishedRun
     from emojibench.reports.page.build import MadePage
 
@@ -20,6 +21,7 @@ __all__ = [
     "paper_page",
     "rendered",
     "report",
+    "write_figures",
     "write_html",
     "write_pages",
     "write_sheets",
@@ -181,17 +183,16 @@ def paper_page(
         runs, out, accepted: as in `build_pages`.
         track: how the name of the only track shown begins. Each track has a table of its own; Table 2 compares datasets
             and is one for all.
-        by: `domain` for a table of each domain's clips; empty for one of all.
+        by: `domain`, `turn` or `expression` for a table of each part of the clips; empty for one of all.
         campaigns: files that `emojibench ablate` or `emojibench accel` wrote; a table of each, and none of runs.
 
     Raises:
         UserError: no such table or track, there is no finished run, or one is damaged.
     """
-    from emojibench.reports.load import by_track
     from emojibench.reports.paper import paper_table
     from emojibench.reports.paper_datasets import dataset_table
     from emojibench.reports.published import TABLES, load_table
-    from emojibench.reports.subsets import by_domain, clip_rows
+    from emojibench.reports.subsets import BY, clip_rows, parts_by
     from emojibench.reports.tables import build_track
 
     if number not in TABLES:
@@ -202,23 +203,59 @@ def paper_page(
 
         tables = [campaign_table(load_campaign(file), load_table(number)) for file in campaigns]
         return [block for table in tables for block in table], []
-    if by not in ("", "domain") or (by and number == 2):
-        raise UserError(f"--by: expected domain, with any table but 2, got {by!r} with table {number}")
-    finished, unfinished = _finished(out / "accepted" if accepted else runs)
-    tracks = {name: group for name, group in by_track(finished).items() if name.startswith(track)}
-    if not tracks:
+    if by and (by not in BY or number == 2):
         raise UserError(
-            f"--track: expected one of {', '.join(by_track(finished))} or how it begins, got {track!r}"
+            f"--by: expected {', '.join(BY)}, with any table but 2, got {by!r} with table {number}"
         )
+    finished, unfinished = _finished(out / "accepted" if accepted else runs)
+    tracks = _tracks(finished, track)
     printed = load_table(number)
     if number == 2:
         return dataset_table([run for group in tracks.values() for run in group], printed), unfinished
     blocks: list[Block] = []
     for name, group in tracks.items():
-        parts = by_domain(group, {run.path: clip_rows(run) for run in group}) if by else {"": group}
-        for title, members in parts.items():
-            blocks += paper_table(build_track(name, members), printed, title)
+        if not by:
+            blocks += paper_table(build_track(name, group), printed)
+            continue
+        parts = parts_by(by, group, {run.path: clip_rows(run) for run in group})
+        for title, members in parts.runs.items():
+            blocks += paper_table(build_track(name, members), printed, f"{BY[by].word} {title}")
+        blocks += [about] if (about := parts.about(by)) else []
     return blocks, unfinished
+
+
+def write_figures(
+    names: Sequence[str], runs: Path, out: Path, *, accepted: bool = False, track: str = ""
+) -> tuple["Drawn", list[Path]]:
+    """Write figures of finished runs as PDF, PNG and CSV, and return them with the runs that are not finished.
+
+    Args:
+        names: of `emojibench.reports.figures.drawing.FIGURES`, or `all`.
+        runs, accepted: as in `build_pages`.
+        out: root of the leaderboards. Figures go to `out`/local/figures/<track>, of accepted runs to
+            `out`/figures/<track>.
+        track: as in `paper_page`.
+
+    Raises:
+        UserError: no such figure or track, there is no finished run, one is damaged, or nothing can be drawn.
+        UnavailableError: matplotlib is not installed.
+    """
+    from emojibench.reports.figures.drawing import draw_all
+
+    finished, unfinished = _finished(out / "accepted" if accepted else runs)
+    folder = (out if accepted else out / "local") / "figures"
+    return draw_all(names, _tracks(finished, track), folder), unfinished
+
+
+def _tracks(finished: Sequence["FinishedRun"], name: str) -> dict[str, list["FinishedRun"]]:
+    """Tracks whose names begin so."""
+    from emojibench.reports.load import by_track
+
+    tracks = by_track(finished)
+    chosen = {its: group for its, group in tracks.items() if its.startswith(name)}
+    if not chosen:
+        raise UserError(f"--track: expected one of {', '.join(tracks)} or how it begins, got {name!r}")
+    return chosen
 
 
 def rendered(blocks: Sequence["Block"], form: str) -> str:

@@ -1,7 +1,7 @@
 """Small hand-written run folders."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -20,6 +20,7 @@ MakeRun = Callable[..., Path]
 SCHEMA = pyarrow.schema(
     {name: pyarrow.string() for name in Row.model_fields}
     | {"value": pyarrow.float64(), "n": pyarrow.int64(), "total": pyarrow.int64()}
+    | {"frames": pyarrow.list_(pyarrow.float32())}
 )
 
 
@@ -61,6 +62,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         versions: Mapping[str, int] | None = None,
         lost: Mapping[str, float] | None = None,
         scored_on: str = "",
+        frames: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
     ) -> Path:
         path = (root or tmp_path / "runs") / name
         path.mkdir(parents=True)
@@ -86,7 +88,9 @@ def make_run(tmp_path: Path) -> MakeRun:
         (path / "provenance.json").write_text(json.dumps(provenance))
         if finished:
             who = subjects or {clip: f"person {clip}" for clip in clips}
-            _write_results(spec, path, values, clips, who, failed or {}, versions or {}, lost or {})
+            _write_results(
+                spec, path, values, clips, who, failed or {}, versions or {}, lost or {}, frames or {}
+            )
         return path
 
     return make
@@ -101,6 +105,7 @@ def _write_results(
     failed: Mapping[str, str],
     versions: Mapping[str, int],
     shares: Mapping[str, float],
+    frames: Mapping[str, Mapping[str, Sequence[float | None]]],
 ) -> None:
     rows: list[Row] = []
     views = {}
@@ -130,7 +135,11 @@ def _write_results(
                 "n_clips": len(numbers),
                 "reason": "; ".join(f"1 of {len(clips)}: {reason}" for reason in lost.values()),
             }
-    table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=SCHEMA)
+    known = [
+        row.model_copy(update={"frames": tuple(frames.get(row.metric, {}).get(row.clip_id, ()))})
+        for row in rows
+    ]
+    table = pyarrow.Table.from_pylist([row.model_dump() for row in known], schema=SCHEMA)
     parquet.write_table(table, path / "rows.parquet")
     animated = {"expected": len(clips), "animated": len(clips) - len(failed), "failed": dict(failed)}
     about_run = {

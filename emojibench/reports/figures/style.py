@@ -1,0 +1,145 @@
+"""How all figures look: one column of a paper wide, fonts of 7 points and more, colours that colour-blind readers tell
+apart, shapes beside colours, fonts embedded. The same figure gives the same bytes."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emojibench import extras
+from emojibench.files.writing import atomic, write_text
+
+WIDTH = 3.3
+"""Inches of a column of a two-column paper."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+"""Okabe and Ito's (2008), without their yellow, which is too light for lines, and with a grey."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+LINES = ("-", "--", "-.", ":")
+DIVERGING = "PuOr"
+SMALL, LABEL = 7.0, 7.5
+"""Points."""
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": LABEL,
+    "axes.titlesize": LABEL,
+    "axes.labelsize": LABEL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "figure.titlesize": SMALL,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.4,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 300,
+}
+_LINE = 58
+"""Signs of a line of notes."""
+
+
+@dataclass
+class Figure:
+    """One drawn figure."""
+
+    name: str
+    """Of its files."""
+    drawing: Any
+    """matplotlib's."""
+    data: list[Sequence[object]] = field(default_factory=list)
+    """What it shows, as lines of CSV, the first one with titles."""
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write NAME.pdf, NAME.png and NAME.csv; returns their paths.
+
+        Raises:
+            WriteError: a file cannot be written.
+        """
+        files = [folder / f"{self.name}.{ending}" for ending in ("pdf", "png", "csv")]
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(self.data)
+        write_text(files[2], text.getvalue())
+        for file, metadata in zip(files[:2], ({"CreationDate": None}, {"Software": None}), strict=True):
+            with atomic(file) as temporary:
+                self.drawing.savefig(temporary, format=file.suffix[1:], metadata=metadata)
+        return files
+
+
+@contextmanager
+def paper() -> Iterator[Any]:
+    """Draw in this style; gives `matplotlib.pyplot`, and closes what was drawn.
+
+    Raises:
+        UnavailableError: matplotlib is not installed.
+    """
+    extras.require("matplotlib", what="drawing figures")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context(_RC):
+        yield pyplot
+        pyplot.close("all")
+
+
+def look(number: int) -> dict[str, Any]:
+    """Colour and marker of the row of this number, the same in every figure."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def panels(
+    pyplot: Any, count: int, *, height: float = 1.45, legend: int = 0, notes: str = "", **shared: Any
+) -> tuple[Any, list[Any]]:
+    """A drawing with so many panels, two beside each other, and room for a legend of so many rows.
+
+    `notes` stands above all panels.
+    """
+    beside = 1 if count == 1 else 2
+    rows = -(-count // beside)
+    tall = rows * (height + (0.5 if count == 1 else 0.0)) + 0.14 * len(_lines(notes)) + 0.16 * -(-legend // 2)
+    drawing, axes = pyplot.subplots(rows, beside, figsize=(WIDTH, tall), squeeze=False, **shared)
+    for spare in axes.flat[count:]:
+        spare.set_visible(False)
+    add_notes(drawing, notes)
+    return drawing, list(axes.flat[:count])
+
+
+def add_notes(drawing: Any, text: str) -> None:
+    """What all panels are of, above them."""
+    if text:
+        drawing.suptitle("\n".join(_lines(text)), x=0.01, ha="left", linespacing=1.15)
+
+
+def _lines(text: str) -> list[str]:
+    return textwrap.wrap(text, _LINE)
+
+
+def title(panel: Any, text: str) -> None:
+    """What the panel's vertical axis shows, above it, where long names have room."""
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, 24)]
+    panel.set_title("\n".join(lines), loc="left")
+
+
+def bottom(panels: Sequence[Any], text: str) -> None:
+    """The title of the horizontal axis, below the panels that have none below them."""
+    for panel in panels[-2:]:
+        panel.set_xlabel(text)
+
+
+def legend(drawing: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """One legend below all panels, long names cut."""
+    short = [textwrap.shorten(label, 30, placeholder=" …") if len(label) > 30 else label for label in labels]
+    drawing.legend(
+        handles, short, loc="outside lower left", ncols=2, frameon=False, columnspacing=1.0, handletextpad=0.4,
+        borderaxespad=0.1,
+    )  # fmt: skip
