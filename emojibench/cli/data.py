@@ -1,6 +1,7 @@
 """`emojibench data`: look at, build, verify and export datasets."""
 
 import json
+from functools import partial
 from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -201,6 +202,55 @@ def verify(
     typer.echo(report.model_dump_json(indent=2) if as_json else _verdict(report))
     if not report.ok:
         raise typer.Exit(2)
+
+
+@app.command()
+def stats(
+    refs: Annotated[
+        list[str], typer.Argument(metavar="D...", help="mini, synth, or dataset folders, to be compared.")
+    ],
+    clips: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the first so many clips of each split.", show_default="all"),
+    ] = None,
+    size: Size = None,
+    detector: Annotated[str, typer.Option(help=DETECTOR_HELP)] = "auto",
+    siglip: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="SigLIP model that scores pictures, as Hugging Face has it."),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a radar plot as well: FILE's .pdf, .png and .csv."),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="markdown, html, latex or csv.")] = "markdown",
+    as_json: AsJson = False,
+) -> None:
+    """Compare datasets: resolution, identities, variety of expressions, head turns, motion, gaze.
+
+    Driving landmarks that are not there yet are made, which takes seconds a sequence for synth.
+    """
+    from emojibench.dataset import locating
+
+    for ref in refs:
+        locating.dataset(ref)
+    typer.echo("loading ...", err=True)
+    from emojibench.dataset import load_dataset
+    from emojibench.dataset import stats as statistics
+    from emojibench.progress import Stages
+    from emojibench.reports import rendered
+    from emojibench.reports.dataset_stats import stats_data, stats_page, write_radar
+
+    found = []
+    with Stages() as stages:
+        for ref in dict.fromkeys(refs):
+            dataset = load_dataset(ref, size=size, detector=detector)
+            told = partial(stages, f"driving of {dataset.name}")
+            found.append(statistics.stats(dataset, clips=clips, siglip=siglip, told=told))
+    page = json.dumps(stats_data(found), indent=2) + "\n" if as_json else rendered(stats_page(found), form)
+    typer.echo(page, nl=False)
+    for file in write_radar(found, figure) if figure else ():
+        typer.echo(f"wrote {file}", err=True)
 
 
 @app.command()

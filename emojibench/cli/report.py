@@ -105,6 +105,13 @@ def report(
     from emojibench.reports import accept as copy_accepted
     from emojibench.reports import write_pages
 
+    if figures is not None:
+        if as_json or html or sheet or form or by or campaigns or table is not None or accept is not None:
+            raise UserError(
+                "--figure: goes with --runs, --out, --accepted and --track alone; leave others out"
+            )
+        _figures(figures, runs, out, accepted=accepted, track=track)
+        return
     if not sheet and (chosen or clips is not None or frames is not None):
         raise UserError("RUN, --clips, --frames: expected together with --sheet; add it, or leave them out")
     if sheet and (as_json or html or accepted or accept is not None or table is not None):
@@ -126,13 +133,6 @@ def report(
         raise UserError("--videos: expected together with --html; add it, or leave --videos out")
     if html and as_json:
         raise UserError("--html, --json: expected one of them; leave the other out")
-    if figures is not None:
-        if as_json or html or sheet or form or by or table is not None or accept is not None:
-            raise UserError(
-                "--figure: goes with --runs, --out, --accepted and --track alone; leave others out"
-            )
-        _figures(figures, runs, out, accepted=accepted, track=track)
-        return
     if table is None and (form or track or by):
         raise UserError(
             "--format, --track, --by: expected together with --table; add `--table 1`, or leave them out"

@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 
+from emojibench.dataset import load_dataset
+from emojibench.dataset.stats import lacking, stats
+from emojibench.errors import UnavailableError, UserError
+from emojibench.reports.accepting import without_folders
 from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing
+from emojibench.reports.dataset_stats import fact_cell
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.published import PublishedTable
 from emojibench.reports.rows import domains
+from emojibench.runs.spec import RunSpec
 
 _DRAWN = {"anime", "cartoon"}
 _UNKNOWN = {
     "talking_head": "a dataset does not say whether its faces talk",
     "year": "a dataset does not say when it was published",
     "nationality": "a dataset does not say where its people come from",
-    "expression": "runs do not measure how diverse expressions are, and the paper's scale is not stated",
 }
 
 
@@ -32,8 +37,9 @@ def dataset_table(runs: Sequence[FinishedRun], printed: PublishedTable) -> list[
         Table(
             (Column("Dataset"), Column("Clips", "clips"), *printed.columns), (*ours, *theirs), tuple(groups)
         ),
-        "Landmarks: clips come with driving landmarks. Resolution of measured rows: as methods receive frames. Stars "
-        "are the paper's; their scale is not stated, so nothing measured is turned into stars.",
+        "Landmarks: clips come with driving landmarks. Resolution of measured rows: as methods receive frames. "
+        "Expression of measured rows: entropy of the driving's expressions, 0 to 1, of `emojibench data stats`, which "
+        "has more figures. Stars are the paper's; their scale is not stated, so nothing measured is turned into stars.",
         Footnotes("Notes"),
         f"Published: {printed.citation}, Table 2; {printed.setting}.",
     ]
@@ -50,7 +56,23 @@ def _row(runs: Sequence[FinishedRun], printed: PublishedTable) -> tuple[Cell, ..
         "anime_style": Cell("✓" if found & _DRAWN else "✗")
         if found
         else missing("the rows of these runs do not say of which domain clips are"),
+        "expression": _expression(spec),
     }
     cells = (known.get(c.name) or missing(_UNKNOWN[c.name]) for c in printed.columns)
     title = f"{spec.dataset} {spec.dataset_version} ({spec.dataset_digest[:6]})"
     return (Cell(title), Cell(str(len(clips)), value=len(clips)), *cells)
+
+
+def _expression(spec: RunSpec) -> Cell:
+    """How varied the dataset's expressions are, where it is here and its driving files are made."""
+    try:
+        dataset = load_dataset(spec.dataset_ref, size=spec.protocol.size, detector=spec.protocol.detector)
+        if dataset.digest != spec.dataset_digest:
+            return missing(
+                f"the dataset {spec.dataset!r} that is here has other contents than the one of the runs"
+            )
+        if lacks := lacking(dataset):
+            return missing(f"{lacks}; `emojibench data stats {spec.dataset}` makes them")
+        return fact_cell("expression_entropy", stats(dataset).facts["expression_entropy"])
+    except (UserError, UnavailableError) as error:
+        return missing(f"the dataset cannot be read: {without_folders(' '.join(str(error).split()))}")
