@@ -1,6 +1,8 @@
 """A contact sheet of runs: the same frames of the same clips from every method, side by side."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ SIDE = 128
 CLIPS = 8
 """Of each sheet, unless told otherwise: of the built-in datasets, eight are two of each domain."""
 _WIDTH = 12
-"""Columns that a sheet has at most if it may choose how many frames it shows."""
+"""Columns that a sheet has at most: for more methods it shows fewer frames, and then has a row for each method."""
 
 
 def write_sheets(
@@ -69,19 +71,39 @@ def _chosen(runs: Sequence[FinishedRun], wanted: int | Sequence[str] | None) -> 
 
 
 def _sheet(track: str, runs: Sequence[FinishedRun], chosen: Sequence[str], frames: int | None) -> Image:
+    """A row for each clip; for many methods, a row for each of them and a column for each clip."""
     split = runs[0].spec.split
-    entries = {entry.runs[split].path: entry.label for entry in build_track(track, runs).entries}
+    labels = {entry.runs[split].path: entry.label for entry in build_track(track, runs).entries}
     driving = ("driving",) if split == "cross" else ()  # of a self clip, that is the truth
-    columns = (*driving, *(entries[run.path] for run in runs), "truth")
-    count = frames or max(1, min(3, _WIDTH // len(columns)))
+    names = (*driving, *(labels[run.path] for run in runs), "truth")
+    count = frames or max(1, min(3, _WIDTH // len(names)))
     times = np.linspace(0, 1, count + 1)[1:]
-    groups = (Group(("portrait",)), *(Group(columns, f"at {time:.0%}") for time in times))
     clips = clips_of(runs[0].spec)
-    return Sheet(groups, SIDE, labelled=True).draw(_row(clip, clips, runs, times) for clip in chosen)
+    shown = [_shown(clip, clips, runs, times) for clip in chosen]
+    moments = [f"at {time:.0%}" for time in times]
+    if len(names) <= _WIDTH:
+        groups = (Group(("portrait",)), *(Group(names, moment) for moment in moments))
+        rows = [Row([one.portrait, *chain(*one.frames)], one.label) for one in shown]
+        return Sheet(groups, SIDE, labelled=True).draw(rows)
+    rows = [Row([one.portrait for one in shown for _ in times], ("portrait",))]
+    for place, name in enumerate(names):
+        rows.append(Row([pictures[place] for one in shown for pictures in one.frames], (name,)))
+    return Sheet([Group(tuple(moments), one.label[0]) for one in shown], SIDE, labelled=True).draw(rows)
 
 
-def _row(clip_id: str, clips: Clips | str, runs: Sequence[FinishedRun], times: NDArray[np.float64]) -> Row:
-    """One clip; what cannot be had is told in its place."""
+@dataclass(frozen=True)
+class _Shown:
+    """What a sheet shows of one clip; what cannot be had is told in its place."""
+
+    portrait: Image | str
+    frames: list[list[Image | str]]
+    """For each moment, a picture for each column: driving, methods, truth."""
+    label: tuple[str, ...]
+
+
+def _shown(
+    clip_id: str, clips: Clips | str, runs: Sequence[FinishedRun], times: NDArray[np.float64]
+) -> _Shown:
     inputs = ClipInputs(clips, clip_id)
     videos: list[Frames | str] = [_video(run, clip_id) for run in runs]
     if runs[0].spec.split == "cross":
@@ -89,11 +111,12 @@ def _row(clip_id: str, clips: Clips | str, runs: Sequence[FinishedRun], times: N
     videos.append(inputs.pictures["truth"])
     last = min((len(video) for video in videos if not isinstance(video, str)), default=1) - 1
     portrait = inputs.pictures["portrait"]
-    pictures = [portrait if isinstance(portrait, str) else portrait[0]]
-    for time in times:
-        pictures += [video if isinstance(video, str) else video[round(time * last)] for video in videos]
+    frames: list[list[Image | str]] = [
+        [video if isinstance(video, str) else video[round(time * last)].copy() for video in videos]
+        for time in times
+    ]
     about = () if inputs.clip is None else (inputs.clip.domain, inputs.clip.subject)
-    return Row(pictures, (clip_id, *about))
+    return _Shown(portrait if isinstance(portrait, str) else portrait[0], frames, (clip_id, *about))
 
 
 def _video(run: FinishedRun, clip_id: str) -> Frames | str:

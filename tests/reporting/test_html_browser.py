@@ -261,6 +261,19 @@ def test_narrow_screens_stay_put_and_everything_has_a_name(
     reader.tab.context.close()
 
 
+def test_arrows_scroll_a_wide_table_that_has_the_focus(browser: Any, page_folder: Path) -> None:
+    reader = Reader(browser, page_folder, width=360)
+    tab = reader.open(f"#view=clip&{RUN}&clip=self-synth-0000&t=3")
+    tab.wait_for_selector(".readout")
+    tab.get_by_role("region", name="Values of this frame").focus()
+    tab.keyboard.press("ArrowRight")
+    reader.wait("document.querySelector('.readout').closest('.scroll').scrollLeft > 0")
+    assert "t=3" in reader.state
+    tab.keyboard.press("End")  # and all other keys still move the frame
+    reader.wait(f"location.hash.includes('t={FRAMES - 1}')")
+    reader.tab.context.close()
+
+
 def test_names_are_text_and_never_markup(browser: Any, page_folder: Path, tmp_path: Path) -> None:
     """Even names that reading refuses: method, clip, dataset, run."""
     hostile = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"

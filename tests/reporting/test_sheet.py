@@ -1,5 +1,6 @@
 """`emojibench report --sheet`: the same frames of all methods side by side."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ def test_a_sheet_has_driving_method_and_truth_and_says_what_is_missing(
     driving, warp, truth = ([row[:, left : left + 128] for row in (one, other)] for left in columns)
     assert np.abs(warp[0] - truth[0]).mean() < np.abs(driving[0] - truth[0]).mean()
     assert np.median(warp[1]) > 230, "a grey tile with the reason"
+
+
+def test_many_methods_stand_below_one_another(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        folder = shutil.copytree(runs / "landmark-warp-cross-mini", tmp_path / f"runs/{number}")
+        for name in ("spec.json", "summary.json"):
+            about = json.loads((folder / name).read_text()) | {"name": f"{number}", "method": f"m-{number}"}
+            (folder / name).write_text(json.dumps(about))
+    assert report(monkeypatch, "--sheet", "--runs", tmp_path / "runs", "--out", tmp_path) == 0
+    sheet = read_image(capfd.readouterr().out.strip())
+    assert sheet.shape[0] > 15 * 128, "portrait, driving, twelve methods, truth"
+    assert sheet.shape[1] < 4 * 128, "a column for each clip"
 
 
 @pytest.mark.parametrize(
