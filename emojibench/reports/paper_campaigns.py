@@ -103,6 +103,10 @@ def _cell(row: CampaignRow, column: Column, name: str, ranks: dict[str, Style], 
     if column.name in SPEED:
         found: Mean | None = getattr(row, _FIGURES[column.name])
         return missing("the file has no figure") if found is None else number(found.mean, form=".2f")
+    if (
+        column.name == "flops" and row.flops is not None
+    ):  # of denoising, as the paper's; the column of runs is of all
+        return number(row.flops.mean * 1e-12, form=".3f")
     if not name:
         return missing(NO_COLUMN[column.name])
     summary = row.summary(name)
@@ -119,6 +123,8 @@ def _cell(row: CampaignRow, column: Column, name: str, ranks: dict[str, Style], 
 
 def _meaning(column: Column, name: str) -> str:
     """What a measured column is, beside what the paper's is."""
+    if column.name == "flops":
+        return f"{column.title}: measured TFLOP, counted while denoising; published: {column.unit}"
     known = traits().get(name)
     unit = f" ({known.unit})" if known and known.unit else ""
     return f"{column.title}: measured `{name}`{unit}; published: {column.unit}"

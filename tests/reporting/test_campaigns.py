@@ -72,6 +72,7 @@ def test_rows_stand_above_the_papers_and_are_ranked_as_printed(tmp_path: Path) -
     only = cells(report(tmp_path, acceleration(), "--table", "5", "--format", "csv").output)
     assert ("Uncached, 30 steps", "l1") in only
     assert ("Cached", "l1") not in only
+    assert only["Uncached, 30 steps", "flops"]["value"] == "4.0", "of denoising alone, as the paper's"
 
 
 def test_an_ablation_is_in_the_papers_order_and_says_of_which_clips_it_is(tmp_path: Path) -> None:
