@@ -15,6 +15,8 @@ from emojibench.cli.flags import (
     HiddenTexts,
     MeasuredData,
     RowOptions,
+    measured_clips,
+    measured_split,
     settled,
 )
 from emojibench.extras import require_model
@@ -39,17 +41,9 @@ def ablate(
             help="Folder for training data, checkpoints, weights and runs.", show_default="ablation"
         ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="What to measure on: `self` or `cross`.", show_default="cross")
-    ] = None,
+    split: Annotated[str | None, measured_split("cross")] = None,
     dataset: MeasuredData = None,
-    clips: Annotated[
-        str | None,
-        typer.Option(
-            help="Number of clips, counted from the first, or clip ids separated by commas.",
-            show_default="20",
-        ),
-    ] = None,
+    clips: Annotated[str | None, measured_clips(20)] = None,
     options: RowOptions = None,
     minutes: Annotated[
         float | None, typer.Option(help="Training budget of each row, wall clock.", show_default="30")

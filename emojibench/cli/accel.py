@@ -14,6 +14,8 @@ from emojibench.cli.flags import (
     HiddenTexts,
     MeasuredData,
     RowOptions,
+    measured_clips,
+    measured_split,
     settled,
 )
 from emojibench.extras import require_model
@@ -33,17 +35,9 @@ def accel(
     out: Annotated[
         Path | None, typer.Option(help="Folder for runs and traces.", show_default="acceleration")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="What to measure on: `self` or `cross`.", show_default="self")
-    ] = None,
+    split: Annotated[str | None, measured_split("self")] = None,
     dataset: MeasuredData = None,
-    clips: Annotated[
-        str | None,
-        typer.Option(
-            help="Number of clips, counted from the first, or clip ids separated by commas.",
-            show_default="12",
-        ),
-    ] = None,
+    clips: Annotated[str | None, measured_clips(12)] = None,
     options: RowOptions = None,
     matrix: HiddenPath = None,
     table: HiddenPath = None,

@@ -80,6 +80,17 @@ HiddenInt = Annotated[int | None, typer.Option(hidden=True)]
 HiddenFloat = Annotated[float | None, typer.Option(hidden=True)]
 
 
+def measured_split(default: str) -> Any:
+    """The flag `--split` of a command that measures rows."""
+    return typer.Option("--split", help="What to measure on: `self` or `cross`.", show_default=default)
+
+
+def measured_clips(default: int) -> Any:
+    """The flag `--clips` of a command that measures rows."""
+    text = "Number of clips, counted from the first, or clip ids separated by commas."
+    return typer.Option("--clips", help=text, show_default=str(default))
+
+
 def listed(values: Iterable[str] | None) -> list[str] | None:
     """`["a,b", "c"]` as `["a", "b", "c"]`; None and nothing as None."""
     names = [name.strip() for value in values or () for name in value.split(",") if name.strip()]

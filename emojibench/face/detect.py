@@ -223,12 +223,13 @@ def _array(points: Any) -> Landmarks:
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
-class _FaceMesh(Detector):
+class _MediaPipe(Detector):
+    """Opens a network for one face; another one for all faces when these are asked for, which is seldom."""
+
     def __init__(self, identity: str) -> None:
         self.id = identity
         self._one = self._open(1)
-        self._all: Any = None  # opened when asked for: few need it
-        self._met_a_face = False
+        self._all: Any = None
 
     def read(self, image: Image) -> Face | None:
         return next(iter(self._faces(self._one, image)), None)
@@ -238,8 +239,20 @@ class _FaceMesh(Detector):
         return self._faces(self._all, image)
 
     def close(self) -> None:
-        for mesh in filter(None, (self._one, self._all)):
-            mesh.close()
+        for network in filter(None, (self._one, self._all)):
+            network.close()
+
+    @abstractmethod
+    def _open(self, faces: int) -> Any:
+        """A network that finds at most so many faces."""
+
+    @abstractmethod
+    def _faces(self, network: Any, image: Image) -> list[Face]:
+        """All faces that a network finds."""
+
+
+class _FaceMesh(_MediaPipe):
+    _met_a_face = False
 
     def _open(self, faces: int) -> Any:
         from mediapipe.python.solutions.face_mesh import FaceMesh
@@ -257,29 +270,16 @@ class _FaceMesh(Detector):
         return [Face(_array(face.landmark)) for face in found]
 
 
-class _FaceLandmarker(Detector):
+class _FaceLandmarker(_MediaPipe):
     def __init__(self, identity: str, model: Path) -> None:
         from mediapipe import Image as Picture
         from mediapipe import ImageFormat
 
-        self.id = identity
         self._model = model
         self._wrap: Callable[[Image], Any] = lambda image: Picture(
             image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image)
         )
-        self._one = self._open(1)
-        self._all: Any = None  # opened when asked for: few need it
-
-    def read(self, image: Image) -> Face | None:
-        return next(iter(self._faces(self._one, image)), None)
-
-    def read_all(self, image: Image) -> list[Face]:
-        self._all = self._all or self._open(MOST_FACES)
-        return self._faces(self._all, image)
-
-    def close(self) -> None:
-        for landmarker in filter(None, (self._one, self._all)):
-            landmarker.close()
+        super().__init__(identity)
 
     def _open(self, faces: int) -> Any:
         from mediapipe.tasks.python import BaseOptions, vision
