@@ -39,7 +39,7 @@ class Animation:
 class Method(Protocol):
     """A method under test. Built once a process from `Options`, then called once a clip.
 
-    It may have two attributes more:
+    It may have more attributes:
 
     - `size: int`: the side in pixels of the square pictures that it works at. It then gets clips of that size and its
       frames are brought to the protocol's, as finished videos of another size are. Without it, it takes any size.
@@ -51,6 +51,8 @@ class Method(Protocol):
       an animation, or a `UserError` with the reason why there is none, for each; what it raises fails all of them.
     - `about: Mapping[str, str]`: what readers of its numbers must know, kept with the run; tables print the `label`
       among it behind the name.
+    - `weight_files: Mapping[str, str]`: weight files that it has read, each with its sha256 (12 hex digits or more),
+      kept with the run; those found through `emojibench.weights` are kept anyway.
     """
 
     name: str

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from emojibench import media
+from emojibench import media, weights
 from emojibench.dataset.clip import Clip
 from emojibench.errors import MediaError, UserError, one_line
 from emojibench.methods import Animation, Method, batch, cost_by_shape, outside, working_size
@@ -29,7 +29,7 @@ from emojibench.runs.measuring import MemoryWatch, Operations
 from emojibench.runs.predictions import Predictions
 from emojibench.runs.provenance import device
 from emojibench.runs.records import AnimationRecord
-from emojibench.runs.spec import FACTS, clip_seed
+from emojibench.runs.spec import FACTS, WEIGHTS, clip_seed
 from emojibench.types import Frames
 
 FPS = (0.1, 1000.0)
@@ -76,6 +76,7 @@ class AnimateHandler:
         self.method, self.clips, self.seed = method, clips, seed
         self.info = {
             "revision": _revision(method), "device": device(), "batch": batch(method), "about": _about(method),
+            "weights": weights.used() | _weights(method),
         }  # fmt: skip
         self._size = working_size(method)
         self._operations = None if outside(method) else Operations(by_shape=cost_by_shape(method))
@@ -321,6 +322,18 @@ def _about(method: Method) -> dict[str, str]:
         raise UserError(
             f"method {method.name!r}: about: expected texts of at most 500 printable characters without | and `, "
             f"got {about!r:.100}; correct the method"
+        ) from error
+
+
+def _weights(method: Method) -> dict[str, str]:
+    """Weight files that are in no registry of ours, as the method says, checked."""
+    said = getattr(method, "weight_files", {})
+    try:
+        return WEIGHTS.validate_python(said)
+    except ValidationError as error:
+        raise UserError(
+            f"method {method.name!r}: weight_files: expected names with 12 to 64 hex digits of a sha256, "
+            f"got {said!r:.100}; correct the method"
         ) from error
 
 

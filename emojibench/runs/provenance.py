@@ -3,10 +3,8 @@
 The newest start of the command is on top; what earlier starts recorded is kept under `earlier`.
 """
 
-import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from emojibench import versions
 from emojibench.errors import UserError, plain
 from emojibench.files import reading
 from emojibench.parallel import available_cores
+from emojibench.runs import sources
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.spec import RunSpec
 
@@ -34,6 +33,8 @@ class Code(_Part):
 
     commit: str | None
     dirty: bool | None
+    sources: str | None = None
+    """Digest of our Python files (`emojibench.runs.sources`); None in files of older versions."""
 
 
 class Platform(_Part):
@@ -51,6 +52,10 @@ class Start(_Part):
     code: Code
     device: str
     platform: Platform = Platform()
+    weights: dict[str, str] = {}
+    """Weight file to its sha256, or how that begins."""
+    decoder: dict[str, str] = {}
+    """What decodes videos; empty in files of older versions."""
 
 
 class Provenance(Start):
@@ -60,10 +65,14 @@ class Provenance(Start):
     """Earlier starts, the oldest first."""
 
     @property
+    def starts(self) -> tuple[Start, ...]:
+        """All of them, the newest first."""
+        return (self, *reversed(self.earlier))
+
+    @property
     def animated(self) -> Start:
         """The newest start that animated clips, else the newest."""
-        starts = (self, *reversed(self.earlier))
-        return next((start for start in starts if start.stage == "animate"), self)
+        return next((start for start in self.starts if start.stage == "animate"), self)
 
     def without_commands(self) -> dict[str, Any]:
         """Content of the file without command lines, which say how a machine is laid out."""
@@ -96,6 +105,7 @@ def write(
         "protocol": spec.protocol.id,
         "seed": spec.seed,
         "weights": dict(sorted(weights.items())),
+        "decoder": sources.decoder(),
         "device": device,
         "platform": {
             "system": platform.platform(),
@@ -110,11 +120,13 @@ def write(
 
 
 def code_version(root: Path) -> dict[str, str | bool | None]:
-    """Git commit of the code and whether files differ from it; None where it was installed without git."""
-    commit = _git(root, "rev-parse", "HEAD")
+    """Git commit of the code (None: installed without git), whether files differ from it, and a digest of the files."""
+    here = {"sources": sources.sources()}
+    commit = sources.git(root, "rev-parse", "HEAD")
     if commit is None:
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+        return {"commit": None, "dirty": None, **here}
+    changed = sources.git(root, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changed), **here}
 
 
 def device() -> str:
@@ -133,21 +145,6 @@ def _processor() -> str:
             if key.strip() in ("model name", "Hardware"):
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    if not (
-        root / ".git"
-    ).exists():  # an installed package inside somebody else's repository is not that repository
-        return None
-    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, env=environment
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _earlier(file: Path) -> list[dict[str, Any]]:

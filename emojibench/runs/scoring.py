@@ -65,9 +65,8 @@ class ScoringPlan:
         return self._digest(clip_id, "motion", (traits,))
 
     def _digest(self, clip_id: str, what: str, traits: Iterable[Traits], **more: str) -> str:
-        protocol = self.spec.protocol.model_dump(mode="json")
         versions = {column.name: column.version for column in traits}
-        return digest([clip_id, what, versions, self.spec.dataset_digest, self.spec.split, protocol, more])
+        return inputs(self.spec, clip_id, what, versions, **more)
 
     def row(self, clip_id: str, measured: Measured, *, note: str = "", inputs: str = "") -> Row:
         """A measured value as a row of this run."""
@@ -92,6 +91,25 @@ class ScoringPlan:
 def digest(content: object) -> str:
     """Short digest of anything that is JSON."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def inputs(spec: RunSpec, clip_id: str, what: str, versions: Mapping[str, int], **more: str) -> str:
+    """Digest of all that values of one clip are computed from: `Row.inputs`.
+
+    Args:
+        spec: of the run.
+        clip_id: the clip.
+        what: registered name of the metric, or what else is computed.
+        versions: the metric's columns, each with its version.
+        more: `frames`, the digest of the generated frames, where they are looked at.
+    """
+    protocol = spec.protocol.model_dump(mode="json")
+    return digest([clip_id, what, dict(versions), spec.dataset_digest, spec.split, protocol, more])
+
+
+def set_inputs(members: Mapping[str, str]) -> str:
+    """The same of a whole set, from its clips, in the order of the dataset, and the digests of their inputs."""
+    return digest(list(members.items()))
 
 
 def plan(folder: RunFolder, spec: RunSpec, dataset: Dataset) -> ScoringPlan:
@@ -309,7 +327,7 @@ def _members(left: ScoringPlan, name: str) -> dict[str, str]:
 
 
 def _set_key(left: ScoringPlan, name: str) -> str:
-    return digest(list(_members(left, name).items()))
+    return set_inputs(_members(left, name))
 
 
 def _stale(left: ScoringPlan, name: str) -> bool:

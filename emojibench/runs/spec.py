@@ -33,6 +33,8 @@ _ANIMATION_PROTOCOL = ("size", "frames", "detector")
 Fact = Annotated[str, Field(pattern=r"^[^\x00-\x1f|`]{1,500}$")]
 Facts = dict[Fact, Fact]
 FACTS = TypeAdapter(Facts)
+WEIGHTS = TypeAdapter(dict[Fact, Annotated[str, Field(pattern="^[0-9a-f]{12,64}$")]])
+"""Weight file to its sha256, or how that begins."""
 
 
 class RunSpec(BaseModel):

@@ -115,6 +115,7 @@ class ReferenceModel:
         if self._accelerator.label != Accelerator.label:
             settings += f"-{self._accelerator.label}"
         self.size, self.cost_by_shape = preset.resolution, not self._accelerator.adaptive
+        self.weight_files = {preset.name: self._pipeline.digest}
         self.revision = f"{_VERSION}-{preset.name}-{self._pipeline.digest}-{settings}"
 
     def animate(self, clip: Clip, *, seed: int, progress: Progress) -> Animation:
