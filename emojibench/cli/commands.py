@@ -10,12 +10,16 @@ from emojibench.cli import (
     check_method,
     compare,
     data,
+    diff,
+    export,
     gate,
     listing,
     report,
     run,
     score,
+    submit,
     train,
+    verify,
     weights,
 )
 from emojibench.cli.ending import Commands
@@ -31,7 +35,10 @@ app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
-app.command("gate")(gate.gate)
+app.command("diff")(diff.diff)
+app.command("verify")(verify.verify)
+app.command("submit")(submit.submit)
+app.command("export")(export.export)
 app.command("animate")(animate.animate)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
@@ -39,6 +46,7 @@ app.command("accel")(accel.accel)
 app.command("check-method")(check_method.check_method)
 app.command("methods")(listing.methods)
 app.command("metrics")(listing.metrics)
+app.add_typer(gate.app, name="gate")
 app.add_typer(data.app, name="data", help="Look at, build, verify and export datasets.")
 app.add_typer(baselines.app, name="baselines", help="List, set up and check other people's methods.")
 app.add_typer(weights.app, name="weights", help="List and fetch the weights that metrics and methods need.")

@@ -21,8 +21,19 @@ def report(
     ] = False,
     accept: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Copy a finished run to OUT/accepted, then render as --accepted."),
+        typer.Option(
+            metavar="RUN",
+            help="Make a finished run, or a row packed by `submit`, a row of OUT/accepted, then render as --accepted.",
+        ),
     ] = None,
+    replace: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="With --accept: why it takes the place of the row that is there.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
     html: Annotated[
         bool,
@@ -153,8 +164,10 @@ def report(
             campaigns=campaigns or [],
         )
         return
+    if replace and accept is None:
+        raise UserError("--replace: expected together with --accept; add it, or leave --replace out")
     if accept is not None:
-        typer.echo(f"accepted {copy_accepted(accept, out)}", err=True)
+        typer.echo(f"accepted {copy_accepted(accept, out, replace=replace)}", err=True)
         accepted = True
     if html:
         _html(runs, out, accepted=accepted, videos=videos, campaigns=campaigns or [])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import fdtrc, ndtri, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 _BATCH = 100
@@ -176,6 +176,45 @@ def paired_ratio(a: ArrayLike, b: ArrayLike, clusters: Sequence[object], *, leve
     error = math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(first)
     reach = float(stdtrit(groups - 1, 0.5 + level / 2)) * error
     return Interval(ratio, ratio * math.exp(-reach), ratio * math.exp(reach))
+
+
+def unchanged_tolerance(means: ArrayLike, false_alarms: float) -> float:
+    """How far the means of two runs lie apart, for no other reason than chance, in all but a share of the cases.
+
+    A prediction interval: if means of unchanged runs are normally distributed, two further ones differ by more than
+    t(n - 1) * sqrt(2) * s with a chance of `false_alarms`, where s is the spread of the n means.
+
+    Args:
+        means: (n,) finite means of n >= 2 unchanged runs.
+        false_alarms: share in (0, 1).
+
+    Raises:
+        ValueError: fewer than two means, or a share out of range.
+    """
+    data = np.asarray(means, dtype=np.float64)
+    if data.ndim != 1 or len(data) < 2 or not 0 < false_alarms < 1:
+        raise ValueError(
+            f"expected two means or more and a share in (0, 1), got {data.shape} and {false_alarms}"
+        )
+    return float(stdtrit(len(data) - 1, 1 - false_alarms / 2)) * math.sqrt(2) * float(data.std(ddof=1))
+
+
+def spread_p_value(now: tuple[float, int], before: tuple[float, int]) -> float:
+    """One-sided p of "the spread has not grown": F test of two standard deviations, each of so many runs."""
+    (spread, n), (former, m) = now, before
+    if not spread:
+        return 1.0
+    return float(fdtrc(n - 1, m - 1, (spread / former) ** 2)) if former else 0.0
+
+
+def mean_p_value(now: tuple[float, float, int], before: tuple[float, float, int]) -> float:
+    """Two-sided p of "the mean has not moved": Welch's t test of (mean, spread, runs), whatever the spreads are."""
+    (mean, spread, n), (former, spread_then, m) = now, before
+    a, b = spread**2 / n, spread_then**2 / m
+    if not a + b:
+        return 1.0 if mean == former else 0.0
+    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
+    return float(2 * stdtr(freedom, -abs(mean - former) / math.sqrt(a + b)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -66,15 +66,20 @@ def report(
     return [page.path for page in pages]
 
 
-def accept(run: Path | str, out: Path | str = "leaderboards") -> Path:
-    """Copy a finished run into the accepted ones; returns the folder of the copy and renders no page.
+def accept(run: Path | str, out: Path | str = "leaderboards", *, replace: str = "") -> Path:
+    """Make a finished run a row of the accepted ones, with its receipt; returns its folder and renders no page.
+
+    Args:
+        run: run folder, or a row packed by `emojibench submit`.
+        out: root of the leaderboards.
+        replace: why it takes the place of the row that is there.
 
     Raises:
-        UserError: the run is not whole, or another one is accepted in its place.
+        UserError: the run is not whole, or another one is accepted in its place and there is no reason to replace it.
     """
     from emojibench.reports.accepting import copy_accepted
 
-    return copy_accepted(Path(run), Path(out))
+    return copy_accepted(Path(run), Path(out), replace)
 
 
 def write_pages(runs: Path, out: Path, *, accepted: bool = False) -> tuple[list[Page], list[Path]]:

@@ -11,39 +11,47 @@ from pathlib import Path
 from typing import Any
 
 from emojibench.errors import UserError
+from emojibench.files.writing import sweep
 from emojibench.reports.load import FinishedRun, load_run
+from emojibench.reports.receipts import ledger
+from emojibench.reports.receipts import receipt as receipts
+from emojibench.reports.receipts.making import make
+from emojibench.reports.receipts.receipt import RECEIPT
+from emojibench.reports.receipts.verifying import verify
 from emojibench.reports.rows import copy_rows
 
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\",;:]+/)+")
 """The folders of an absolute path, but not of a URL."""
 
 
-def copy_accepted(run: Path, out: Path) -> Path:
-    """Copy spec, provenance, summary and rows of a finished run to `out`/accepted/<track>/<method>-<split>.
+def copy_accepted(run: Path, out: Path, reason: str = "") -> Path:
+    """Make a finished run a row of the leaderboard, `out`/accepted/<track>/<method>-<split>, with its receipt.
 
     Animations stay behind. Folders of absolute paths and the command line are left out, since they say how
-    this machine is laid out and change no number.
+    this machine is laid out and change no number. The folder appears whole or not at all; the ledger has its digest.
 
-    The folder appears whole or not at all.
+    Args:
+        run: the run folder, or a row that somebody packed with `emojibench submit`.
+        out: root of the leaderboards.
+        reason: why it takes the place of the row that is there; each row keeps its name through its revisions.
 
     Raises:
-        UserError: the run is unfinished or damaged, has failed clips, another run is already accepted in its
-            place, or the disk takes no more.
+        UserError: the run is unfinished or damaged, has failed clips, a packed row does not agree with its receipt,
+            there is a row in its place and no reason to replace it, or the disk takes no more.
     """
     source = load_run(run)
-    _refuse_gaps(source)
-    target = out / "accepted" / source.track / f"{source.spec.method}-{source.spec.split}"
+    refuse_gaps(source)
+    _refuse_tampered(source)
+    accepted = out / "accepted"
+    name = f"{source.track}/{source.spec.method}-{source.spec.split}"
+    target = accepted / name
     try:
-        with _alone_in(target.parent):
-            if target.exists():
-                raise UserError(
-                    f"{target} is already accepted; delete that folder first if this run shall replace it"
-                )
+        with _alone_in(accepted), _alone_in(target.parent):
+            sweep(accepted)
+            ledger.adopt(accepted)
             made = target.with_name(f".{target.name}.tmp")
-            shutil.rmtree(made, ignore_errors=True)  # of a command that was killed
             try:
-                _write(source, made)
-                made.rename(target)
+                _put(source, target, made, reason.strip())
             finally:
                 shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
@@ -51,6 +59,35 @@ def copy_accepted(run: Path, out: Path) -> Path:
             f"cannot write {target}: {error.strerror or error}; free some space or choose another --out"
         ) from error
     return target
+
+
+def _put(run: FinishedRun, target: Path, made: Path, reason: str) -> None:
+    """Write the row to `made`, an entry to the ledger, then put the row in its place; a killed command goes on here."""
+    accepted, name = target.parent.parent, f"{target.parent.name}/{target.name}"
+    former = ledger.newest(accepted).get(name)
+    if former is None or not _half_done(run, target, made, former):
+        if former and not reason:
+            raise UserError(
+                f"{target} is already accepted; a new revision takes its place with `--replace REASON`"
+            )
+        revision = former.revision + 1 if former else 1
+        _write_anew(run, made, revision)
+        digest = receipts.row_digest(made)
+        ledger.append(accepted, ledger.Entry(row=name, revision=revision, digest=digest, reason=reason))
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
+
+
+def _half_done(run: FinishedRun, target: Path, made: Path, entry: ledger.Entry) -> bool:
+    """Whether this very row has its entry, but is not in its place."""
+    _write_anew(run, made, entry.revision)
+    there = receipts.row_digest(target) if target.exists() else None
+    return receipts.row_digest(made) == entry.digest != there
+
+
+def _write_anew(run: FinishedRun, made: Path, revision: int) -> None:
+    shutil.rmtree(made, ignore_errors=True)  # also of a command that was killed
+    write_row(run, made, revision)
 
 
 @contextmanager
@@ -65,8 +102,14 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write(run: FinishedRun, folder: Path) -> None:
-    folder.mkdir()
+def write_row(run: FinishedRun, folder: Path, revision: int = 1) -> None:
+    """Write the files of a row and its receipt to a new folder.
+
+    Raises:
+        UserError: a clip has no record of its animation, or other frames than it says.
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True)
     for name, content in (
         ("spec.json", run.spec.model_dump(mode="json") | {"dataset_ref": run.spec.dataset}),
         ("provenance.json", run.provenance.without_commands()),
@@ -75,9 +118,19 @@ def _write(run: FinishedRun, folder: Path) -> None:
         text = json.dumps(without_folders(content), indent=2, ensure_ascii=False, allow_nan=False)
         (folder / name).write_text(text + "\n", encoding="utf-8")
     copy_rows(run.path / "rows.parquet", folder / "rows.parquet", without_folders)
+    (folder / RECEIPT).write_text(receipts.text_of(make(run, folder, revision)), encoding="utf-8")
 
 
-def _refuse_gaps(run: FinishedRun) -> None:
+def _refuse_tampered(run: FinishedRun) -> None:
+    """Somebody else's row has to agree with its receipt."""
+    if run.receipt and (findings := verify(run.path).findings):
+        raise UserError(
+            f"{run.path}: does not agree with its receipt, in {len(findings)} places, first {findings[0]}; "
+            "`emojibench verify` lists them"
+        )
+
+
+def refuse_gaps(run: FinishedRun) -> None:
     """A column may be unavailable or undefined on its clips, but nothing may have failed."""
     gaps = [f"clip {clip}: {reason}" for clip, reason in sorted(run.failed.items())]
     gaps += [f"{name}: {s.reason}" for name, s in run.summaries.items() if s.status == "failed"]

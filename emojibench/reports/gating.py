@@ -30,6 +30,7 @@ from emojibench.reports.blocks import (
     Table,
     number,
 )  # fmt: skip
+from emojibench.reports.calibrating import read_calibration
 from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.markdown import render
@@ -162,6 +163,7 @@ def gate(
     gate_costs: bool = False,
     clips: int | Sequence[str] | None = None,
     allow_undecided: bool = False,
+    calibration: Path | str | None = None,
 ) -> GateResult:
     """Compare a finished run with an accepted baseline.
 
@@ -173,6 +175,8 @@ def gate(
         clips: compare on the baseline's first so many clips, or on these ids, only. Otherwise a run that lacks
             clips of the baseline could not be measured.
         allow_undecided: columns whose interval is neither within nor beyond the tolerance count as the same.
+        calibration: file of `emojibench gate calibrate`, whose tolerances go before the defaults. A column is then
+            judged by its tolerance alone, which is what unchanged runs differ by.
 
     Raises:
         UserError: a folder is missing or unfinished, a tolerance cannot be read or names no column, a clip is
@@ -183,6 +187,7 @@ def gate(
     names = sorted(old.summaries.keys() | new.summaries.keys(), key=lambda name: (is_cost(name), name))
     allowed = read_tolerances(tolerances or {}, names)
     chosen = _chosen(old, clips)
+    calibrated = read_calibration(Path(calibration), old, chosen) if calibration else {}
     comparisons = []
     for name in names:
         known = old.summaries.get(name) or new.summaries[name]
@@ -190,7 +195,10 @@ def gate(
         if is_cost(name) and not gate_costs:
             ungated = "cost on this machine; judged with --gate-costs"
         tolerance = next(value for pattern, value in allowed.items() if fnmatchcase(name, pattern))
-        rule = Rule(name, known.better, tolerance, ungated, known.decimals)
+        about = ""
+        if name in calibrated and not any(fnmatchcase(name, pattern) for pattern in tolerances or ()):
+            tolerance, about = calibrated[name]
+        rule = Rule(name, known.better, tolerance, ungated, known.decimals, about)
         comparisons.append(_compare(rule, old, new, chosen))
     whole = len(chosen) == len(old.spec.clips)
     on = "" if whole else f" on {len(chosen)} of the baseline's {len(old.spec.clips)} clips, as chosen"
@@ -273,7 +281,9 @@ def _compare_sets(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozen
         rule.column,
         rule.better,
         rule.judge(effect, effect, effect, first.mean),
-        rule.ungated or f"value of a set (N = {first.n_clips}): by tolerance alone, it has no interval",
+        rule.ungated
+        or rule.calibrated
+        or f"value of a set (N = {first.n_clips}): by tolerance alone, it has no interval",
         baseline=first.mean,
         run=second.mean,
         effect=effect,
@@ -295,11 +305,11 @@ def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: froze
     )
     baseline = math.fsum(before[clip].value for clip in common) / len(common)
     verdict = rule.judge(difference.mean, difference.low, difference.high, baseline)
-    reason = rule.ungated
+    reason = rule.ungated or rule.calibrated
     lost = [run.lost(rule.column, common) for run in (old, new)]
     if not rule.ungated and (gap := _missing(rule.column, old, new, chosen, lost)):
         verdict, reason = verdict if verdict == Verdict.REGRESSED else Verdict.UNMEASURED, gap
-    elif difference.clusters < 2:
+    elif difference.clusters < 2 and not rule.calibrated:
         verdict, reason = rule.unmeasured, "clips of a single portrait give no interval"
     low, high, detectable = (
         value if math.isfinite(value) else None

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.files import reading
+from emojibench.reports.receipts.receipt import Receipt
+from emojibench.reports.receipts.receipt import read as read_receipt
 from emojibench.reports.rows import Values, read_rows
 from emojibench.runs.columns import DRIVING
 from emojibench.runs.folder import RunFolder
@@ -48,6 +50,8 @@ class FinishedRun:
     """Column name to clip id to value; only rows that have one. Columns of a set are absent."""
     warm_ups: dict[str, frozenset[str]] = field(default_factory=dict)
     """Column name to the clips whose values were left out because a worker was warming up."""
+    receipt: Receipt | None = None
+    """Of a row of a leaderboard; run folders have none, nor have rows made before 0.3."""
 
     @property
     def summaries(self) -> dict[str, ColumnSummary]:
@@ -92,7 +96,7 @@ def load_run(path: Path) -> FinishedRun:
     summary = _complete(_read(path / "summary.json", Summary), spec.protocol.metrics)
     values, warm_ups = read_rows(path / "rows.parquet")
     _refuse_impossible(path, summary.metrics, values)
-    return FinishedRun(path, spec, provenance, summary, values, warm_ups)
+    return FinishedRun(path, spec, provenance, summary, values, warm_ups, read_receipt(path))
 
 
 def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:

@@ -3,9 +3,21 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, measured, missing
+from emojibench.reports.blocks import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Footnotes,
+    Heading,
+    Table,
+    measured,
+    missing,
+)
+from emojibench.reports.load import FinishedRun
 from emojibench.reports.parts import origin, published
 from emojibench.reports.published import PublishedTable
+from emojibench.reports.receipts.receipt import NONE
 from emojibench.reports.tables import SPLITS, Entry, Track
 
 GROUPS = {"self": "Self", "cross": "Cross"}
@@ -38,11 +50,24 @@ def track_page(track: Track, table1: PublishedTable) -> list[Block]:
         *further,
         Footnotes("Why cells are empty"),
         *origin((run.spec.name, run) for run in runs),
+        *_receipts(runs),
         Heading("Published: Table 1 of the paper"),
         "**Not comparable with the rows above**: other data, other protocol. Printed values, never ranked "
         "together with measured ones.",
         *published(table1),
     ]
+
+
+def _receipts(runs: Iterable[FinishedRun]) -> list[Block]:
+    """Which rows of a leaderboard can be checked digest by digest; nothing for runs that are none."""
+    lines = tuple(
+        f"`{run.path.name}`: "
+        + (f"receipt, revision {run.receipt.revision} of the row" if run.receipt else NONE)
+        for run in runs
+        if run.path.parent.parent.name == "accepted"
+    )
+    checked = "`emojibench verify leaderboards/accepted` checks them."
+    return [Heading("Receipts"), Bullets(lines), checked] if lines else []
 
 
 def published_page(tables: Iterable[PublishedTable]) -> list[Block]:

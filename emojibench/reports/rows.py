@@ -1,6 +1,6 @@
 """rows.parquet of a finished run, read with care: the file may come from anywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,14 @@ def rows_of(file: Path, *, frames: bool = False) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = _table(file, frames=frames).to_pylist()
     return rows
+
+
+def as_row(content: Mapping[str, Any]) -> Row:
+    """One of `rows_of` as a `Row`; what files of older versions lack is empty."""
+    filled: dict[str, Any] = {"total": None, **content, "n": content["n"] or 0}
+    filled |= {name: filled.get(name) or "" for name in ("domain", "unit", "reason", "note", "inputs")}
+    filled["frames"] = tuple(filled.get("frames") or ())
+    return Row.model_construct(**filled)
 
 
 def _table(file: Path, *, frames: bool = False) -> Any:

@@ -68,6 +68,7 @@ def track_data(track: Track) -> dict[str, Any]:
                         "options": run.spec.options,
                         "seed": run.spec.seed,
                         "clips": len(run.spec.clips),
+                        "receipt": run.receipt.revision if run.receipt else None,
                         "code": run.provenance.code.model_dump(),
                         "columns": {
                             name: summary.model_dump(mode="json")

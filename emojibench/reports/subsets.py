@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from emojibench_metrics.cost import TRAITS
 from emojibench_metrics.interface import Traits
@@ -12,7 +11,7 @@ from emojibench_metrics.interface import Traits
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.reports.load import FinishedRun
-from emojibench.reports.rows import rows_of
+from emojibench.reports.rows import as_row, rows_of
 from emojibench.runs.columns import EXPRESSIONS, TURN
 from emojibench.runs.records import Row
 from emojibench.runs.summarise import of_clips
@@ -82,9 +81,7 @@ def clip_rows(run: FinishedRun) -> ClipRows:
             continue
         found.domains[clip] = row.get("domain") or ""
         found.subjects[clip] = row["subject"]
-        content: dict[str, Any] = {"domain": "", "unit": "", "total": None, "inputs": "", **row}
-        content |= {name: content.get(name) or "" for name in ("domain", "unit", "reason", "note", "inputs")}
-        found.rows.setdefault(row["metric"], {})[clip] = Row.model_construct(**content)
+        found.rows.setdefault(row["metric"], {})[clip] = as_row(row)
     _refuse_other_means(run)
     return found
 

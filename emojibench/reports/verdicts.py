@@ -71,6 +71,8 @@ class Rule:
     ungated: str
     """Why the column is shown but not judged; empty if it is judged."""
     decimals: int
+    calibrated: str = ""
+    """What unchanged runs the tolerance comes from; empty where it is a judgement of what matters."""
 
     @property
     def unmeasured(self) -> Verdict:
@@ -86,6 +88,8 @@ class Rule:
         if self.ungated:
             return Verdict.INFO
         allowed = self.allowed(baseline)
+        if self.calibrated:  # the tolerance is what chance can do: whatever is within may be unchanged
+            low = high = effect
         if abs(effect) > allowed and (low > 0 or high < 0):
             return Verdict.IMPROVED if (effect > 0) == (self.better == "higher") else Verdict.REGRESSED
         return Verdict.SAME if -allowed <= low and high <= allowed else Verdict.UNDECIDED

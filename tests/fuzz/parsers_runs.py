@@ -18,16 +18,30 @@ def runs(files: Seeds) -> list[Parser]:
     from emojibench.files.reading import read_model
     from emojibench.fye.acceleration import fidelity, tracing
     from emojibench.protocol import Protocol
+    from emojibench.reports import calibrating
     from emojibench.reports.gating import gate
     from emojibench.reports.load import load_run
     from emojibench.reports.markdown import render
     from emojibench.reports.pages import track_page
     from emojibench.reports.published import load_table
+    from emojibench.reports.receipts import ledger
+    from emojibench.reports.receipts.receipt import (
+        FILES,
+        RECEIPT,
+        ClipReceipt,
+        Receipt,
+        digests,
+        file_digest,
+        origin,
+        text_of,
+    )
+    from emojibench.reports.receipts.verifying import verify
+    from emojibench.reports.rows import rows_of
     from emojibench.reports.tables import build_track
     from emojibench.runs import provenance as provenance_of
     from emojibench.runs.folder import RunFolder
     from emojibench.runs.records import AnimationRecord, Row
-    from emojibench.runs.spec import RunSpec
+    from emojibench.runs.spec import RunSpec, clip_seed
 
     clips = ("a", "b")
     spec = RunSpec(
@@ -64,6 +78,7 @@ def runs(files: Seeds) -> list[Parser]:
         for c, v in zip(clips, (0.25, 0.75), strict=True)
     ]
     numbers = {"value": pyarrow.float64(), "n": pyarrow.int64(), "total": pyarrow.int64()}
+    numbers["frames"] = pyarrow.list_(pyarrow.float32())
     schema = pyarrow.schema({name: numbers.get(name, pyarrow.string()) for name in Row.model_fields})
     table = pyarrow.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
     record = AnimationRecord(clip_id="a", status="failed", reason="no face", digest="0" * 64)
@@ -90,13 +105,44 @@ def runs(files: Seeds) -> list[Parser]:
             with contextlib.suppress(UserError):  # not comparable
                 gate(baseline, run)
 
+    def verified(path: Path) -> None:
+        render(verify(path.parent).blocks()).encode()
+
     def continued(path: Path) -> None:
         folder = RunFolder(path.parent)
         folder.spec().conflicts(spec)
         folder._summarised()
         provenance_of._earlier(path.parent / "provenance.json")
 
+    row = {name: files.file("row", name, written[name]) for name in FILES}
+    values, columns = digests(rows_of(row["rows.parquet"], frames=True))
+    receipt = Receipt(
+        track=sound.track, row="copy-reference-self", method="copy-reference", method_revision="1", options={}, seed=0,
+        dataset=sound.summary.dataset, protocol=spec.protocol.id, **origin(sound.provenance), columns=columns, sets={},
+        clips={c: ClipReceipt(frames="0" * 64, video=None, seed=clip_seed(0, c), values=values[c]) for c in clips},
+        files={name: file_digest(row[name]) for name in FILES},
+    )  # fmt: skip
+    row[RECEIPT] = files.file("row", RECEIPT, text_of(receipt))
+    line = ledger.Entry(row="a/b", digest="0" * 64).model_dump_json() + "\n"
+    entries = files.file("accepted", ledger.LEDGER, line)
+    subject = calibrating.Subject(
+        method="copy-reference", revision="1", dataset="mini", dataset_digest="d1" * 32, split="self",
+        protocol=spec.protocol.id, clips=2, clips_digest=calibrating._clips_digest(clips), seeds=(0, 1, 2),
+    )  # fmt: skip
+    column = calibrating.Calibrated(tolerance=0.1, mean=0.5, spread=0.01, runs=3)
+    calibration = calibrating.Calibration(false_alarms=0.05, varying=1, of=subject, columns={"l1": column})
+    tolerances = files.file(
+        "calibration", "tolerances.yaml", lambda path: calibrating.write_file(calibration, path)
+    )
+
     return [
+        *(Parser(f"{name}, verified", (file,), verified) for name, file in row.items()),
+        Parser("ledger of accepted rows", (entries,), lambda path: list(ledger.findings(path.parent))),
+        Parser(
+            "calibrated tolerances",
+            (tolerances,),
+            lambda path: gate(sound.path, sound.path, calibration=path),
+        ),
         *(
             Parser(name, (run[name],), page)
             for name in ("spec.json", "provenance.json", "summary.json", "rows.parquet")

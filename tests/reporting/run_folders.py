@@ -1,5 +1,6 @@
 """Small hand-written run folders."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 
 from emojibench.protocol import Protocol
 from emojibench.protocol.statistics import clustered_bootstrap
-from emojibench.runs.records import Row
-from emojibench.runs.spec import RunSpec
+from emojibench.runs.records import AnimationRecord, Row
+from emojibench.runs.spec import RunSpec, clip_seed
 
 CLIPS = ("c0", "c1", "c2", "c3")
 Values = Mapping[str, Mapping[str, float | str] | float | str]
@@ -86,6 +87,15 @@ def make_run(tmp_path: Path) -> MakeRun:
             later = {"stage": "score", "device": scored_on, "platform": {"jobs": 7}, "earlier": [provenance]}
             provenance = provenance | later
         (path / "provenance.json").write_text(json.dumps(provenance))
+        for clip in clips:
+            record = AnimationRecord(
+                clip_id=clip,
+                status="failed" if clip in (failed or {}) else "ok",
+                seed=clip_seed(seed, clip),
+                digest=hashlib.sha256(f"{name} {clip}".encode()).hexdigest(),
+            )
+            (path / "animations" / clip).mkdir(parents=True)
+            (path / "animations" / clip / "animation.json").write_text(record.model_dump_json())
         if finished:
             who = subjects or {clip: f"person {clip}" for clip in clips}
             _write_results(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +200,7 @@ def test_a_page_is_made_again_in_place(tmp_path: Path, make_run) -> None:
     page = made(tmp_path)
     before = {file.name for file in (page / "data").iterdir()}
     (page / "data" / ".r-0.1-0a0b0c0d.js").write_text("what a killed command was writing")
-    for file in gone.iterdir():
-        file.unlink()
+    shutil.rmtree(gone)
     made(tmp_path)
     after = {file.name for file in (page / "data").glob("r-*")}
     assert len(after) == 1

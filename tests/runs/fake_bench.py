@@ -8,9 +8,8 @@ import pytest
 METRICS = ("fake_l1", "fake_face", "fake_set")
 
 
-@pytest.fixture
-def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = tmp_path / "site"
+def register(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    site = folder / "site"
     info = site / "fakes-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
@@ -25,9 +24,8 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site
 
 
-@pytest.fixture
-def bench(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`run` and its kin on the fake benchmark, writing below `tmp_path`."""
+def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`run` and its kin on the fake benchmark, writing below `folder`; metrics and methods are registered."""
     import fakes
 
     from emojibench.runs import api
@@ -36,7 +34,7 @@ def bench(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(api, "open_detector", fakes.open_detector)
 
     class Bench:
-        out = tmp_path / "runs"
+        out = folder / "runs"
 
         def run(self, method: str = "fake", metrics: Any = METRICS, name: str = "r", **more: Any) -> Any:
             return api.run(method, metrics=metrics, out=self.out, quiet=True, name=name, **more)
@@ -48,3 +46,13 @@ def bench(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             return api.rescore(self.out / name, quiet=True, **more)
 
     return Bench()
+
+
+@pytest.fixture
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return register(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def bench(registered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return opened(tmp_path, monkeypatch)

@@ -1,0 +1,405 @@
+"""Receipts: an accepted row says what its numbers come from, and `verify` says precisely what does not agree."""
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from fake_bench import opened, register
+from pyarrow import parquet
+from typer.testing import CliRunner, Result
+
+from emojibench.cli import app
+from emojibench.errors import UserError
+from emojibench.reports import accept, build_pages
+from emojibench.reports.diffing import diff
+from emojibench.reports.load import load_run
+from emojibench.reports.receipts import ledger
+from emojibench.reports.receipts.receipt import FILES, NONE, RECEIPT, digests, file_digest, read, text_of
+from emojibench.reports.receipts.submitting import submit
+from emojibench.reports.receipts.verifying import verify, verify_all
+from emojibench.reports.rows import rows_of
+
+Tamper = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of two real runs, `a` and `b`, which differ in their seeds."""
+    folder = tmp_path_factory.mktemp("receipts")
+    with pytest.MonkeyPatch.context() as patch:
+        register(folder, patch)
+        bench = opened(folder, patch)
+        for name, seed in (("a", 0), ("b", 1)):
+            bench.run(name=name, seed=seed)
+        yield bench.out
+
+
+@pytest.fixture(scope="module")
+def board(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    board = tmp_path_factory.mktemp("board")
+    accept(runs / "a", board)
+    return board
+
+
+@pytest.fixture
+def row(board: Path, tmp_path: Path) -> Path:
+    """A row in a leaderboard of its own, free to be changed."""
+    shutil.copytree(board, tmp_path / "board")
+    (found,) = (tmp_path / "board" / "accepted").glob("*/fake-self")
+    return found
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def edit(file: Path, change: Callable[[Any], Any]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def rewrite(row: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    table = parquet.read_table(row / "rows.parquet")
+    rows = change(table.to_pylist())
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), row / "rows.parquet")
+
+
+def better(rows: list[dict[str, Any]], clip: str = "b", by: float = 0.9) -> list[dict[str, Any]]:
+    for each in rows:
+        if (each["clip_id"], each["metric"]) == (clip, "fake_l1"):
+            each["value"] *= by
+    return rows
+
+
+def forged(row: Path, *, receipt: bool = True) -> None:
+    """A better value in the rows, the summary and the file digests; with `receipt`, in all that the receipt says."""
+    rewrite(row, better)
+    rows = rows_of(row / "rows.parquet", frames=True)
+    values = [each["value"] for each in rows if each["metric"] == "fake_l1"]
+    (again,) = [f for f in verify(row).findings if f.what == "fake_l1, mean"]
+    edit(row / "summary.json", lambda s: s["metrics"]["fake_l1"].update(mean=sum(values) / len(values)))
+    for finding in verify(row).findings:
+        if finding.what.startswith("fake_l1, ") and finding.file == "summary.json":
+            field = finding.what.removeprefix("fake_l1, ")
+            value = float(finding.expected.split()[0])
+            edit(row / "summary.json", lambda s, f=field, v=value: s["metrics"]["fake_l1"].update({f: v}))
+    assert again.found != again.expected
+    said = read(row)
+    assert said is not None
+    update: dict[str, Any] = {"files": {name: file_digest(row / name) for name in FILES}}
+    if receipt:
+        clips, columns = digests(rows)
+        update["columns"] = columns
+        update["clips"] = {c: a.model_copy(update={"values": clips[c]}) for c, a in said.clips.items()}
+    (row / RECEIPT).write_text(text_of(said.model_copy(update=update)))
+
+
+def test_a_row_has_its_receipt_and_agrees(row: Path, runs: Path) -> None:
+    said = read(row)
+    assert said is not None
+    frames = json.loads((runs / "a/animations/c/animation.json").read_text())["digest"]
+    assert said.clips["c"].frames == frames
+    assert said.sets["fake_set"].clips == 4
+    assert set(said.code) == {"animate", "score"}
+    assert len(said.code["score"].sources or "") == 64
+    assert {"av", "libavcodec", "opencv", "files"} <= set(said.decoder)
+    assert [entry.row for entry in ledger.read(row.parent.parent)] == [f"{row.parent.name}/fake-self"]
+    found = call("verify", row)
+    assert (found.exit_code, found.stdout.count("- differs")) == (0, 0)
+    assert (
+        "not checked: the dataset is the one that is here (fake is not built in; --dataset DIR"
+        in found.stdout
+    )
+    assert call("verify", row.parent.parent, "--json").exit_code == 0
+
+
+def flipped(row: Path) -> None:
+    data = bytearray((row / "rows.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (row / "rows.parquet").write_bytes(data)
+
+
+def swapped(row: Path, runs: Path) -> None:
+    """The values of another run, with everything else as it was."""
+    shutil.copy(runs / "b" / "rows.parquet", row / "rows.parquet")
+
+
+TAMPERED: dict[str, tuple[Tamper, tuple[str, ...]]] = {
+    "flipped byte": (flipped, ("rows.parquet, sha256: expected",)),
+    "changed value": (
+        lambda row: rewrite(row, better),
+        ("rows.parquet, values of clip b, column fake_l1", "summary.json, fake_l1, mean: expected"),
+    ),
+    "changed value, forged digests of files": (
+        lambda row: forged(row, receipt=False),
+        ("rows.parquet, values of clip b, column fake_l1: expected digest",),
+    ),
+    "changed value, forged receipt": (forged, ("ledger.jsonl, digest of the row, revision 1: expected",)),
+    "changed summary": (
+        lambda row: edit(row / "summary.json", lambda s: s["metrics"]["fake_l1"].update(mean=0.001)),
+        ("summary.json, sha256", "summary.json, fake_l1, mean: expected"),
+    ),
+    "changed value of a set": (
+        lambda row: edit(row / "summary.json", lambda s: s["metrics"]["fake_set"].update(mean=0.5)),
+        ("summary.json, fake_set: expected",),
+    ),
+    "changed seed": (
+        lambda row: edit(row / "spec.json", lambda spec: spec.update(seed=7)),
+        ("receipt.json, seed: expected 7, found 0", "receipt.json, clip a, seed: expected"),
+    ),
+    "changed dataset": (
+        lambda row: edit(row / "spec.json", lambda spec: spec.update(dataset_digest="e" * 64)),
+        ("summary.json, dataset.digest: expected eee", "rows.parquet, clip a, fake_l1, inputs: expected"),
+    ),
+    "changed commit": (
+        lambda row: edit(row / "provenance.json", lambda p: p["code"].update(commit="0" * 40)),
+        ("provenance.json, sha256", "receipt.json, code: expected"),
+    ),
+    "changed digest of frames": (
+        lambda row: edit(row / RECEIPT, lambda r: r["clips"]["a"].update(frames="0" * 64)),
+        ("rows.parquet, clip a, latency_s, inputs: expected 0000000000000000, found",),
+    ),
+    "removed clip": (
+        lambda row: rewrite(row, lambda rows: [each for each in rows if each["clip_id"] != "b"]),
+        ("rows.parquet, clip b: expected its rows, since spec.json lists it, found none",),
+    ),
+    "added clip": (
+        lambda row: rewrite(row, lambda rows: [*rows, {**rows[0], "clip_id": "z"}]),
+        ("rows.parquet, clip z: expected none, since spec.json does not list it, found 1 rows",),
+    ),
+    "added row": (
+        lambda row: rewrite(row, lambda rows: [*rows, rows[0]]),
+        ("expected one row, found 2 rows",),
+    ),
+    "no clips": (
+        lambda row: edit(row / "spec.json", lambda spec: spec.update(clips=[])),
+        ("spec.json, clips: expected one or more, found none", "rows.parquet, clip a: expected none"),
+    ),
+    "value that is none": (
+        lambda row: rewrite(row, lambda rows: [{**each, "value": float("nan")} for each in rows]),
+        ("rows.parquet, content: expected a file that can be read, found row 1 (clip a, ",),
+    ),
+    "status that is none": (
+        lambda row: rewrite(row, lambda rows: [{**each, "status": "fine"} for each in rows]),
+        ("rows.parquet, content: expected a file that can be read, found row 1: status: Input should be",),
+    ),
+    "missing file": (
+        lambda row: (row / "provenance.json").unlink(),
+        ("provenance.json, content: expected a file that can be read, found no such file",),
+    ),
+    "damaged receipt": (lambda row: (row / RECEIPT).write_text("{"), ("receipt.json, content: expected",)),
+    "removed receipt": (
+        lambda row: (row / RECEIPT).unlink(),
+        ("receipt.json, content: expected a receipt, since the run is of 0.3 or later", "ledger.jsonl"),
+    ),
+    "other file": (
+        lambda row: (row / "notes.txt").write_text("hello"),
+        ("notes.txt, the folder: expected no other file",),
+    ),
+    "another method's folder": (
+        lambda row: row.rename(row.with_name("other-self")) / "x",
+        ("spec.json, name of the row's folder: expected other-self, found fake-self",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TAMPERED)
+def test_what_was_tampered_with_is_named(row: Path, kind: str) -> None:
+    tamper, messages = TAMPERED[kind]
+    tamper(row)
+    (found,) = row.parent.iterdir()
+    result = call("verify", found, "--json")
+    assert result.exit_code == 1
+    (said,) = json.loads(result.stdout)
+    lines = [
+        f"{f['file']}, {f['what']}: expected {f['expected']}, found {f['found']}"
+        for check in said["checks"]
+        for f in check["findings"]
+    ]
+    for message in messages:
+        assert any(message in line for line in lines), (message, lines)
+
+
+def test_a_swapped_run_is_told_by_what_its_values_were_computed_from(row: Path, runs: Path) -> None:
+    swapped(row, runs)
+    lines = list(map(str, verify(row).findings))
+    assert any(line.startswith("rows.parquet, clip a, fake_l1, inputs: expected") for line in lines)
+
+
+def test_a_careful_forgery_is_told_by_scoring_clips_again(row: Path, runs: Path) -> None:
+    forged(row)
+    alone = row.rename(row.parents[2] / "alone")  # beside no ledger
+    assert verify(alone).exit_code == 0
+    for source in ({"run": runs / "a"}, {}):  # from the animations, or made again
+        again = verify(alone, dataset="fake", deep=["a", "b"], **source)
+        assert [f.what for f in again.findings] == ["clip b, fake_l1"], source
+    other = verify(alone, dataset="fake", deep=["a"], run=runs / "b")
+    assert [f.what for f in other.findings] == ["sha256 of the frames"]
+
+
+def test_deep_says_why_nothing_could_be_scored(row: Path, runs: Path, tmp_path: Path) -> None:
+    found = verify(row, deep=1)
+    assert (found.exit_code, "dataset fake is not built in" in found.verdict) == (3, True)
+    edit(row / "spec.json", lambda spec: spec.update(method="gone"))
+    assert "gone" in verify(row, dataset="fake", deep=1).gaps[0]
+    with pytest.raises(UserError, match="expected the clip's frames, found none"):
+        verify(row, dataset="fake", deep=1, run=tmp_path)
+    with pytest.raises(UserError, match="--clips"):
+        verify(row, dataset="fake", deep=["nobody"])
+
+
+def test_rows_without_a_receipt_load_and_say_so(row: Path) -> None:
+    (row / RECEIPT).unlink()
+    edit(row / "provenance.json", lambda p: (p.pop("decoder"), [s.pop("decoder") for s in p["earlier"]]))
+    (row.parent.parent / ledger.LEDGER).unlink()
+    found = verify(row)
+    assert (found.exit_code, found.findings, NONE in found.verdict) == (3, (), True)
+    assert load_run(row).receipt is None
+    (page, _), _ = build_pages(Path("runs"), row.parents[2], accepted=True)
+    assert NONE in page.text
+
+
+def test_no_row_is_an_error(tmp_path: Path) -> None:
+    for command in (
+        ("verify", tmp_path),
+        ("verify", tmp_path / "gone"),
+        ("verify", tmp_path, "--run", tmp_path),
+    ):
+        assert isinstance(call(*command).exception, UserError)
+
+
+def test_a_row_changes_only_by_a_new_revision_with_its_reason(row: Path, runs: Path) -> None:
+    board, accepted = row.parents[2], row.parent.parent
+    with pytest.raises(
+        UserError, match="already accepted; a new revision takes its place with `--replace REASON`"
+    ):
+        accept(runs / "b", board)
+    shutil.rmtree(row)
+    with pytest.raises(UserError, match="already accepted"):  # nor by removing it first
+        accept(runs / "b", board)
+    assert accept(runs / "a", board) == row  # what is missing is put back
+    accept(runs / "b", board, replace="a new seed")
+    said = read(row)
+    assert said is not None
+    assert said.revision == 2
+    assert [(e.revision, e.reason) for e in ledger.read(accepted)] == [(1, ""), (2, "a new seed")]
+    assert all(found.exit_code == 0 for found in verify_all(accepted))
+
+
+def test_rows_of_before_the_ledger_get_their_entries(row: Path, runs: Path) -> None:
+    board, accepted = row.parents[2], row.parent.parent
+    (accepted / ledger.LEDGER).unlink()
+    with pytest.raises(UserError, match="already accepted"):
+        accept(runs / "b", board)
+    assert [entry.revision for entry in ledger.read(accepted)] == [1]
+
+
+def test_a_changed_line_of_the_ledger_is_found_in_the_history(row: Path) -> None:
+    accepted = row.parent.parent
+    file = accepted / ledger.LEDGER
+
+    def git(*words: str) -> None:
+        about = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        subprocess.run(
+            ["git", "-C", str(row.parents[2]), *about, *words],
+            check=True,
+            capture_output=True,
+            env=environment,
+        )
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    assert verify_all(accepted)[-1].exit_code == 0
+    rewrite(row, better)
+    file.write_text(f'{{"row":"{row.parent.name}/fake-self","revision":1,"digest":"{"0" * 64}"}}\n')
+    for commit in (False, True):  # in the working copy, then hidden in a commit
+        if commit:
+            git("commit", "-qam", "silently")
+        (finding,) = verify_all(accepted)[-1].findings
+        assert finding.file == ledger.LEDGER
+        assert "no such line" in finding.found
+
+
+def test_entries_have_numbers_and_reasons(row: Path) -> None:
+    accepted, name = row.parent.parent, f"{row.parent.name}/fake-self"
+    ledger.append(accepted, ledger.Entry(row=name, revision=4, digest="0" * 64))
+    ledger.append(accepted, ledger.Entry(row="gone/fake-self", digest="0" * 64))
+    lines = "\n".join(map(str, verify_all(accepted)[-1].findings))
+    for part in ("revision: expected 2, found 4", "expected a reason", "gone/fake-self: expected its folder"):
+        assert part in lines
+    (accepted / ledger.LEDGER).write_text("hello\n")
+    found = verify_all(accepted)[-1]
+    assert "ledger.jsonl, line 1: not usable JSON" in str(found.findings[0])
+
+
+def test_the_same_frames_under_two_names_are_found(row: Path, runs: Path) -> None:
+    copy = shutil.copytree(row, row.with_name("copied-self"))
+    for name in ("spec.json", "summary.json"):
+        edit(copy / name, lambda content: content.update(method="copied"))
+    edit(copy / RECEIPT, lambda content: content.update(method="copied", row="copied-self"))
+    (finding,) = verify_all(row.parent.parent)[-1].findings
+    assert "/fake-self/receipt.json, frames: expected others than those of" in str(finding)
+
+
+@pytest.mark.parametrize("name", ["pack", "pack.zip", "pack.tar.gz"])
+def test_a_submission_holds_what_a_reviewer_needs(runs: Path, tmp_path: Path, name: str) -> None:
+    result = call("submit", runs / "a", "--out", tmp_path / name)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / name}\n")
+    if name != "pack":
+        shutil.unpack_archive(tmp_path / name, tmp_path)
+    (row,) = (tmp_path / "pack" / "accepted").glob("*/fake-self")
+    assert sorted(file.name for file in row.iterdir()) == sorted((*FILES, RECEIPT))
+    assert "emojibench verify accepted/" in (tmp_path / "pack" / "README.md").read_text()
+    assert verify(row).exit_code == 0
+    put = accept(row, tmp_path / "board")
+    assert verify(put).exit_code == 0
+    forged(row, receipt=False)
+    with pytest.raises(
+        UserError, match=r"does not agree with its receipt, in 1 places, first rows\.parquet, values"
+    ):
+        accept(row, tmp_path / "other")
+
+
+def test_submissions_are_the_same_bytes_and_never_replace(runs: Path, tmp_path: Path) -> None:
+    first, second = (submit(runs / "a", tmp_path / n / "a.zip") for n in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    assert all(info.date_time[0] == 1980 for info in zipfile.ZipFile(first).infolist())
+    with pytest.raises(UserError, match="expected a path where nothing is yet"):
+        submit(runs / "a", first)
+    assert [entry.name for entry in first.parent.iterdir()] == ["a.zip"]
+
+
+def test_frames_are_checked_before_a_row_tells_of_them(runs: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "a", tmp_path / "a")
+    shutil.copy(run / "animations/b/frames.mkv", run / "animations/a/frames.mkv")
+    with pytest.raises(UserError, match=r"animations/a/frames\.mkv: expected frames with sha256"):
+        submit(run, tmp_path / "pack")
+    shutil.rmtree(run / "animations/a")
+    with pytest.raises(UserError, match=r"expected the record of the clip's animation"):
+        submit(run, tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()
+
+
+def test_diff_tells_what_differs(runs: Path, row: Path) -> None:
+    found = diff(runs / "a", runs / "b")
+    assert [(fact.field, fact.first, fact.second) for fact in found.spec] == [("seed", 0, 1)]
+    assert found.frames == ("a", "b", "c", "d")
+    assert "fake_l1" in [number.column for number in found.numbers]
+    result = call("diff", runs / "a", runs / "b", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["differs"]) == (1, True)
+    edit(row / "provenance.json", lambda p: p["packages"].update(numpy="0.1"))
+    result = call("diff", runs / "a", row)
+    assert result.exit_code == 1
+    assert "`score: packages.numpy`" in result.stdout
+    assert "show the same frames" in result.stdout
+    assert call("diff", runs / "a", runs / "a").exit_code == 0
