@@ -134,18 +134,19 @@ def test_rows_on_fewer_clips_say_so_and_are_not_held_against_the_interval(
 
 def test_figures_are_drawn_with_their_data(rows: list[AccelerationRow], tmp_path: Path) -> None:
     files = write_figures(rows, tmp_path)
-    assert [file.name for file in files] == ["pareto.csv", "pareto.png", "steps.csv", "steps.png"]
-    with files[0].open() as file:
+    names = [f"{name}.{ending}" for name in ("pareto", "steps") for ending in ("pdf", "png", "csv")]
+    assert [file.name for file in files] == names
+    with files[2].open() as file:
         points = {row["row"]: row for row in csv.DictReader(file)}
     assert set(points) == {"cached", "more"}
     assert float(points["cached"]["gflop"]) == 7.5
     assert float(points["cached"]["lpips_tail"]) == pytest.approx(0.06)
     assert points["more"]["lpips"] == ""
-    with files[2].open() as file:
+    with files[5].open() as file:
         assert [float(row["cached"]) for row in csv.DictReader(file)] == pytest.approx(
             [0, 0, 0.1, 0.2, 0.1]
         )  # and in the end
-    for file in (files[1], files[3]):
+    for file in (files[1], files[4]):
         with Image.open(file) as picture:
             assert len(picture.convert("L").getcolors(256) or ()) > 20
     assert write_figures(rows[:1], tmp_path / "nothing") == []

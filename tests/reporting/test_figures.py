@@ -50,6 +50,7 @@ def test_every_figure_is_written_for_print(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[float] = []
+    texts: set[str] = set()
     widths = set()
     write = style.Figure.write
 
@@ -58,6 +59,7 @@ def test_every_figure_is_written_for_print(
 
         drawn = figure.drawing.findobj(matplotlib.text.Text)
         sizes.extend(text.get_fontsize() for text in drawn if text.get_text())
+        texts.update(text.get_text() for text in drawn)
         widths.add(figure.drawing.get_figwidth())
         return write(figure, folder)
 
@@ -69,6 +71,7 @@ def test_every_figure_is_written_for_print(
     assert not drawn.absent
     assert min(sizes) >= 7
     assert widths == {3.3}
+    assert f"{METHODS[3][:29]}…" in texts  # in legends
     for file in (file for file in drawn.files if file.suffix == ".pdf"):
         content = file.read_bytes()
         assert b"/FontFile2" in content, file

@@ -1,15 +1,13 @@
 """The figures of `emojibench accel`, each with its data as CSV: error over cost, and error over steps (Fig. 12)."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emojibench.files.writing import atomic, write_text
 from emojibench.fye.acceleration.comparing import AccelerationRow, Figures, counted, figures
+from emojibench.reports.figures import style
 
 
 def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
@@ -17,55 +15,58 @@ def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
 
     Args:
         rows: as for the page.
-        folder: gets `pareto.png`, `steps.png` and their `.csv`; a figure without any point is not drawn.
+        folder: gets `pareto` and `steps` as PDF, PNG and CSV; a figure without any point is not drawn.
 
     Returns:
         The files written.
     """
     rows = counted(rows)
-    return [*_pareto(rows, figures(rows), folder), *_steps(rows, folder)]
+    files = []
+    for draw in (_pareto, _steps):
+        with style.paper() as pyplot:
+            if drawn := draw(rows, figures(rows), pyplot):
+                files += drawn.write(folder)
+    return files
 
 
 _ERRORS = {
-    "lpips": "LPIPS to the uncached frames",
-    "lpips_tail": "LPIPS, worst 5 % of frames",
-    "latent_error": "latent error to the uncached way",
-    "latent_error_tail": "latent error, worst 5 % of frames",
+    "lpips": "LPIPS to the\nuncached frames ↓",
+    "latent_error": "latent error to the\nuncached way ↓",
 }
-_COSTS = {"gflop": "GFLOP counted while denoising a clip", "seconds": "seconds of denoising a clip"}
+"""What is drawn; the CSV has the worst 5 % of frames as well."""
+_ASIDE = ((1, 1), (-1, -1), (1, -1), (-1, 1))
+"""Where numbers stand beside their points, one after the other, so that those of neighbours are apart."""
+_COSTS = {"gflop": "GFLOP of denoising ↓", "seconds": "seconds of denoising ↓"}
 
 
-def _pareto(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], folder: Path) -> list[Path]:
+def _pareto(
+    rows: Sequence[AccelerationRow], known: Mapping[str, Figures], pyplot: Any
+) -> style.Figure | None:
     points = [(row, _point(known[row.name])) for row in rows[1:] if row.name in known]
     points = [(row, p) for row, p in points if p["gflop"] is not None and p["latent_error"]]
     if not points:
-        return []
-    data, picture = folder / "pareto.csv", folder / "pareto.png"
-    _write_csv(data, [["row", *points[0][1]], *([row.name, *point.values()] for row, point in points)])
-
-    pyplot = _pyplot()
+        return None
+    data: list[Sequence[object]] = [["row", *points[0][1]]]
+    data += [[row.name, *("" if v is None else v for v in point.values())] for row, point in points]
     errors = [name for name in _ERRORS if any(point[name] for _, point in points)]
-    drawing, panels = pyplot.subplots(
-        len(errors), 2, figsize=(14, 4 * len(errors)), sharex="col", sharey="row", squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for error, beside in zip(errors, panels, strict=True):
-        for cost, panel in zip(_COSTS, beside, strict=True):
-            _draw_errors(panel, [(row, point[cost], point[error]) for row, point in points])
-        beside[0].set_ylabel(_ERRORS[error])
-    for cost, panel in zip(_COSTS, panels[-1], strict=True):
-        panel.set_xlabel(_COSTS[cost])
-    names = "\n".join(f"{k}  {row.title}" for k, (row, _) in enumerate(points, 1))
-    drawing.text(1.0, 0.5, names, va="center", ha="left", fontsize=9)
     clips, traced = (getattr(known[rows[0].name], name) for name in ("clips", "traced"))
-    drawing.suptitle(
-        "Error over cost; red: what fye-faster ships with, grey: noise floors, line: Pareto front\n"
-        f"n = {clips} clips (LPIPS, seconds), {traced} (latents, FLOPs)"
+    notes = (
+        f"Means of {clips} clips (LPIPS, seconds) and {traced} (latents, FLOPs); squares: what fye-faster ships with; "
+        "crosses: noise floors; line: Pareto front."
     )
-    with atomic(picture) as temporary:
-        drawing.savefig(temporary, dpi=90, bbox_inches="tight")
-    pyplot.close(drawing)
-    return [data, picture]
+    drawing, panels = style.panels(
+        pyplot, 2 * len(errors), height=2.0, legend=len(points), notes=notes, sharex="col", sharey="row"
+    )
+    handles: dict[str, Any] = {}
+    for place, panel in enumerate(panels):
+        error, cost = errors[place // 2], list(_COSTS)[place % 2]
+        _draw_errors(panel, [(row, point[cost], point[error]) for row, point in points], handles)
+        if place % 2 == 0:
+            style.title(panel, _ERRORS[error])
+        if place >= len(panels) - 2:
+            panel.set_xlabel(_COSTS[cost])
+    style.legend(drawing, list(handles.values()), list(handles))
+    return style.Figure("pareto", drawing, data)
 
 
 def _point(found: Figures) -> dict[str, float | None]:
@@ -79,19 +80,30 @@ def _point(found: Figures) -> dict[str, float | None]:
     }
 
 
-def _draw_errors(panel: Any, points: Sequence[tuple[AccelerationRow, float | None, float | None]]) -> None:
+def _draw_errors(
+    panel: Any,
+    points: Sequence[tuple[AccelerationRow, float | None, float | None]],
+    handles: dict[str, Any],
+) -> None:
     """Number the rows from 1; one whose cost or error is unknown keeps its number and is left out."""
     panel.set(xscale="log", yscale="log")
-    panel.grid(visible=True, which="both", alpha=0.25)
+    style.plain_ticks(panel)
     shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x is not None and y]
     for k, row, x, y in shown:
         ours = row.run is not None and row.run.spec.method == "fye-faster"
-        colour = "grey" if "floor" in row.groups else "tab:red" if ours else "tab:blue"
-        panel.plot(x, y, "o", color=colour)
-        panel.annotate(str(k), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
+        colour, marker = (
+            ("#7F7F7F", "x") if "floor" in row.groups else ("#D55E00", "s") if ours else ("#0072B2", "o")
+        )
+        (dot,) = panel.plot(x, y, marker, color=colour, linestyle="")
+        handles.setdefault(f"{k}  {row.title}", dot)
+        across, up = _ASIDE[k % len(_ASIDE)]
+        panel.annotate(
+            str(k), (x, y), xytext=(4 * across, 3 * up), textcoords="offset points", fontsize=style.SMALL,
+            ha="left" if across > 0 else "right", va="center",
+        )  # fmt: skip
     front = _front([(x, y) for _, row, x, y in shown if "floor" not in row.groups])
     if front:
-        panel.step(*zip(*front, strict=True), where="post", color="black", alpha=0.4, linewidth=1)
+        panel.step(*zip(*front, strict=True), where="post", color="0.4", linewidth=0.8, zorder=1)
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -103,57 +115,37 @@ def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def _steps(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
+def _steps(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], pyplot: Any) -> style.Figure | None:
     curves: dict[str, Any] = {}
     base = rows[0].traces or {}
     for row in rows[1:]:
-        known = [
+        errors = [
             [*trace.step_errors, trace.final_error(base[clip])]
             for clip, trace in (row.traces or {}).items()
             if trace.step_errors is not None and clip in base
         ]
-        if known:
-            curves[row.name] = np.mean(known, 0)
+        if errors:
+            curves[row.name] = np.mean(errors, 0)
     if not curves:
-        return []
+        return None
     titles = {row.name: row.title for row in rows}
-    data, picture = folder / "steps.csv", folder / "steps.png"
-    lines = [
+    data: list[Sequence[object]] = [["step", *curves]]
+    data += [
         [step, *("" if np.isnan(value) else value for value in values)]
         for step, values in enumerate(zip(*curves.values(), strict=True))
     ]
-    _write_csv(data, [["step", *curves], *lines])
-
-    pyplot = _pyplot()
-    drawing, panel = pyplot.subplots(figsize=(11, 6.5), layout="constrained")
-    styles = ["-", "--", ":", "-."]
-    for k, (name, curve) in enumerate(curves.items()):
+    notes = (
+        f"Relative error to the uncached latents before each step and in the end, mean of {len(base)} clips (after the "
+        "paper's Fig. 12)."
+    )
+    drawing, (panel,) = style.panels(pyplot, 1, height=2.0, legend=len(curves), notes=notes)
+    handles = []
+    for number, curve in enumerate(curves.values()):
         (at,) = np.nonzero(~np.isnan(curve))
-        sparse = {"marker": "o", "markersize": 3} if len(at) < len(curve) else {}
-        panel.plot(at, curve[at], styles[k // 10 % 4], label=titles[name], linewidth=1.5, **sparse)
-    panel.set(
-        xlabel="step of the uncached run, from noise to picture", ylabel="relative error of the latents",
-        title=f"Error to the uncached latents before each step and in the end (the paper's Fig. 12), n = {len(base)}",
-    )  # fmt: skip
+        look = style.look(number) | {"markevery": max(1, len(at) // 5), "markersize": 3}
+        handles += panel.plot(at, curve[at], style.LINES[number // len(style.COLOURS) % 4], **look)
+    panel.set_xlabel("step, from noise to picture")
+    style.title(panel, "relative error ↓")
     panel.set_yscale("symlog", linthresh=1e-4)
-    panel.grid(visible=True, alpha=0.25)
-    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-    with atomic(picture) as temporary:
-        drawing.savefig(temporary, dpi=110)
-    pyplot.close(drawing)
-    return [data, picture]
-
-
-def _write_csv(file: Path, lines: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(lines)
-    write_text(file, text.getvalue())
-
-
-def _pyplot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
+    style.legend(drawing, handles, [titles[name] for name in curves])
+    return style.Figure("steps", drawing, data)

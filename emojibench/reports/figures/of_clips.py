@@ -67,7 +67,8 @@ def _by(view: View, pyplot: Any, by: str) -> style.Figure:
 def pareto(view: View, pyplot: Any) -> style.Figure:
     """Quality over cost, with the line of rows that no other one beats in both."""
     runs, away = _one_machine(view)
-    found = [name for name in _COSTS if _known(runs, name)]
+    counts = {name: sum(_known({n: r}, name) for n, r in _of(view, runs, name).items()) for name in _COSTS}
+    found = [name for name, count in counts.items() if count > 1] or [n for n, c in counts.items() if c]
     if not found:
         raise NothingToDrawError("no run has seconds or FLOPs of clips")
     columns = view.columns()[:2]
@@ -78,9 +79,9 @@ def pareto(view: View, pyplot: Any) -> style.Figure:
     )
     if away and machine:
         notes += f" Made elsewhere, so without seconds: {', '.join(away)}."
-    if "flops" in found and (
-        uncounted := [n for n, run in view.runs.items() if not _known({n: run}, "flops")]
-    ):
+    if "flops" not in found:
+        notes += " FLOPs are known of fewer than two rows."
+    elif uncounted := [label for label, run in view.runs.items() if not _known({label: run}, "flops")]:
         notes += f" No FLOPs counted: {', '.join(uncounted)}."
     cells = [(column, name) for column in columns for name in found]
     beside: dict[str, Any] = {"sharex": "col", "sharey": "row"} if len(found) == 2 else {}
@@ -103,7 +104,7 @@ def pareto(view: View, pyplot: Any) -> style.Figure:
     handles: dict[str, Any] = {}
     for index, (panel, (column, cost)) in enumerate(zip(axes, cells, strict=True)):
         points: dict[str, tuple[ColumnSummary, ColumnSummary]] = {}
-        for label, run in (runs if cost == "latency_s" else view.runs).items():
+        for label, run in _of(view, runs, cost).items():
             x, y = run.summaries.get(cost), run.summaries.get(column.name)
             if x is not None and y is not None and x.mean is not None and y.mean is not None and x.mean > 0:
                 points[label] = (x, y)
@@ -232,6 +233,11 @@ def _one_machine(view: View) -> tuple[dict[str, FinishedRun], list[str]]:
     device = devices.most_common(1)[0][0]
     runs = {label: run for label, run in view.runs.items() if run.animated.device == device}
     return runs, [label for label in view.runs if label not in runs]
+
+
+def _of(view: View, of_machine: dict[str, FinishedRun], cost: str) -> dict[str, FinishedRun]:
+    """The runs whose cost can be compared."""
+    return of_machine if cost == "latency_s" else view.runs
 
 
 def _known(runs: dict[str, FinishedRun], name: str) -> bool:

@@ -130,6 +130,16 @@ def title(panel: Any, text: str) -> None:
     panel.set_title("\n".join(lines), loc="left")
 
 
+def plain_ticks(panel: Any) -> None:
+    """Few ticks with plain numbers on logarithmic axes."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for ticks in (panel.xaxis, panel.yaxis):
+        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ticks.set_minor_formatter(NullFormatter())
+
+
 def bottom(panels: Sequence[Any], text: str) -> None:
     """The title of the horizontal axis, below the panels that have none below them."""
     for panel in panels[-2:]:
@@ -138,7 +148,7 @@ def bottom(panels: Sequence[Any], text: str) -> None:
 
 def legend(drawing: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """One legend below all panels, long names cut."""
-    short = [textwrap.shorten(label, 30, placeholder=" …") if len(label) > 30 else label for label in labels]
+    short = [label if len(label) <= 30 else f"{label[:29]}…" for label in labels]
     drawing.legend(
         handles, short, loc="outside lower left", ncols=2, frameon=False, columnspacing=1.0, handletextpad=0.4,
         borderaxespad=0.1,

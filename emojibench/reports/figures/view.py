@@ -22,7 +22,7 @@ PANELS = 4
 _BESIDE = ("nme", "jitter", "acceleration_error")
 """Columns that are shown where the paper's leave room."""
 _RESAMPLES = 400
-_UNITS = ("of 100", "eye distances", "eye distances / frame²", "dB")
+_UNITS = ("of 100", "eye distances", "dB")
 """Units that a reader may not guess."""
 
 
