@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emojibench.cli.flags import Clips, Data, Frames, Jobs, Size, Split
-from emojibench.errors import DatasetError
+from emojibench.errors import DatasetError, UserError
 
 if TYPE_CHECKING:
     from emojibench.dataset.building import BuildReport
@@ -234,6 +234,8 @@ def stats(
 
     for ref in refs:
         locating.dataset(ref)
+    if figure is not None and (figure.suffix not in (".pdf", ".png") or not figure.stem.strip(".")):
+        raise UserError(f"--figure: expected the name of a .pdf or .png file, got {str(figure)!r}")
     typer.echo("loading ...", err=True)
     from emojibench.dataset import load_dataset
     from emojibench.dataset import stats as statistics

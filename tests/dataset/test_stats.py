@@ -106,6 +106,8 @@ def test_the_command_compares_datasets(built: tuple[Path, object], tmp_path: Pat
     assert {file.suffix for file in (tmp_path / "fig").iterdir()} == {".pdf", ".png", ".csv"}
     table = runner.invoke(app, ["data", "stats", str(out), "--format", "csv"])
     assert "Range of yaw" in table.stdout
+    wrong = runner.invoke(app, ["data", "stats", str(out), "--figure", "radar.svg"])
+    assert "--figure: expected the name of a .pdf or .png file" in str(wrong.exception)
     wrong = runner.invoke(app, ["data", "stats", str(out), "--siglip", str(tmp_path)])
     assert "expected config.json, model.safetensors" in str(wrong.exception)
 

@@ -154,7 +154,9 @@ def test_landmarks_travel_with_the_weights_that_know_them(
     path = tmp_path / "weights.safetensors"
     checkpoint.save(path, Model(variant).state_dict(), variant)
     assert Pipeline.from_preset(tiny.name, path).preset == variant
-    with pytest.raises(ValueError, match="trained on landmarks contour,eyes with .*expected landmarks eyes,brows"):
+    with pytest.raises(
+        ValueError, match="trained on landmarks contour,eyes with .*expected landmarks eyes,brows"
+    ):
         checkpoint.load(Model(tiny), path)
     model = Model(tiny)
     checkpoint.load_autoencoder(model, path)  # sees no landmarks

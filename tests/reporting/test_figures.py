@@ -127,6 +127,33 @@ def test_the_command_prints_its_files(runs: Path, tmp_path: Path) -> None:
     assert "--figure: goes with" in str(wrong.exception)
 
 
+def test_frames_that_somebody_changed_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    l1 = dict.fromkeys(CLIPS, 0.2)
+    cases = {
+        "a mean of 0.9 over the frames, but a value of 0.2": {"c1": [0.9, 0.9, 0.9]},
+        "values of 2 frames, other rows of this clip have 3": {"c1": [0.2, 0.2]},
+    }
+    for number, (message, changed) in enumerate(cases.items()):
+        root = tmp_path / str(number)
+        make_run(
+            "good",
+            {"l1": l1},
+            method="a",
+            frames={"l1": {clip: [0.1, 0.2, 0.3] for clip in CLIPS}},
+            root=root,
+        )
+        drawn, _ = write_figures(["time"], root, tmp_path / "out")
+        assert drawn.files
+        make_run(
+            "changed",
+            {"l1": l1},
+            frames={"l1": {**{clip: [0.2] * 3 for clip in CLIPS}, **changed}},
+            root=root,
+        )
+        with pytest.raises(UserError, match=f"clip c1, l1: {message}; score the run again"):
+            write_figures(["time"], root, tmp_path / "out")
+
+
 def test_a_front_is_of_what_nothing_beats() -> None:
     points = {"a": (1.0, 5.0), "b": (2.0, 4.0), "c": (2.0, 6.0), "d": (3.0, 4.0), "e": (1.0, 5.0)}
     assert pareto_front(points, "lower") == {"a", "b", "e"}

@@ -40,6 +40,7 @@ _RC: Any = {
     "lines.linewidth": 1.1,
     "lines.markersize": 3.5,
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # names of methods may have dollars
     "figure.constrained_layout.use": True,
     "savefig.dpi": 300,
 }

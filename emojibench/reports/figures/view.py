@@ -1,10 +1,11 @@
 """What figures are drawn from: the runs of one split of one track, and their values frame by frame."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from emojibench.reports.load import FinishedRun
 from emojibench.reports.rows import rows_of
 from emojibench.reports.subsets import ClipRows, clip_rows
 from emojibench.reports.tables import Track
+from emojibench.runs.columns import TURN
 
 PANELS = 4
 _BESIDE = ("nme", "jitter", "acceleration_error")
@@ -76,11 +78,14 @@ class View:
     def _frames(self) -> dict[str, dict[str, dict[str, NDArray[np.float64]]]]:
         """Label to column to clip to values of frames."""
         found: dict[str, dict[str, dict[str, NDArray[np.float64]]]] = {}
+        lengths: dict[str, int] = {}
         for label, run in self.runs.items():
+            file = run.path / "rows.parquet"
             wanted, of_run = set(run.spec.clips), found.setdefault(label, {})
-            for row in rows_of(run.path / "rows.parquet", frames=True):
+            for row in rows_of(file, frames=True):
                 if row["clip_id"] in wanted and row["status"] == "ok" and row.get("frames"):
                     values = np.array([np.nan if v is None else v for v in row["frames"]], np.float64)
+                    _check(file, row, values, lengths.setdefault(row["clip_id"], len(values)))
                     of_run.setdefault(row["metric"], {})[row["clip_id"]] = values
         return found
 
@@ -113,7 +118,7 @@ class View:
         """Clip id to the head turn of its scored frames, degrees; the same for every run."""
         found: dict[str, NDArray[np.float64]] = {}
         for of in self._frames.values():
-            found |= of.get("driving_turn", {})
+            found |= of.get(TURN.name, {})
         if not found:
             raise NothingToDrawError("no rows say how far the driving turns (`driving_turn`)")
         return found
@@ -135,6 +140,23 @@ class View:
     def subjects(self) -> dict[str, str]:
         """Clip id to who is on the portrait."""
         return {clip: who for rows in self.rows.values() for clip, who in rows.subjects.items()}
+
+
+def _check(file: Path, row: Mapping[str, Any], values: NDArray[np.float64], length: int) -> None:
+    """Raise UserError where a row's frames cannot be those that its value is of: somebody changed the file."""
+    known = values[np.isfinite(values)]
+    where = f"{file}: clip {row['clip_id']}, {row['metric']}"
+    if len(values) != length:
+        raise UserError(
+            f"{where}: values of {len(values)} frames, other rows of this clip have {length}; score the run again"
+        )
+    if row["metric"] == TURN.name or not len(known):  # not a mean
+        return
+    mean = float(known.mean())
+    if row["value"] is None or not math.isclose(mean, row["value"], rel_tol=1e-3, abs_tol=1e-6):
+        raise UserError(
+            f"{where}: a mean of {mean:.6g} over the frames, but a value of {row['value']}; score the run again"
+        )
 
 
 def axis(column: Column) -> str:
