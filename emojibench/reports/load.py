@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.files import reading
-from emojibench.reports.receipts.receipt import Receipt
+from emojibench.reports.receipts.receipt import NONE, Receipt
 from emojibench.reports.receipts.receipt import read as read_receipt
 from emojibench.reports.rows import Values, read_rows
 from emojibench.runs.columns import DRIVING
@@ -67,6 +67,13 @@ class FinishedRun:
     def track(self) -> str:
         """Name that comparable runs share: dataset, its digest and the protocol id."""
         return f"{self.spec.dataset}-{self.spec.dataset_digest[:6]}-{self.spec.protocol.id}"
+
+    @property
+    def receipt_said(self) -> str:
+        """What pages say of a row's receipt; nothing of runs that are no rows."""
+        if self.receipt:
+            return f"receipt, revision {self.receipt.revision} of the row"
+        return NONE if self.path.parent.parent.name == "accepted" else ""
 
     def lost(self, column: str, clips: Iterable[str]) -> float | None:
         """Share of frames that a column's values of some clips are not of; None where the rows do not say."""

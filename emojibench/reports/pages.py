@@ -17,7 +17,6 @@ from emojibench.reports.blocks import (
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.parts import origin, published
 from emojibench.reports.published import PublishedTable
-from emojibench.reports.receipts.receipt import NONE
 from emojibench.reports.tables import SPLITS, Entry, Track
 
 GROUPS = {"self": "Self", "cross": "Cross"}
@@ -60,12 +59,7 @@ def track_page(track: Track, table1: PublishedTable) -> list[Block]:
 
 def _receipts(runs: Iterable[FinishedRun]) -> list[Block]:
     """Which rows of a leaderboard can be checked digest by digest; nothing for runs that are none."""
-    lines = tuple(
-        f"`{run.path.name}`: "
-        + (f"receipt, revision {run.receipt.revision} of the row" if run.receipt else NONE)
-        for run in runs
-        if run.path.parent.parent.name == "accepted"
-    )
+    lines = tuple(f"`{run.path.name}`: {run.receipt_said}" for run in runs if run.receipt_said)
     checked = "`emojibench verify leaderboards/accepted` checks them."
     return [Heading("Receipts"), Bullets(lines), checked] if lines else []
 

@@ -244,6 +244,7 @@ def _run(one: ShownRun) -> dict[str, Any]:
         "file": one.name, "name": spec.name, "method": spec.method, "split": spec.split,
         "revision": spec.revision, "options": options, "seed": spec.seed, "device": start.device,
         "commit": code.commit and code.commit[:10], "dirty": bool(code.dirty),
+        "receipt": one.run.receipt_said,
         "clips": len(spec.clips), "played": len(one.shown.animations),
     }  # fmt: skip
 

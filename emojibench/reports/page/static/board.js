@@ -168,6 +168,8 @@ EB.published = () => {
 EB.provenance = (track) => {
   const { h } = EB;
   const titles = ["Run", "Method", "Split", "Revision", "Options", "Seed", "Clips", "Commit", "Device"];
+  const rows = track.runs.some((run) => run.receipt); // of a leaderboard, not runs of one's own
+  if (rows) titles.push("Receipt");
   const options = (run) => Object.entries(run.options).map(([name, value]) => `${name}=${value}`).join(", ") || "none";
   return h("details", { class: "notes" },
     h("summary", {}, "Where the measured numbers come from"),
@@ -176,5 +178,5 @@ EB.provenance = (track) => {
       h("table", {}, h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))),
         h("tbody", {}, track.runs.map((run) => h("tr", {}, h("th", { scope: "row" }, run.name),
           [run.method, run.split, run.revision, options(run), run.seed, run.clips,
-            (run.commit || "no git") + (run.dirty ? " with changes" : ""), run.device].map((text) => h("td", {}, String(text)))))))));
+            (run.commit || "no git") + (run.dirty ? " with changes" : ""), run.device, ...(rows ? [run.receipt] : [])].map((text) => h("td", {}, String(text)))))))));
 };
