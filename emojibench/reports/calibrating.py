@@ -28,6 +28,7 @@ from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.ranking import LEVEL
 from emojibench.reports.verdicts import Tolerance
 from emojibench.runs.scoring import digest
+from emojibench.runs.spec import ANIMATION_PROTOCOL
 from emojibench.runs.summary import Name
 
 FALSE_ALARMS = 0.05
@@ -308,7 +309,8 @@ def _check_unchanged(runs: Sequence[FinishedRun]) -> None:
     first = runs[0]
     for run in runs[1:]:
         differing = [line for line in first.spec.conflicts(run.spec) if not line.startswith("seed:")]
-        differing += [f"protocol {line}" for line in first.spec.protocol.differences(run.spec.protocol)]
+        protocol = first.spec.protocol.differences(run.spec.protocol)
+        differing += [line for line in protocol if line.partition(":")[0] not in ANIMATION_PROTOCOL]
         if first.spec.clips != run.spec.clips and not any(line.startswith("clips:") for line in differing):
             differing.append(f"clips: {len(first.spec.clips)}, {len(run.spec.clips)}")
         if differing:

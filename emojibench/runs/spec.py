@@ -27,7 +27,8 @@ _ANIMATION_FIELDS = (
     "source", "method", "options", "revision", "dataset", "dataset_version", "dataset_digest",
     "split", "clips", "seed",
 )  # fmt: skip
-_ANIMATION_PROTOCOL = ("size", "frames", "detector")
+ANIMATION_PROTOCOL = ("size", "frames", "detector")
+"""Fields of the protocol that decide them."""
 
 
 Fact = Annotated[str, Field(pattern=r"^[^\x00-\x1f|`]{1,500}$")]
@@ -94,7 +95,7 @@ class RunSpec(BaseModel):
 
     def _animation(self) -> dict[str, Any]:
         fields = {key: getattr(self, key) for key in _ANIMATION_FIELDS}
-        return fields | {key: getattr(self.protocol, key) for key in _ANIMATION_PROTOCOL}
+        return fields | {key: getattr(self.protocol, key) for key in ANIMATION_PROTOCOL}
 
 
 def checked_name(name: str, what: str, advice: str = "choose another name") -> str:
