@@ -9,6 +9,9 @@ Frames = NDArray[np.uint8]
 Image = NDArray[np.uint8]
 """RGB picture, uint8, (H, W, 3)."""
 
+Sound = NDArray[np.int16]
+"""Mono sound, (n,), at `emojibench.media.sound.RATE`."""
+
 Landmarks = NDArray[np.float32]
 """MediaPipe face points, float32, (478, 3) or (T, 478, 3).
 

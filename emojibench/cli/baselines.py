@@ -22,7 +22,8 @@ def list_rows(as_json: AsJson = False) -> None:
         return
     shown = []
     for row in rows:
-        state = "\n".join(row.lacking) or "ready"
+        given = ", given sound (a dataset with sound, or --set sound=)" if row.sound else ""
+        state = "\n".join(row.lacking) or f"ready{given}"
         shown.append(
             (
                 row.name,

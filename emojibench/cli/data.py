@@ -111,6 +111,10 @@ def build(
         typer.Option(help="Clips per video, spread over it by --seed; one alone starts with the first face."),
     ] = 1,
     start: Annotated[float, typer.Option(help="Seconds to skip at the beginning of each video.")] = 0.0,
+    sound: Annotated[
+        bool,
+        typer.Option("--sound", help="Keep the sound of driving videos, for methods that are driven by it."),
+    ] = False,
     pairs_per_portrait: Annotated[int, typer.Option(help="Cross clips per portrait.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the pairing and of the windows.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
@@ -146,6 +150,7 @@ def build(
         min_detected=min_detected,
         windows=windows,
         start=start,
+        sound=sound,
         pairs_per_portrait=pairs_per_portrait,
         seed=seed,
     )

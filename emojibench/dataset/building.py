@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from emojibench.dataset.ingest import Item, Settings, add_driving, add_portrait, first_frame_id
+from emojibench.dataset.ingest import Item, Settings, add_driving, add_portrait, first_frame_id, sound_of
 from emojibench.dataset.loading import sha256
 from emojibench.dataset.manifest import (
     ClipEntry,
@@ -179,6 +179,7 @@ def _entry(split: Split, portrait: Item, video: Item, settings: Settings) -> Cli
         driving=f"driving/{video.id}.npz",
         driving_frames=frames,
         truth=frames if own else None,
+        driving_sound=sound_of(video.id) if video.sound else None,
     )
 
 

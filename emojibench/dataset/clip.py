@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.face.driving import DrivingSequence
+from emojibench.media.sound import samples_of
 from emojibench.notebooks import html_table
-from emojibench.types import Frames, Image, Landmarks
+from emojibench.types import Frames, Image, Landmarks, Sound
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,6 +35,8 @@ class Clip:
     """Decodes the driving video at the protocol's resolution; None where only landmarks exist."""
     portrait_transform: NDArray[np.float64] | None = None
     """(4, 4) rigid head pose on the portrait, canonical face to camera, cm; only the `.task` detector gives it."""
+    load_driving_sound: Callable[[], Sound] | None = None
+    """Reads what was heard during the driving sequence, as long as that; None where nobody kept it."""
 
     @property
     def frames(self) -> int:
@@ -44,7 +47,7 @@ class Clip:
         """The same clip, driven by no more than its first `frames` frames."""
         if self.frames <= frames:
             return self
-        driving, load = self.driving, self.load_driving_frames
+        driving, load, heard = self.driving, self.load_driving_frames, self.load_driving_sound
         cut = replace(
             driving,
             landmarks=driving.landmarks[:frames],
@@ -52,7 +55,10 @@ class Clip:
             blendshapes=None if driving.blendshapes is None else driving.blendshapes[:frames],
         )
         return replace(
-            self, driving=cut, load_driving_frames=None if load is None else lambda: load()[:frames]
+            self,
+            driving=cut,
+            load_driving_frames=None if load is None else lambda: load()[:frames],
+            load_driving_sound=None if heard is None else lambda: heard()[: samples_of(frames, driving.fps)],
         )
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from emojibench.errors import DatasetError
 from emojibench.face import peer_maps as drawing
 from emojibench.face.detect import Face
 from emojibench.face.driving import DrivingSequence
+from emojibench.media.sound import RATE, write_wav
 from emojibench.types import Frames, Image, Landmarks
 
 
@@ -89,6 +90,13 @@ def _motion(content: ClipContent, path: Path) -> None:
         raise LeftOutError(str(error)) from error
 
 
+def _sound(content: ClipContent, path: Path) -> None:
+    load = content.clip.load_driving_sound
+    if load is None:
+        raise LeftOutError("the dataset has no sound of this driving sequence")
+    write_wav(path, load())
+
+
 def _expression_map(points: Landmarks) -> Image:
     from emojibench.face.draw import draw
 
@@ -125,5 +133,6 @@ FILES: dict[str, _File] = {
         f"OpenPose face maps as MagicDance reads them, PNG, from 000000.png on; {_DRAWN}",
         lambda s, path: _pictures(path, s.drawn(drawing.draw_openpose)),
     ),
+    "sound.wav": _File(f"what is heard during the driving sequence, WAV, mono, {RATE} Hz, 16 bits", _sound),
 }  # fmt: skip
 """Name to content; those without a suffix are folders."""

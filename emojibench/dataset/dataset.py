@@ -7,16 +7,17 @@ from itertools import islice
 
 import numpy as np
 
-from emojibench.dataset import landmarks
+from emojibench.dataset import landmarks, sounds
 from emojibench.dataset.clip import Clip
 from emojibench.dataset.manifest import SPLITS, ClipEntry, Manifest
 from emojibench.dataset.preparing import Files, prepare
 from emojibench.errors import DatasetError, UserError
+from emojibench.face.driving import DrivingSequence
 from emojibench.media import iterate_video, read_image, resize
 from emojibench.parallel.executor import Executor
 from emojibench.parallel.local import LOCAL
 from emojibench.registry import unknown
-from emojibench.types import Frames, Image
+from emojibench.types import Frames, Image, Sound
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,7 +152,7 @@ class Dataset:
                 f"{entry.driving}: landmarks of {driving.detector} in a dataset of {self.detector}; "
                 "landmarks of two detectors cannot be compared, so build the dataset again with one"
             )
-        video = entry.driving_frames
+        video, sound = entry.driving_frames, entry.driving_sound
         return Clip(
             clip_id=entry.clip_id,
             split=entry.split,
@@ -163,6 +164,7 @@ class Dataset:
             driving=driving,
             load_driving_frames=None if video is None else partial(self._video, video, entry.frames),
             portrait_transform=None if face is None else face.transform,
+            load_driving_sound=None if sound is None else partial(self._sound, sound, driving),
         )
 
     def ground_truth(self, clip_id: str) -> Frames | None:
@@ -192,6 +194,9 @@ class Dataset:
                 f"the manifest promises {stored}x{stored}"
             )
         return resize(image, self.size)
+
+    def _sound(self, relative: str, driving: DrivingSequence) -> Sound:
+        return sounds.read(self.files.path(relative), driving)
 
     def _video(self, relative: str, frames: int) -> Frames:
         stored, video = self.manifest.size, []

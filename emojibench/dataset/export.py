@@ -42,6 +42,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "maps": ("maps.mkv",),
     "mesh": ("mesh.mkv",),
     "openpose": ("openpose",),
+    "sound": ("sound.wav",),
 }
 """What can be asked for beside `ALWAYS`, and the files that it makes."""
 ALWAYS = ("portrait.png", "driving.mkv")

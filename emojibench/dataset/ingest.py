@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench import media
-from emojibench.dataset import landmarks
+from emojibench.dataset import landmarks, sounds
 from emojibench.dataset.cache import shared_detector
 from emojibench.dataset.heads import cut_head, cuts_hair
 from emojibench.dataset.motion import HARDLY, motion_of
@@ -40,6 +40,8 @@ class Settings(BaseModel):
     """Clips per video, spread over it; one alone starts with the first face."""
     start: float = Field(0.0, ge=0, le=1e6)
     """Seconds into a video, before which nothing is taken."""
+    sound: bool = False
+    """Whether the sound of driving videos is kept."""
     pairs_per_portrait: int = Field(1, ge=0)
     """Cross clips per portrait."""
     seed: int = 0
@@ -63,6 +65,8 @@ class Item(BaseModel):
     """sha256 of the file's decoded pixels."""
     motion: float | None = None
     """Of a driving clip, eye distances; see `emojibench.dataset.motion`."""
+    sound: bool = False
+    """Whether its sound was kept."""
 
 
 def add_portrait(root: Path, settings: Settings, source: Source) -> list[Item]:
@@ -73,6 +77,11 @@ def add_portrait(root: Path, settings: Settings, source: Source) -> list[Item]:
 def add_driving(root: Path, settings: Settings, source: Source) -> list[Item]:
     """Crop a video to the head; store each window's frames with their landmarks, and the first as a portrait."""
     return _outcomes("driving", source, _store_driving(root, settings, source))
+
+
+def sound_of(driving_id: str) -> str:
+    """Where the sound of a driving video is, below the dataset folder."""
+    return f"driving/{driving_id}.wav"
 
 
 def first_frame_id(driving_id: str) -> str:
@@ -106,6 +115,7 @@ def _item(
     reason: str,
     content: str = "",
     motion: float | None = None,
+    sound: bool = False,
 ) -> Item:
     return Item(
         file=shown(source.file),
@@ -117,6 +127,7 @@ def _item(
         domain=source.domain,
         content=content,
         motion=motion,
+        sound=sound,
     )
 
 
@@ -182,8 +193,14 @@ def _store_driving(root: Path, settings: Settings, source: Source) -> Iterator[I
         still = (
             [f"hardly moves ({motion:.3f} eye distances)"] if motion is not None and motion < HARDLY else []
         )
-        reason = "; ".join([*window.notes, *info.notes, *still])
-        yield _item("driving", source, identity, kept=True, reason=reason, content=content, motion=motion)
+        sound = settings.sound and sounds.keep(
+            source.file, root / sound_of(identity), driving, start=window.start / rate
+        )
+        silent = ["has no sound"] if settings.sound and not sound else []
+        reason = "; ".join([*window.notes, *info.notes, *still, *silent])
+        yield _item(
+            "driving", source, identity, kept=True, reason=reason, content=content, motion=motion, sound=sound
+        )
     if settings.windows > len(plan.sections):
         reason = f"room for {len(plan.sections)} of {settings.windows} windows"
         yield _item("driving", source, f"{source.id}.w{settings.windows}", kept=False, reason=reason)

@@ -89,6 +89,8 @@ class ClipEntry(_Strict):
     """Video whose frames the driving landmarks were read off."""
     truth: RelativePath | None = None
     """Video of what a perfect method would return; for `self` the driving video."""
+    driving_sound: Annotated[RelativePath | None, Field(exclude_if=lambda path: path is None)] = None
+    """WAV of what was heard meanwhile; not written where there is none, so that digests without sound stay."""
     sha256: dict[RelativePath, Digest] = {}
     """Digest of every file named above; empty in built-in datasets, whose files are made when asked for."""
 
@@ -105,7 +107,9 @@ class ClipEntry(_Strict):
     @property
     def files(self) -> tuple[str, ...]:
         """Every file of the clip, once."""
-        named = (self.portrait, self.portrait_landmarks, self.driving, self.driving_frames, self.truth)
+        named = (
+            self.portrait, self.portrait_landmarks, self.driving, self.driving_frames, self.truth, self.driving_sound
+        )  # fmt: skip
         return tuple(dict.fromkeys(path for path in named if path is not None))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator
 
-from emojibench.dataset import landmarks
+from emojibench.dataset import landmarks, sounds
 from emojibench.dataset.loading import FolderFiles
 from emojibench.dataset.locating import CLIPS_FILE, DATASET_FILE
 from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
@@ -101,6 +101,8 @@ def _tasks(files: FolderFiles, manifest: Manifest, entries: tuple[ClipEntry, ...
         tasks[entry.driving, "driving", entry.frames] = partial(_driving, files, entry, manifest)
         for path in filter(None, (entry.driving_frames, entry.truth)):
             tasks[path, "video", entry.frames] = partial(_video, files, path, entry.frames, manifest)
+        if entry.driving_sound is not None:
+            tasks[entry.driving_sound, "sound", entry.frames] = partial(_sound, files, entry)
     return [(path, check) for (path, _, _), check in tasks.items()]
 
 
@@ -157,6 +159,13 @@ def _video(files: FolderFiles, path: str, frames: int, manifest: Manifest) -> st
     return ""
 
 
+def _sound(files: FolderFiles, entry: ClipEntry) -> str:
+    assert entry.driving_sound is not None
+    driving = landmarks.read_driving(files.path(entry.driving), frames=entry.frames)
+    sound = sounds.read(files.path(entry.driving_sound), driving)
+    return "" if sound.any() else "silent all along"
+
+
 def _duplicates(entries: tuple[ClipEntry, ...]) -> list[Problem]:
     """Files with the same bytes under two names: one subject would be counted twice.
 
@@ -164,14 +173,13 @@ def _duplicates(entries: tuple[ClipEntry, ...]) -> list[Problem]:
     """
     first: dict[str, str] = {}
     owners = {entry.portrait: entry.subject for entry in entries}
-    faces = {
-        entry.portrait_landmarks for entry in entries
-    }  # placed by hand, they may be the same on two pictures
+    # Landmarks that are placed by hand may be the same on two pictures, and silence is like silence.
+    alike = {path for entry in entries for path in (entry.portrait_landmarks, entry.driving_sound)}
     problems = []
     for path, digest in {path: digest for entry in entries for path, digest in entry.sha256.items()}.items():
         twin = first.setdefault(digest, path)
         one_person = path in owners and owners[path] == owners.get(twin)
-        if twin != path and not one_person and path not in faces:
+        if twin != path and not one_person and path not in alike:
             problems.append(Problem(where=path, severity="error", what=f"the same bytes as {twin}"))
     return problems
 

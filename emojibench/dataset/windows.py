@@ -54,6 +54,8 @@ class Window:
 
     heads: list[Image] = field(default_factory=list)
     """T of (size, size, 3)."""
+    start: int = 0
+    """Number of the first in the video."""
     faces: list[Face | None] = field(default_factory=list)
     """The followed face, read off each of them."""
     strays: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -177,7 +179,7 @@ def _cut(
     assert track.start is not None
     seen = np.stack([face for face in track.faces if face is not None])
     square = crop.head_square(seen, track.size)
-    window = Window()
+    window = Window(start=track.start)
     last = track.start + (plan.length - 1) * plan.stride
     for index, frame in video:
         if index == track.start:

@@ -16,6 +16,8 @@ from emojibench.files.reading import MissingFileError, open_file
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 """FFmpeg's names for MP4, QuickTime, Matroska, WebM and AVI. None of them makes FFmpeg open another file."""
+SOUND_CONTAINERS = f"{CONTAINERS},wav,mp3,flac,ogg,aac,aiff"
+"""The same for files that may hold sound alone."""
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
 """Suffixes of videos that are read, in lower case."""
 MAX_PIXELS = 1 << 24
@@ -138,16 +140,42 @@ def opened(path: Path) -> Iterator[VideoStream]:
     Raises:
         MediaError: no such regular file, or not a video that is read.
     """
+    with _container(path, CONTAINERS, "video", "MP4, MOV, MKV, WebM or AVI") as container:
+        yield _chosen(path, container)
+
+
+@contextlib.contextmanager
+def opened_sound(path: Path) -> Iterator[tuple[Any, Any, float]]:
+    """Open a file that may have sound.
+
+    Yields:
+        Container, first audio stream (None: it has none), and when its first picture is shown, or its sound begins
+        where it has no pictures, in seconds.
+
+    Raises:
+        MediaError: no such regular file, not one with sound or pictures, or sound of a kind that is not known.
+    """
+    kinds = "WAV, MP3, FLAC, OGG, AAC, AIFF, MP4, MOV, MKV, WebM or AVI"
+    with _container(path, SOUND_CONTAINERS, "sound file", kinds) as container:
+        heard = next(iter(container.streams.audio), None)
+        if heard is not None and heard.codec_context is None:
+            raise MediaError(f"{path}: its sound is of a kind that FFmpeg does not know")
+        first = next(iter(_videos(container)), heard)
+        yield container, heard, 0.0 if first is None else float((first.start_time or 0) * first.time_base)
+
+
+@contextlib.contextmanager
+def _container(path: Path, formats: str, what: str, kinds: str) -> Iterator[Any]:
     import av
 
     _listen()
     try:
         open_file(path).close()
     except MissingFileError:
-        raise MediaError(f"{path}: no such video") from None
+        raise MediaError(f"{path}: no such {what}") from None
     except UserError as error:
         raise MediaError(str(error)) from error
-    only = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    only = {"format_whitelist": formats, "protocol_whitelist": "file"}
     try:
         with av.logging.Capture(local=True):
             container = av.open(
@@ -155,11 +183,11 @@ def opened(path: Path) -> Iterator[VideoStream]:
             )
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
-            f"{path}: not a video, or truncated before its index: 0 frames could be decoded ({reason(error)}); "
-            "expected MP4, MOV, MKV, WebM or AVI"
+            f"{path}: not a {what}, or truncated before its index: 0 frames could be decoded ({reason(error)}); "
+            f"expected {kinds}"
         ) from error
     with container:
-        yield _chosen(path, container)
+        yield container
 
 
 def reason(error: Exception) -> str:
@@ -173,11 +201,18 @@ def _said(entries: Iterable[tuple[int, str, str]]) -> str:
     return next((message for message in messages if message and not message.startswith(_HARMLESS)), "")
 
 
-def _chosen(path: Path, container: Any) -> VideoStream:
+def _videos(container: Any) -> list[Any]:
+    """Its video streams, without pictures that only accompany it."""
     import av
 
     beside = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & beside]
+    return [stream for stream in container.streams.video if not stream.disposition & beside]
+
+
+def _chosen(path: Path, container: Any) -> VideoStream:
+    import av
+
+    streams = _videos(container)
     if not streams:
         raise MediaError(f"{path}: holds no video stream")
     stream = streams[0]

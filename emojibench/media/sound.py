@@ -1,5 +1,7 @@
-"""The sound of one video beside the pictures of another."""
+"""Sound: read from a part of a video or sound file, written as WAV, or put beside the pictures of another video."""
 
+import math
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,58 @@ from numpy.typing import NDArray
 
 from emojibench.errors import MediaError
 from emojibench.files.writing import atomic
-from emojibench.media.decoding import opened, reason
+from emojibench.media.decoding import opened_sound, reason
 from emojibench.media.writing import MUXER
+from emojibench.types import Sound
 
 RATE = 48000
-"""Samples a second of what is written."""
+"""Samples a second of what is read and written."""
+SOUNDS = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".aac", ".m4a", ".aiff", ".aif"})
+"""Suffixes of files that hold sound alone, in lower case."""
 _LOOSE = RATE // 50
 """Samples by which time stamps may miss their place before a gap is believed."""
+
+
+def samples_of(frames: int, fps: float) -> int:
+    """Samples that so many frames last, rounded up."""
+    return math.ceil(frames * RATE / fps - 1e-6)
+
+
+def read_sound(source: Path, *, samples: int, start: float = 0.0) -> Sound | None:
+    """The sound of a part of a file, mono at `RATE`; silence fills gaps.
+
+    Args:
+        source: a video, or a sound file.
+        samples: how many at most; there are fewer where the sound ends earlier.
+        start: where the part begins, in seconds after the first frame, or after the beginning of a sound file.
+
+    Returns:
+        (n,), or None where the file has no sound.
+
+    Raises:
+        MediaError: not such a file; its sound is of a kind that is not known, or damaged.
+    """
+    import av
+
+    with opened_sound(source) as (container, stream, first):
+        if stream is None:
+            return None
+        try:
+            parts = [part[0] for part, _ in _cut(_decoded(container, stream, "mono"), first + start, samples)]
+        except av.FFmpegError as error:
+            raise MediaError(f"{source}: its sound is damaged ({reason(error)})") from error
+    heard = np.concatenate([np.zeros(0, np.float32), *parts])
+    sound: Sound = np.clip(np.rint(heard * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    return sound
+
+
+def write_wav(path: Path, sound: Sound) -> None:
+    """Write (n,) samples as WAV, mono, 16 bits at `RATE`, atomically. Raises `UserError` where it cannot be written."""
+    with atomic(path) as temporary, wave.open(str(temporary), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(sound.astype("<i2").tobytes())
 
 
 def add_sound(video: Path, source: Path, *, start: float) -> bool:
@@ -34,14 +81,9 @@ def add_sound(video: Path, source: Path, *, start: float) -> bool:
     """
     import av
 
-    with opened(source) as pictures:
-        container, stream = pictures.container, pictures.stream
-        if not container.streams.audio:
+    with opened_sound(source) as (container, sound, first):
+        if sound is None:
             return False
-        sound = container.streams.audio[0]
-        if sound.codec_context is None:
-            raise MediaError(f"{source}: its sound is of a kind that FFmpeg does not know")
-        begin = start + float((stream.start_time or 0) * stream.time_base)
         with (
             atomic(video) as temporary,
             av.open(str(video)) as silent,
@@ -55,7 +97,7 @@ def add_sound(video: Path, source: Path, *, start: float) -> bool:
             packets: list[Any] = []
             try:
                 total = round(float(kept.duration * kept.time_base) * RATE)
-                for samples, position in _cut(_decoded(container, sound, layout), begin, total):
+                for samples, position in _cut(_decoded(container, sound, layout), first + start, total):
                     frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
                     frame.sample_rate, frame.pts = RATE, position
                     packets += heard.encode(frame)

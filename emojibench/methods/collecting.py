@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emojibench import media
 from emojibench.errors import MediaError
@@ -25,6 +26,10 @@ _SAME_FILE, _ANY_FILE = 48.0, 16.0
 was given, and another one (the program has moved it, or added sound). Noise is what encoders change most."""
 
 
+Chosen = NDArray[np.intp]
+"""For each driving frame the number of the written frame that answers to it, ascending."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """A clip's frames, (T, H, W, 3) uint8 RGB, and what was done to them."""
@@ -39,6 +44,7 @@ def collect(
     folder: Path,
     *,
     expected: int,
+    fps: float,
     size: tuple[int, int],
     capture: Path,
 ) -> Collected:
@@ -49,6 +55,7 @@ def collect(
         filled: values of placeholders.
         folder: the clip's own, with `in` and `out`.
         expected: number of driving frames.
+        fps: of the driving frames.
         size: width and height of the portrait.
         capture: folder of frames that were taken before they were encoded.
 
@@ -69,11 +76,13 @@ def collect(
             f"{path.name}: expected frames of {wanted} (output.size), got {tile.width}x{tile.height}"
         )
     resized = media.resizing((tile.width, tile.height), size)
-    frames, count = _read(path, tile, expected, size)
-    notes = [*info.notes, _count_note(output, path, expected, count)]
+    by_time = output.frames == "audio"
+    chosen = _at_times(expected, fps, info.fps or output.fps) if by_time else np.arange(expected)
+    frames, count = _read(path, tile, chosen, size)
+    notes = [*info.notes, _count_note(output, path, chosen, count)]
     exact = not output.lossy or (info.codec in _EXACT and info.pixels.startswith(_RGB))
     if not exact:
-        taken = _taken(capture, path, frames, (count, info.height, info.width, 3), tile)
+        taken = _taken(capture, path, frames, (count, info.height, info.width, 3), tile, chosen)
         if taken is not None:
             frames = taken
         notes.append(
@@ -113,13 +122,20 @@ def _files(folder: Path, skip: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _read(path: Path, tile: Tile, expected: int, size: tuple[int, int]) -> tuple[Frames, int]:
-    """The first `expected` frames, cut and resized one by one, and how many frames there are."""
-    frames: Frames = np.zeros((expected, size[1], size[0], 3), np.uint8)
+def _at_times(expected: int, fps: float, rate: float | str | None) -> Chosen:
+    """Which frame of a file at `rate` is shown when each driving frame is; those of sound run by time alone."""
+    own = rate if isinstance(rate, float) else fps
+    chosen: Chosen = np.floor(np.arange(expected) * own / fps + 1e-3).astype(np.intp)
+    return chosen
+
+
+def _read(path: Path, tile: Tile, chosen: Chosen, size: tuple[int, int]) -> tuple[Frames, int]:
+    """The chosen frames, cut and resized one by one, and how many frames there are."""
+    frames: Frames = np.zeros((len(chosen), size[1], size[0], 3), np.uint8)
     count = 0
     for picture in media.iterate_video(path):
-        if count < expected:
-            frames[count] = media.resize(_cut(picture, tile), size)
+        if len(places := np.flatnonzero(chosen == count)):
+            frames[places] = media.resize(_cut(picture, tile), size)
         count += 1
     return frames, count
 
@@ -128,15 +144,22 @@ def _cut(picture: Image, tile: Tile) -> Image:
     return np.ascontiguousarray(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
 
 
-def _count_note(output: Output, path: Path, expected: int, count: int) -> str:
-    if count == expected:
+def _count_note(output: Output, path: Path, chosen: Chosen, count: int) -> str:
+    expected, needed = len(chosen), int(chosen[-1]) + 1
+    by_time = not np.array_equal(chosen, np.arange(expected))
+    if count == expected and not by_time:
         return ""
-    if count < expected or output.frames == "driving":
-        raise MediaError(f"{path.name}: expected {expected} frames, one for each driving frame, got {count}")
+    if count < needed or output.frames == "driving":
+        each = "as long as the sound" if by_time else "one for each driving frame"
+        raise MediaError(f"{path.name}: expected {needed} frames, {each}, got {count}")
+    if by_time:
+        return f"{expected} of {count} frames at another rate, those shown at the driving frames' times"
     return f"the first {expected} of {count} frames"
 
 
-def _taken(capture: Path, path: Path, written: Frames, shape: tuple[int, ...], tile: Tile) -> Frames | None:
+def _taken(
+    capture: Path, path: Path, written: Frames, shape: tuple[int, ...], tile: Tile, chosen: Chosen
+) -> Frames | None:
     """Frames that were taken before they were encoded, cut and resized; None where none are those of the file.
 
     Args:
@@ -145,6 +168,7 @@ def _taken(capture: Path, path: Path, written: Frames, shape: tuple[int, ...], t
         written: its frames, cut and resized.
         shape: of its frames as they are.
         tile: what is cut.
+        chosen: numbers of the frames that count.
     """
     size = written.shape[2], written.shape[1]
     best, least = None, np.inf
@@ -152,7 +176,7 @@ def _taken(capture: Path, path: Path, written: Frames, shape: tuple[int, ...], t
         taken = np.load(file, mmap_mode="r", allow_pickle=False)
         if taken.shape != shape:
             continue
-        frames = np.stack([media.resize(_cut(frame, tile), size) for frame in taken[: len(written)]])
+        frames = np.stack([media.resize(_cut(taken[number], tile), size) for number in chosen])
         same = Path(file.with_suffix(".txt").read_text(encoding="utf-8", errors="surrogateescape")) == path
         apart = [np.abs(a.astype(np.int16) - b).mean() for a, b in zip(frames, written, strict=True)]
         difference = float(np.mean(apart))

@@ -9,7 +9,7 @@ from typing import Any
 
 from emojibench.dataset.clip import Clip
 from emojibench.errors import MediaError, UserError
-from emojibench.methods import Animation, Options, Progress
+from emojibench.methods import Animation, Options, Progress, sounds
 from emojibench.methods.collecting import collect
 from emojibench.methods.description import BATCH, CommandDescription, read_description
 from emojibench.methods.environments import resolve
@@ -19,7 +19,7 @@ from emojibench.methods.process import CommandError, Ended, Limits, run
 from emojibench.methods.revision import version, warn
 from emojibench.registry import unknown
 
-OPTIONS = ("motion", "device", "batch")
+OPTIONS = ("motion", "device", "batch", "sound")
 """`--set` keys that every command takes."""
 MIB = 2**20
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -81,6 +81,7 @@ class Command:
             places = own_places(described, self.file.parent)
         else:
             places = checked_places(described, self._places(described, theirs))
+        places = sounds.given(described, places, options.get("sound"))
         return CommandMethod(described, places, options)
 
 
@@ -193,7 +194,7 @@ class CommandMethod:
         try:
             collected = collect(
                 self._description.output, {**job.values, **each.values}, each.folder, expected=each.clip.frames,
-                size=(width, height), capture=job.capture,
+                fps=each.clip.driving.fps, size=(width, height), capture=job.capture,
             )  # fmt: skip
         except MediaError as error:
             return UserError(self._said(error, job))

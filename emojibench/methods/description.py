@@ -20,9 +20,9 @@ Words = Annotated[
 ]
 Input = Literal[
     "driving.mkv", "driving.mp4", "frames", "landmarks.npz", "target_landmarks.npz", "motion.npy", "maps.mkv",
-    "mesh.mkv", "openpose", "audio",
+    "mesh.mkv", "openpose",
 ]  # fmt: skip
-"""What {driving} can be: a file or folder of `emojibench data export`, or the driving sequence's sound."""
+"""What {driving} can be: a file or folder of `emojibench data export`."""
 BATCH = 16
 """Clips of one command that takes several, unless its description says another number."""
 
@@ -58,8 +58,12 @@ class Environment(Strict):
     """The requirements that decide most, as pip takes them; they count before those of the file."""
     left_out: list[Text] = []
     """Packages of the file that are not installed."""
+    afterwards: Annotated[list[Text], Field(exclude_if=lambda names: not names)] = []
+    """Requirements that are installed when all others are, because their builds import some of these."""
     system: list[Text] = []
     """Programs that must be on the path, or system packages."""
+    resolved: Annotated[str, Field(exclude_if=lambda text: not text)] = ""
+    """How far its requirements are known to go together, where nobody has installed them yet."""
     note: str = ""
 
 
@@ -107,7 +111,7 @@ class Output(Strict):
     geometry: str = ""
     """What happens to the portrait's picture on the way: squeezed, cropped, pasted back."""
     frames: Literal["driving", "multiple of 4", "at most driving", "audio"] = "driving"
-    """How many come out."""
+    """How many come out. `audio`: as long as the sound lasts, at the file's own rate; matched by time, not by index."""
     fps: float | Literal["driving"] | None = "driving"
     """What the file claims; frames are matched by index. None: none."""
     writer: str | None = None

@@ -18,7 +18,7 @@ from emojibench.dataset.workplace import workplace
 from emojibench.errors import UserError, WriteError
 from emojibench.files.reading import read_yaml
 from emojibench.files.writing import write_text
-from emojibench.methods import environments
+from emojibench.methods import environments, sounds
 from emojibench.methods.description import CommandDescription
 from emojibench.methods.places import Places, working_directory
 from emojibench.methods.process import CommandError
@@ -69,6 +69,7 @@ class Job:
         values = {
             "portrait": str(folder / "in" / "portrait.png"),
             "driving": str(folder / "in" / (described.input or "")),
+            "sound": str(folder / "in" / "sound.wav"),
             "landmarks": str(folder / "in" / "target_landmarks.npz"),
             "out": str(folder / "out" / "result.mp4" if file else folder / "out"),
             "frames": str(clip.frames),
@@ -123,14 +124,16 @@ class Job:
             wanted.append("target_landmarks.npz")
         for name in wanted:
             self._write_input(job, content, name, optional=described.takes_several)
+        if "sound" in described.uses or (
+            described.takes_several and sounds.there(job.clip, self._places.sound)
+        ):
+            sounds.write(described, job.clip, self._places.sound, job.folder / "in" / "sound.wav")
         if described.input is not None and ("driving" in described.uses or described.takes_several):
             twice = ClipContent(_first_frame_twice(job.clip)) if described.first_frame_twice else content
             self._write_input(job, twice, described.input)
 
     def _write_input(self, job: ClipJob, content: ClipContent, name: str, *, optional: bool = False) -> None:
         try:
-            if name == "audio":
-                raise LeftOutError("datasets have no sound of driving sequences")
             FILES[name].write(content, job.folder / "in" / name)
         except LeftOutError as error:
             if not optional:
@@ -141,10 +144,9 @@ class Job:
 
     def _line(self, job: ClipJob) -> dict[str, object]:
         line: dict[str, object] = {
-            key: job.values[key] for key in ("clip", "portrait", "driving", "landmarks", "out")
+            key: job.values[key] for key in ("clip", "portrait", "driving", "sound", "landmarks", "out")
         }
-        if not Path(job.values["landmarks"]).exists():
-            line["landmarks"] = None
+        line |= {key: None for key in ("sound", "landmarks") if not Path(job.values[key]).exists()}
         return line | {"frames": job.clip.frames, "fps": job.clip.driving.fps, "seed": job.seed}
 
     def commands(self, *, cpu: bool) -> list[list[str]]:

@@ -16,6 +16,8 @@ class Places:
     repo: Path | None = None
     weights: Path | None = None
     """Where checkpoints lie."""
+    sound: Path | None = None
+    """The user's recordings: one for all clips, or a folder with one for each; None: the dataset's own."""
     environment: Path | None = None
     """A virtual environment; None: the one that the benchmark itself runs in."""
     fingerprint: str = ""

@@ -10,6 +10,7 @@ from emojibench.registry import unknown
 PLACEHOLDERS = {
     "portrait": "the portrait, a PNG file",
     "driving": "the driving input, in the form that `input` names",
+    "sound": "what is heard during the driving sequence, a WAV file: mono, 48000 Hz, 16 bits",
     "landmarks": "target_landmarks.npz of `emojibench data export`",
     "out": "what to write: a file where `output.pattern` is {out} itself and its kind a video, else a folder",
     "frames": "number of driving frames",
@@ -23,7 +24,7 @@ PLACEHOLDERS = {
     "scratch": "a private folder, empty at first; the working directory unless `working_directory` is another",
 }
 """What a template may hold in braces."""
-OF_A_CLIP = frozenset({"portrait", "driving", "landmarks", "out", "frames", "fps", "seed", "clip"})
+OF_A_CLIP = frozenset({"portrait", "driving", "sound", "landmarks", "out", "frames", "fps", "seed", "clip"})
 """Those that differ from clip to clip."""
 
 

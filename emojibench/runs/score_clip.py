@@ -78,6 +78,8 @@ class ScoreSetup:
     metrics: tuple[str, ...]
     protocol: Protocol
     split: str
+    by_sound: bool = False
+    """Whether the method hears the driving sequence and does not see it."""
 
     def __call__(self, first: Any) -> "Scorer":
         """Open dataset, metrics and detector here; what the first worker could not have stays unavailable."""
@@ -90,6 +92,7 @@ class Scorer:
     def __init__(self, setup: ScoreSetup, unavailable: Mapping[str, str]) -> None:
         self._clips = setup.open_clips()
         self._scored = setup.protocol.scored(setup.split)
+        self._by_sound = setup.by_sound
         self._unavailable = dict(unavailable)
         self._metrics: dict[str, Any] = {}
         self._factories = {name: registry.load(registry.METRICS, name) for name in setup.metrics}
@@ -151,10 +154,14 @@ class Scorer:
             missing["truth"] = "no ground truth"
         else:
             truth = truth[self._scored]
-        try:
-            targets = target_landmarks(clip)[self._scored]
-        except DatasetError as error:
-            targets, missing["target_landmarks"] = None, str(error)
+        targets = None
+        if self._by_sound:
+            missing["target_landmarks"] = "driven by sound, which says nothing of where the head goes"
+        else:
+            try:
+                targets = target_landmarks(clip)[self._scored]
+            except DatasetError as error:
+                missing["target_landmarks"] = str(error)
         landmarks = job.kept.get("landmarks")
         if landmarks is None and self._detector is not None:
             landmarks = self._detector.detect_video(frames, fps=job.record.fps or clip.driving.fps).landmarks

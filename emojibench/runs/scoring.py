@@ -341,7 +341,9 @@ def _stale(left: ScoringPlan, name: str) -> bool:
 
 def setup(left: ScoringPlan, open_clips: Any, open_detector: Any) -> ScoreSetup:
     """What scoring workers are built from."""
-    return ScoreSetup(open_clips, open_detector, needed(left), left.spec.protocol, left.spec.split)
+    spec = left.spec
+    by_sound = spec.about.get("motion") == "audio"
+    return ScoreSetup(open_clips, open_detector, needed(left), spec.protocol, spec.split, by_sound)
 
 
 def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:

@@ -51,14 +51,41 @@ def dagan(weights):
     params = config("vox-adv-256.yaml")
     common = dict(params["common_params"], num_kp=15)
     encoder = depth.ResnetEncoder(18, False)
-    checkpoint = states(
-        generator=DepthAwareGenerator(**params["generator_params"], **common),
-        kp_detector=KPDetector(**params["kp_detector_params"], **dict(common, num_channels=4)),
-    )
-    save(checkpoint, weights / "DaGAN_vox_adv_256.pth.tar")
+    generator = DepthAwareGenerator(**params["generator_params"], **common)
+    detector = KPDetector(**params["kp_detector_params"], **dict(common, num_channels=4))
+    show_motion(generator, detector)
+    save(states(generator=generator, kp_detector=detector), weights / "DaGAN_vox_adv_256.pth.tar")
     save(encoder.state_dict(), weights / "depth_face_model/encoder.pth")
     decoder = depth.DepthDecoder(num_ch_enc=encoder.num_ch_enc, scales=range(4))
     save(decoder.state_dict(), weights / "depth_face_model/depth.pth")
+
+
+@torch.no_grad()
+def show_motion(generator, detector):
+    """Let the portrait through, moved as colours move in the driving frames; plain noise gives flat grey."""
+
+    def pass_on(layer, gain=1.0, offset=0.0):
+        layer.weight.zero_()
+        layer.bias.zero_()
+        for channel in range(3):
+            layer.weight[channel, channel, layer.kernel_size[0] // 2, layer.kernel_size[1] // 2] = gain
+            layer.bias[channel] = offset
+
+    for block in [generator.first, *generator.down_blocks, *generator.up_blocks]:
+        pass_on(block.conv)
+    for block in generator.bottleneck:
+        block.conv2.weight.zero_()
+        block.conv2.bias.zero_()
+    pass_on(generator.final, gain=5.0, offset=-2.5)  # a sigmoid follows
+    motion = generator.dense_motion_network
+    motion.occlusion.weight.zero_()
+    motion.occlusion.bias.fill_(9.0)  # nothing is hidden
+    motion.mask.weight.zero_()
+    motion.mask.bias.zero_()
+    motion.mask.bias[0] = -9.0  # no background
+    # The last channels are the input itself, colours and depth: keypoints are the middle of a colour.
+    detector.kp.weight.zero_()
+    detector.kp.weight[:, -4:-1, 3, 3] = torch.randn(len(detector.kp.weight), 3)
 
 
 def mcnet(weights):

@@ -7,7 +7,7 @@ from sounding import tone, write_video_with_sound
 
 from emojibench.errors import MediaError
 from emojibench.media import read_video, write_lossless, write_preview
-from emojibench.media.sound import RATE, add_sound
+from emojibench.media.sound import RATE, add_sound, read_sound, samples_of, write_wav
 
 FPS = 10
 
@@ -48,6 +48,27 @@ def test_what_is_heard_stays_with_what_is_seen(
     assert begins == pytest.approx(0.3, abs=0.03)
     assert stops == pytest.approx(0.7, abs=0.03)
     assert ends == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "aac", "flac"])
+def test_the_sound_of_a_part_is_read_and_written(tmp_path: Path, frames: np.ndarray, codec: str) -> None:
+    write_video_with_sound(tmp_path / "source.mkv", frames, FPS, tone(2, 0.8, 1.2), codec)
+    sound = read_sound(tmp_path / "source.mkv", samples=samples_of(9, FPS), start=0.5)
+    assert sound is not None
+    assert len(sound) == 0.9 * RATE
+    (heard,) = np.nonzero(np.abs(sound) > 3000)
+    assert heard[[0, -1]] / RATE == pytest.approx([0.3, 0.7], abs=0.03)
+    write_wav(tmp_path / "part.wav", sound)
+    again = read_sound(tmp_path / "part.wav", samples=10 * RATE)
+    assert again is not None
+    assert np.array_equal(again, sound)
+    write_lossless(tmp_path / "silent.mkv", frames, FPS)
+    assert read_sound(tmp_path / "silent.mkv", samples=RATE) is None
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(
+        MediaError, match=r"text\.wav: not a sound file, or truncated .*; expected WAV, MP3, "
+    ):
+        read_sound(tmp_path / "text.wav", samples=RATE)
 
 
 def test_sound_that_is_over_earlier_or_not_there(tmp_path: Path, video: Path, frames: np.ndarray) -> None:

@@ -60,7 +60,7 @@ def write(out: Path, video: np.ndarray, how: str, fps: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("portrait", "driving", "out", "clips", "elsewhere"):
+    for name in ("portrait", "driving", "sound", "out", "clips", "elsewhere"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--frames", type=int)
     parser.add_argument("--fps", type=float, default=25)

@@ -52,7 +52,6 @@ MISSING = {
     "a file of its revision": ({"revision": {"files": ["weights.bin"]}}, "{here}/weights.bin: no such file"),
     "its program": ({"command": "no-such-program {portrait}"}, "fake: command not found: 'no-such-program'"),
     "its script": ({"command": "./animate.sh {portrait}"}, "command not found: './animate.sh'"),
-    "its sound": ({"input": "audio"}, "fake needs audio of clip clip-0, which cannot be had"),
 }
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from emojibench.errors import UserError
+from emojibench.media.sound import RATE, write_wav
 from emojibench.methods import finding
 from emojibench.reports.load import load_run
 from emojibench.reports.tables import build_track
@@ -65,6 +67,22 @@ def test_a_file_is_a_method(bench: Any, file: Any) -> None:
     assert (result.folder / "animations" / "a" / "animation.json").stat().st_mtime_ns == before
     track = build_track("t", [load_run(result.folder)])
     assert [entry.label for entry in track.entries] == ["mine (zero-shot, public checkpoint)"]
+
+
+def test_what_is_driven_by_sound_is_not_judged_by_landmarks(bench: Any, file: Any, tmp_path: Path) -> None:
+    write_wav(tmp_path / "speech.wav", np.ones(RATE, np.int16))
+    path = file(f"{ARGUMENTS} --sound {{sound}}", motion={"mode": "audio"})
+    result = bench.run(path, clips=2, split="cross", options={"sound": str(tmp_path / "speech.wav")})
+    assert not result.failed
+    rows = result.rows().query("clip_id == 'a'").set_index("metric")
+    assert rows.loc["fake_l1", "status"] == "ok"
+    assert rows.loc["fake_face", "status"] == "undefined"
+    assert rows.loc["fake_face", "reason"] == "driven by sound, which says nothing of where the head goes"
+    silent = bench.run(path, clips=2, split="cross", name="silent")
+    assert (
+        "mine needs the sound of clip a, which the dataset does not have; give recordings with --set sound="
+        in (silent.rows()["reason"].iloc[0])
+    )
 
 
 def test_several_clips_are_made_by_one_command(bench: Any, file: Any) -> None:

@@ -97,6 +97,8 @@ class Description(CommandDescription):
     parsers: tuple[Parser, ...] = ()
     serves_many: bool = False
     """Whether the method's own entry point animates several clips in one process."""
+    least_frames: Annotated[int, Field(ge=1)] = 1
+    """Driving frames without which it makes nothing."""
     pitfalls: tuple[Text, ...] = ()
     read: tuple[Read, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -116,7 +118,7 @@ class Description(CommandDescription):
                 "licence",
                 "repository",
                 "environment",
-                "input",
+                *(["input"] if "driving" in self.uses else []),
                 "motion",
                 "output",
                 "device",

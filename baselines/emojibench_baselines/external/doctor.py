@@ -1,14 +1,19 @@
-"""`emojibench baselines doctor`: is a set-up whole, and does the method animate four frames?"""
+"""`emojibench baselines doctor`: is a set-up whole, and does the method animate a few frames?"""
 
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from emojibench.errors import UserError, one_line
+from emojibench.media.sound import RATE, samples_of
 from emojibench.methods.description import Strict
+from emojibench.types import Sound
 from emojibench_baselines.external import checkpoints, records
 from emojibench_baselines.external.description import Description, Parser, load
 from emojibench_baselines.external.records import VERSIONS, Record
@@ -28,7 +33,7 @@ class Check(Strict):
 
 
 def doctor(name: str, tell: Callable[[str], None]) -> list[Check]:
-    """Look at every part of a set-up, then animate four frames of the embedded dataset.
+    """Look at every part of a set-up, then animate a few frames of the embedded dataset.
 
     Raises:
         UserError: no such baseline, or it cannot run at all.
@@ -186,12 +191,21 @@ def _device(description: Description, record: Record) -> Iterator[Check]:
         )
 
 
+def _hum(frames: int, fps: float) -> Sound:
+    """Something to hear; no embedded dataset has sound."""
+    time = np.arange(samples_of(frames, fps)) / RATE
+    hum: Sound = (9000 * np.sin(2 * np.pi * 220 * time)).astype(np.int16)
+    return hum
+
+
 def _smoke_run(description: Description) -> Check:
     from emojibench.dataset import load_dataset
     from emojibench_baselines.external import rows
 
     dataset = load_dataset("mini")
-    clip = dataset.clip(dataset.chosen("cross", 1)[0]).cut(FRAMES)
+    clip = dataset.clip(dataset.chosen("cross", 1)[0]).cut(max(FRAMES, description.least_frames))
+    if "sound" in description.uses:
+        clip = replace(clip, load_driving_sound=lambda: _hum(clip.frames, clip.driving.fps))
     started = time.monotonic()
     try:
         animation = rows.factory(description.name)({}).animate(

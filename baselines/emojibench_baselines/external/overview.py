@@ -25,7 +25,7 @@ class Overview(Strict):
     motion: str
     device: tuple[str, ...]
     sound: bool
-    """Whether it is driven by sound."""
+    """Whether it is driven by sound, which a dataset has or `--set sound=` gives."""
     repository: str
     commit: str
     random_weights: bool
@@ -53,7 +53,7 @@ class External:
             commercial=licence.commercial if licence else None,
             motion=motion.mode if motion else "",
             device=tuple(described.device),
-            sound=bool(motion and motion.mode == "audio"),
+            sound="sound" in described.uses,
             repository=repository.url if repository else "",
             commit=repository.commit if repository else "",
             random_weights=record.random_weights,

@@ -21,7 +21,6 @@ VERSIONS = "emojibench-versions.txt"
 
 
 CUDA = "needs CUDA"
-SOUND = "needs the sound of driving videos, which datasets do not keep"
 
 
 class Record(Strict):
@@ -89,13 +88,12 @@ def lacking(description: Description, record: Record) -> list[str]:
         *([] if (environment(description.name) / VERSIONS).is_file() else ["no environment"]),
         *(f"no checkpoint: {checkpoints.told(each)}" for each in absent),
         *([] if "cpu" in description.device or has_gpu() else [CUDA]),
-        *([SOUND] if description.motion and description.motion.mode == "audio" else []),
     ]
 
 
 def check(description: Description, record: Record) -> None:
     """Raise `UserError` with the command to type where a baseline is not set up."""
-    missing = [what for what in lacking(description, record) if what not in (CUDA, SOUND)]
+    missing = [what for what in lacking(description, record) if what != CUDA]
     if missing:
         raise UserError(
             f"{description.name}: {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}; "

@@ -7,6 +7,7 @@ on where it stopped.
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from emojibench_baselines.external.records import VERSIONS, Record
 Tell = Callable[[str], None]
 """Receives a line of progress."""
 _REQUIREMENTS_LIMIT = 1 << 20
+_OTHER_INDEX = re.compile(r"\s*(--find-links|--(extra-)?index-url|-f|-i)\b")
+_INCLUDED = re.compile(r"^\s*(-r|-c|--requirement|--constraint)[\s=]+(?=[^/\s])")
 _TAIL = 15
 """Lines of a program's complaint that are repeated in the error."""
 
@@ -196,27 +199,46 @@ def _environment(description: Description, record: Record, extra: Sequence[str],
     complaint = f"{description.name}: its environment does not resolve"
     version = ["--python", wanted.python] if wanted.python else []
     _run([uv, "venv", "--quiet", "--clear", *version, str(place)], complaint, tell)
-    over, without = place / "emojibench-pins.txt", place / "emojibench-left-out.txt"
-    write_text(over, "".join(f"{pin}\n" for pin in _last_of_each([*wanted.pins, *extra])))
-    write_text(without, "".join(f"{name}\n" for name in wanted.left_out))
-    file = wanted.requirements
-    from_file = ["-r", str(record.repo / file)] if file and file.endswith(".txt") else []
     python = ["--python", str(place / "bin" / "python")]
-    # As the index was on the day of the commit: what no file pins is then the same for everybody.
-    day = ["--exclude-newer", f"{description.repository.date}T23:59:59Z"]
-    left_out = ["--excludes", str(without)] if wanted.left_out else []
-    options = [*from_file, "-r", str(over), "--overrides", str(over), *left_out, *day]
-    _run([uv, "pip", "install", *python, *options], complaint, tell)
+    files, options = requirements(wanted, description.repository, record.repo, place, extra)
+    from_files = [word for file in files for word in ("-r", str(file))]
+    _run([uv, "pip", "install", *python, *from_files, *options], complaint, tell)
+    if wanted.afterwards:
+        options = ["--no-build-isolation", *options]
+        _run([uv, "pip", "install", *python, *wanted.afterwards, *options], complaint, tell)
     frozen = subprocess.run([uv, "pip", "freeze", *python], capture_output=True, text=True, check=True)
     write_text(versions, recipe + frozen.stdout)
     return Part(part="environment", state="done", what=str(place))
+
+
+def requirements(
+    wanted: Environment, repository: Repository, repo: Path, folder: Path, extra: Sequence[str] = ()
+) -> tuple[list[Path], list[str]]:
+    """What an environment is made from: files of requirements, written to `folder`, and options of `uv pip`."""
+    over, without = folder / "emojibench-pins.txt", folder / "emojibench-left-out.txt"
+    write_text(over, "".join(f"{pin}\n" for pin in _last_of_each([*wanted.pins, *extra])))
+    write_text(without, "".join(f"{name}\n" for name in wanted.left_out))
+    files = [over]
+    if wanted.requirements and wanted.requirements.endswith(".txt"):
+        theirs = repo / wanted.requirements
+        files.insert(0, folder / "emojibench-requirements.txt")
+        write_text(files[0], _of_one_index(read_text(theirs, limit=_REQUIREMENTS_LIMIT), theirs.parent))
+    # As the index was on the day of the commit: what no file pins is then the same for everybody.
+    options = ["--overrides", str(over), "--exclude-newer", f"{repository.date}T23:59:59Z"]
+    return files, [*options, *(["--excludes", str(without)] if wanted.left_out else [])]
+
+
+def _of_one_index(text: str, folder: Path) -> str:
+    """A file of requirements without other indexes, which know of no day, and with whole paths."""
+    kept = (line for line in text.splitlines() if not _OTHER_INDEX.match(line))
+    return "".join(_INCLUDED.sub(rf"\1 {folder}/", line) + "\n" for line in kept)
 
 
 def _recipe(wanted: Environment, repository: Repository, repo: Path, extra: Sequence[str]) -> str:
     """First line of the list of versions: an environment that was made from anything else is made anew."""
     digest = hashlib.sha256()
     facts = (wanted.python, wanted.requirements, wanted.pins, wanted.left_out, list(extra), repository.date)
-    digest.update(repr(facts).encode())
+    digest.update(repr(facts + ((wanted.afterwards,) if wanted.afterwards else ())).encode())
     if wanted.requirements:
         digest.update(read_bytes(repo / wanted.requirements, limit=_REQUIREMENTS_LIMIT))
     return f"# made from {digest.hexdigest()}\n"
