@@ -52,6 +52,8 @@ BAD_YAML = {
     "another type": "- 1",
     "deep": "[" * 100_000,
     "aliases": "a: &a [x, x]\nb: *a",
+    "a key twice": "a: 1\nb: {c: 1}\na: 2",
+    "an inner key twice": "a: [{b: 1, c: 2, b: 3}]",
     "itself": "a: &a [*a]",
     "merge": "a: &a {x: 1}\nb:\n  <<: *a",
     "object": "a: !!python/object/apply:os.system ['touch x']",

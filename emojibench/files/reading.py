@@ -83,6 +83,11 @@ def read_bytes(path: Path, *, limit: int, advice: str = "correct the file") -> b
     return data
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; `Path.is_dir` raises where one above it is closed to us."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def read_text(path: Path, *, limit: int = JSON_LIMIT, advice: str = "correct the file") -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
@@ -132,7 +137,7 @@ def parse_json(text: str | bytes, where: str, kind: type = dict, *, advice: str 
 
 
 def read_yaml(path: Path, kind: type = dict, *, advice: str = "correct the file") -> Any:
-    """The value in a YAML file of plain values, as JSON could hold them; aliases are refused.
+    """The value in a YAML file of plain values, as JSON could hold them; aliases and keys that stand twice are refused.
 
     Args and errors: as `read_json`.
     """
@@ -146,11 +151,33 @@ def read_yaml(path: Path, kind: type = dict, *, advice: str = "correct the file"
                 raise yaml.YAMLError(f"an alias, *{event.anchor}; write its value out")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             _check_depth(depth)
+        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader))
         value = yaml.safe_load(text)
         _check(value)
     except Exception as error:  # PyYAML's constructors let through whatever a value makes them stumble over
         raise UserError(f"{path}: not usable YAML ({_line(error)}); {advice}") from error
     return _of_kind(value, kind, str(path), advice)
+
+
+def _check_keys(root: Any) -> None:
+    """Raise `YAMLError` where a mapping has a key twice, of which only the last would count."""
+    import yaml
+
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                name = str(key.value)  # of a key that is no text as well: whatever prints alike is alike
+                if name in seen:
+                    raise yaml.YAMLError(
+                        f"the key {name} stands twice, again in line {key.start_mark.line + 1}"
+                    )
+                seen.add(name)
+                nodes.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
 
 
 def read_model(model: type[_Model], path: Path, *, advice: str = "correct the file") -> _Model:

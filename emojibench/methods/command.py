@@ -13,7 +13,7 @@ from emojibench.methods import Animation, Options, Progress, sounds
 from emojibench.methods.collecting import collect
 from emojibench.methods.description import BATCH, CommandDescription, read_description
 from emojibench.methods.environments import resolve
-from emojibench.methods.jobs import ClipJob, Job, now, private_folder
+from emojibench.methods.jobs import ClipJob, Job, now, private_folder, reopen
 from emojibench.methods.places import Places, checked_places, own_places, working_directory
 from emojibench.methods.process import CommandError, Ended, Limits, run
 from emojibench.methods.revision import version, warn
@@ -176,6 +176,7 @@ class CommandMethod:
                 limits = Limits(left, memory and memory * MIB, described.output_limit * MIB * len(job.clips))
                 ended.append(run(words, cwd=job.cwd, env=env, limits=limits, folders=[job.scratch]))
                 left = max(0.0, left - ended[-1].seconds)
+            reopen(job.scratch)
             job.check_outside(began)
         except UserError as error:
             raise CommandError(self._said(error, job)) from error

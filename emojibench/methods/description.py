@@ -23,6 +23,10 @@ Input = Literal[
     "mesh.mkv", "openpose",
 ]  # fmt: skip
 """What {driving} can be: a file or folder of `emojibench data export`."""
+_OURS = frozenset({"in", "out", "tmp", "clips", "clips.jsonl"})
+"""What the benchmark itself makes below {scratch}."""
+_LONGEST = 200
+"""Characters of a file's name."""
 BATCH = 16
 """Clips of one command that takes several, unless its description says another number."""
 
@@ -145,7 +149,7 @@ class CommandDescription(Strict):
     """What {driving} is."""
     first_frame_twice: bool = False
     """Whether {driving} gets its first frame twice, because the method makes one frame less than it is given."""
-    variables: dict[str, str] = {}
+    variables: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = {}
     """Environment variables, with placeholders."""
     derives: dict[str, Derived] = {}
     """Name below {scratch} to what it is made from."""
@@ -199,8 +203,11 @@ class CommandDescription(Strict):
                 "batch: only a command that takes {clips} animates several; add it, or leave batch out"
             )
         for name in (*self.derives, *self.writes):
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ValueError(f"{name!r}: expected the name of a file below {{scratch}}")
+            parts = Path(name).parts
+            if Path(name).is_absolute() or ".." in parts or not parts or max(map(len, parts)) > _LONGEST:
+                raise ValueError(f"{name!r:.300}: expected the name of a file below {{scratch}}")
+            if parts[0] in _OURS:
+                raise ValueError(f"{name!r}: {parts[0]} is written by the benchmark; choose another name")
         if self.motion and self.motion.mode in ("relative", "absolute"):
             wanted = self.motion.switch.get(self.motion.mode, [])
             given = set(chain.from_iterable(self.steps))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emojibench.errors import UserError
+from emojibench.files.reading import is_folder
 from emojibench.methods.description import CommandDescription
 from emojibench.methods.places import Places
 from emojibench.methods.templates import fill
@@ -86,7 +87,7 @@ def resolve(word: str, places: Places, env: Mapping[str, str], cwd: Path) -> str
     if word == "python":
         return str(python(places.environment))
     found = str(cwd / word) if os.sep in word else shutil.which(word, path=env["PATH"])
-    if found is None or not os.access(found, os.X_OK) or Path(found).is_dir():
+    if found is None or not os.access(found, os.X_OK) or is_folder(Path(found)):
         raise UserError(
             f"command not found: {word!r} is no program on the path; install it, or write its whole path into the "
             "command"

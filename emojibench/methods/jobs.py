@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -204,6 +204,18 @@ def _first_frame_twice(clip: Clip) -> Clip:
     return replace(clip, driving=twice, load_driving_frames=None if load is None else lambda: load()[index])
 
 
+def reopen(folder: Path) -> None:
+    """Give ourselves back the folders that a command has closed, so that they can be read and removed."""
+    folders = [folder]
+    while folders:
+        each = folders.pop()
+        with suppress(OSError):
+            if not os.access(each, os.R_OK | os.W_OK | os.X_OK):
+                each.chmod(0o700)
+            with os.scandir(each) as entries:
+                folders += [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """An empty folder below the system's temporary one, gone when the block ends, or when the next one is made.
@@ -215,7 +227,10 @@ def private_folder() -> Iterator[Path]:
     try:
         with workplace(place, "command") as folder:
             (folder / "command").mkdir()
-            yield folder / "command"
+            try:
+                yield folder / "command"
+            finally:
+                reopen(folder / "command")
     except WriteError as error:
         reason = error.__cause__ or error
         raise UserError(f"cannot write to {place.parent} ({reason}); set TMPDIR to another folder") from error

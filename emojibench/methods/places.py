@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emojibench.errors import UserError
+from emojibench.files.reading import is_folder
 from emojibench.methods.description import CommandDescription
 
 
@@ -63,7 +64,7 @@ def checked_places(description: CommandDescription, places: Places) -> Places:
         ("weights", places.weights),
         ("environment", places.environment),
     ):
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not is_folder(folder):
             raise UserError(f"{name}: no {what} at {folder}: expected a folder; make it, or correct the path")
     return places
 
@@ -81,7 +82,7 @@ def working_directory(description: CommandDescription, places: Places, scratch: 
         assert places.repo is not None
         return places.repo
     folder = (places.here / where).absolute()
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(
             f"{description.name}: working_directory: expected `scratch`, `repo` or a folder from the YAML file's, got "
             f"{where!r} (no folder {folder}); correct it"

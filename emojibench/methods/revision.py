@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emojibench.errors import UserError
-from emojibench.files.reading import open_file
+from emojibench.files.reading import is_folder, open_file
 from emojibench.methods.description import CommandDescription
 from emojibench.methods.places import Places
 from emojibench.methods.templates import fill, placeholders
@@ -100,7 +100,7 @@ def _digest(path: Path) -> str:
 
 
 def _below(path: Path) -> Iterable[Path]:
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from emojibench.dataset.clip import Clip
 from emojibench.errors import MediaError, UserError
+from emojibench.files.reading import is_folder
 from emojibench.media import VIDEOS
 from emojibench.media.sound import RATE, SOUNDS, read_sound, samples_of, write_wav
 from emojibench.methods.description import CommandDescription
@@ -33,19 +34,17 @@ def given(description: CommandDescription, places: Places, option: str | None) -
             f"{description.name}: --set sound: its command takes no sound (no {{sound}}); leave the option out"
         )
     path = Path(option).expanduser().absolute()
-    files = _recordings(path) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise UserError(
-            f"{description.name}: --set sound: {path}: expected a sound file, or a folder with one for each clip "
-            f"(CLIP_ID.wav, .mp3, .flac, ...), got {'none in it' if path.is_dir() else 'nothing'}; correct the path"
-        )
+    several = is_folder(path)
+    wanted = "expected a sound file, or a folder with one for each clip (CLIP_ID.wav, .mp3, .flac, ...)"
     digest = hashlib.sha256(places.fingerprint.encode())
-    for file in files:
-        digest.update(
-            f"{file.name if path.is_dir() else ''}\0{digests_of(file).sha256}".encode(
-                errors="surrogateescape"
-            )
-        )
+    try:
+        if not (files := _recordings(path) if several else [path]):
+            raise UserError(f"{path}: holds none")
+        for file in files:
+            name = file.name if several else ""
+            digest.update(f"{name}\0{digests_of(file).sha256}".encode(errors="surrogateescape"))
+    except UserError as error:
+        raise UserError(f"{description.name}: --set sound: {wanted}, got {error}") from error
     return replace(places, sound=path, fingerprint=digest.hexdigest())
 
 
@@ -80,7 +79,7 @@ def _kept(description: CommandDescription, clip: Clip) -> Sound:
 def _recorded(description: CommandDescription, clip: Clip, recordings: Path) -> Sound:
     """The beginning of the user's recording of a clip."""
     file = recordings
-    if recordings.is_dir():
+    if is_folder(recordings):
         found = [path for path in _recordings(recordings) if path.stem == clip.clip_id]
         if len(found) != 1:
             got = ", ".join(path.name for path in found) if found else "none"
@@ -105,4 +104,7 @@ def _recorded(description: CommandDescription, clip: Clip, recordings: Path) -> 
 
 def _recordings(folder: Path) -> list[Path]:
     suffixes = SOUNDS | VIDEOS
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}; open it to yourself") from error

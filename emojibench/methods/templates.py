@@ -24,6 +24,7 @@ PLACEHOLDERS = {
     "scratch": "a private folder, empty at first; the working directory unless `working_directory` is another",
 }
 """What a template may hold in braces."""
+_OF_A_SHELL = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1", "&>"})
 OF_A_CLIP = frozenset({"portrait", "driving", "sound", "landmarks", "out", "frames", "fps", "seed", "clip"})
 """Those that differ from clip to clip."""
 
@@ -72,6 +73,11 @@ def words(command: object) -> object:
     if not isinstance(command, str):
         return command
     try:
-        return shlex.split(command)
+        found = shlex.split(command)
     except ValueError as error:
         raise ValueError(f"{command!r}: {error}") from None
+    if meant := [word for word in found if word in _OF_A_SHELL]:
+        raise ValueError(
+            f"{command!r}: no shell reads it, so {meant[0]} would be a word like any other; write sh -c '...' for one"
+        )
+    return found

@@ -11,11 +11,13 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import yaml
 from emojibench_baselines.external.description import FOLDER, Description, load, names, read_description
+from emojibench_baselines.external.setting_up import requirements
 from packaging.requirements import Requirement
 
 from emojibench.dataset import load_dataset
@@ -48,8 +50,35 @@ def test_a_runnable_method_is_given_portrait_and_driving(name):
     assert {"out", "scratch"} & placeholders(described.output.pattern)
     if described.checkpoints:
         assert "weights" in used or any(checkpoint.in_repository for checkpoint in described.checkpoints)
-    for pin in described.environment.pins:
-        Requirement(pin)
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_requirements_are_pinned(name):
+    wanted = load(name).environment
+    assert wanted.python
+    for pin in wanted.pins:
+        requirement = Requirement(pin)
+        assert [each.operator for each in requirement.specifier] == ["=="], pin
+        assert not requirement.url
+    for late in wanted.afterwards:
+        requirement = Requirement(late)
+        assert re.search(r"@[0-9a-f]{40}$", requirement.url or "") or str(requirement.specifier).startswith(
+            "=="
+        ), late
+    assert wanted.resolved or "Installed" in wanted.note
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_no_more_is_fetched_of_a_hub_than_is_read(name):
+    for checkpoint in load(name).checkpoints:
+        address = urlsplit(checkpoint.url)
+        if address.netloc == "huggingface.co":
+            steps = Path(address.path).parts[3:]
+            if steps[:1] == ("resolve",):
+                assert steps[-1] == Path(checkpoint.file).name
+            else:
+                assert checkpoint.only, checkpoint.file
+                assert not Path(checkpoint.file).suffix or checkpoint.file.startswith(("stable-", "Wan2.2-"))
 
 
 def broken(**changes):
@@ -188,6 +217,22 @@ def test_arguments_are_those_of_the_repositorys_parser(name, tmp_path):
             assert takes_none == (following.startswith("-") and not following[1:2].isdigit()), option
             choices = options[option].get("choices")
             assert not choices or following in choices, option
+
+
+@pytest.mark.external
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_requirements_go_together(name, tmp_path):
+    described = load(name)
+    files, options = requirements(described.environment, described.repository, checkout(described), tmp_path)
+    where = ["--python-version", described.environment.python, "--python-platform", "x86_64-manylinux_2_31"]
+    done = subprocess.run(
+        ["uv", "pip", "compile", "--quiet", *options, *where, *files], capture_output=True, text=True
+    )
+    if "error sending request" in done.stderr:
+        pytest.skip(f"no registry here: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    assert "torch==" in done.stdout
 
 
 @pytest.mark.external

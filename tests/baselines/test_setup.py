@@ -153,6 +153,33 @@ def test_a_set_up_ends_ready_and_does_nothing_twice(bench):
     assert (records.environment("tps") / "emojibench-pins.txt").read_text() == "torch==2.0\n"
 
 
+def test_requirements_come_from_one_index_and_what_needs_the_others_comes_last(bench):
+    theirs = "--find-links https://example.org/whl\n -i https://example.org\n-r more/base.txt\n-c /abs.txt\nnumpy\n"
+    (bench.root / "theirs").mkdir()
+    (bench.root / "theirs" / "requirements.txt").write_text(theirs)
+    described = load("tps")
+    wanted, place = described.environment, bench.root / "made"
+    files, _ = setting_up.requirements(wanted, described.repository, bench.root / "theirs", place)
+    assert files[0].read_text() == f"-r {bench.root}/theirs/more/base.txt\n-c /abs.txt\nnumpy\n"
+    bench.describe(environment=wanted.model_dump() | {"afterwards": ["chumpy==0.70"]})
+    bench.setup()
+    first, last = [line for line in (bench.root / "uv.log").read_text().splitlines() if "pip install" in line]
+    assert "chumpy" not in first
+    assert " chumpy==0.70 --no-build-isolation --overrides " in last
+    assert "--exclude-newer 2024-01-01T23:59:59Z" in last
+
+
+def test_a_pointer_is_no_checkpoint(bench):
+    weights = bench.root / "weights"
+    weights.mkdir()
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (weights / "vox.pth.tar").write_text(pointer)
+    with pytest.raises(
+        UserError, match=r"vox\.pth\.tar: expected the checkpoint, got Git LFS's pointer to it; run `git"
+    ):
+        bench.setup(weights=weights)
+
+
 def test_the_licence_comes_before_anything_is_fetched(bench):
     with pytest.raises(
         UserError, match=r"licence \(MIT; commercial use allowed\) is not accepted.*--accept-licence"

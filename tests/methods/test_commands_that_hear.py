@@ -114,8 +114,8 @@ def broken(tmp_path: Path, what: str) -> Path:
 @pytest.mark.parametrize(
     ("what", "reason"),
     {
-        "nothing": "--set sound: {place}: expected a sound file, or a folder .*, got nothing; correct the path",
-        "an empty folder": "--set sound: {place}: .*, got none in it",
+        "nothing": "fake: --set sound: expected a sound file, or a folder .*, got {place}: no such file; correct the path",
+        "an empty folder": "--set sound: .*, got {place}: holds none",
         "another clip": "needs the sound of clip clip-0: expected one file clip-0.wav .* in {place}, got none",
         "two of one clip": "expected one file clip-0.wav .*, got clip-0.mp3, clip-0.wav",
         "a short one": "{place}: expected at least 0.24 s of sound, as long as clip clip-0, got 0.10 s; give a longer",

@@ -26,6 +26,11 @@ WRONG = {
     "an unknown form": ({"input": "driving.gif"}, "input: Input should be 'driving.mkv'"),
     "a list of clips that is not used": ({"batch": 4}, "batch: only a command that takes {clips}"),
     "a clip's value in a command of many": ({"command": "run {clips} {seed}"}, "{seed} differs from clip to clip"),
+    "a pipe": ({"command": "run {portrait} | tee log"}, "no shell reads it, so | would be a word like any other"),
+    "an impossible variable": ({"variables": {"A=B": "x"}}, "variables.A=B.[key]: String should match pattern"),
+    "a file over its input": ({"writes": {"in/portrait.png": ""}}, "'in/portrait.png': in is written by the benchmark"),
+    "a file without a name": ({"writes": {"": ""}}, "'': expected the name of a file below {scratch}"),
+    "a long name": ({"writes": {"a" * 300: ""}}, "expected the name of a file below {scratch}"),
     "a file elsewhere": ({"writes": {"../x": ""}}, "'../x': expected the name of a file below {scratch}"),
     "a motion that is not in the command": (
         {"motion": {"mode": "absolute", "switch": {"absolute": ["--abs"]}}}, "motion: steps lack --abs of mode absolute"

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from emojibench.errors import UnavailableError, UserError, one_line
-from emojibench.files.reading import parse_json
+from emojibench.files.reading import open_file, parse_json
 from emojibench.methods.description import Strict
 from emojibench.weights import download, store
 from emojibench_baselines.external.description import Checkpoint
@@ -98,6 +98,11 @@ def examine(checkpoint: Checkpoint, weights: Path, known: Facts) -> dict[str, Fi
                 f"{path}: expected {checkpoint.bytes:,} bytes, got {status.st_size:,}; remove the file and fetch it "
                 f"again from {checkpoint.url}"
             )
+        if _is_pointer(path):
+            raise UserError(
+                f"{path}: expected the checkpoint, got Git LFS's pointer to it; run `git lfs pull` where it comes "
+                f"from, or remove it and fetch it from {checkpoint.url}"
+            )
         digest = store.digests_of(path).sha256
         if checkpoint.sha256 and digest != checkpoint.sha256:
             raise UserError(
@@ -138,6 +143,12 @@ def check_keys(checkpoint: Checkpoint, weights: Path) -> str:
             f"{checkpoint.url or 'no stated place'}"
         )
     return f"has the keys {', '.join(checkpoint.keys)}"
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a clone without Git LFS has left a few lines in the file's place."""
+    with open_file(path) as stream:
+        return stream.read(40).startswith(b"version https://git-lfs.github.com/")
 
 
 def _files(path: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from emojibench.errors import UnavailableError, UserError
-from emojibench.files.reading import read_bytes, read_text
+from emojibench.files.reading import is_folder, read_bytes, read_text
 from emojibench.files.writing import write_text
 from emojibench.methods.description import Environment, Strict
 from emojibench.weights import download
@@ -298,7 +298,7 @@ def _checkpoints(description: Description, record: Record, tell: Tell) -> Iterat
 def _existing(path: Path | None, flag: str) -> Path | None:
     if path is None:
         return None
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(f"{flag} {path}: expected a folder that is there; correct the path")
     return path.absolute()
 
