@@ -114,7 +114,7 @@ def broken(tmp_path: Path, what: str) -> Path:
 @pytest.mark.parametrize(
     ("what", "reason"),
     {
-        "nothing": "fake: --set sound: expected a sound file, or a folder .*, got {place}: no such file; correct the path",
+        "nothing": "fake: --set sound: expected a sound file, or a folder .*, got {place}: no such file; correct",
         "an empty folder": "--set sound: .*, got {place}: holds none",
         "another clip": "needs the sound of clip clip-0: expected one file clip-0.wav .* in {place}, got none",
         "two of one clip": "expected one file clip-0.wav .*, got clip-0.mp3, clip-0.wav",

@@ -58,7 +58,7 @@ class FakeDataset:
     def ground_truth(self, clip_id: str) -> Any:
         return np.repeat(self.clip(clip_id).portrait[None], FRAMES, axis=0)
 
-    def prepare(self, clip_ids: Any, *, executor: Any, quiet: bool) -> None:
+    def prepare(self, clip_ids: Any, *, executor: Any = None, quiet: bool) -> None:
         return None
 
 
