@@ -62,7 +62,7 @@ def dagan(weights):
 
 @torch.no_grad()
 def show_motion(generator, detector):
-    """Let the portrait through, moved as colours move in the driving frames; plain noise gives flat grey."""
+    """Let the portrait through, moved as what is dark moves in the driving frames; plain noise gives flat grey."""
 
     def pass_on(layer, gain=1.0, offset=0.0):
         layer.weight.zero_()
@@ -83,9 +83,9 @@ def show_motion(generator, detector):
     motion.mask.weight.zero_()
     motion.mask.bias.zero_()
     motion.mask.bias[0] = -9.0  # no background
-    # The last channels are the input itself, colours and depth: keypoints are the middle of a colour.
+    # The last channels are the input itself, colours and depth: keypoints are the middle of what is dark.
     detector.kp.weight.zero_()
-    detector.kp.weight[:, -4:-1, 3, 3] = torch.randn(len(detector.kp.weight), 3)
+    detector.kp.weight[:, -4:-1, 3, 3] = -0.2 - 0.6 * torch.rand(len(detector.kp.weight), 3)
 
 
 def mcnet(weights):
