@@ -12,7 +12,7 @@ from typing import Any
 
 from emojibench.errors import UserError
 from emojibench.files.writing import sweep
-from emojibench.reports.load import FinishedRun, load_run
+from emojibench.reports.load import FinishedRun, load_run, state_of
 from emojibench.reports.receipts import ledger
 from emojibench.reports.receipts import receipt as receipts
 from emojibench.reports.receipts.making import make
@@ -106,7 +106,7 @@ def write_row(run: FinishedRun, folder: Path, revision: int = 1) -> None:
     """Write the files of a row and its receipt to a new folder.
 
     Raises:
-        UserError: a clip has no record of its animation, or other frames than it says.
+        UserError: a clip has no record of its animation, or other frames than it says, or the run is being written.
         OSError: they cannot be written.
     """
     folder.mkdir(parents=True)
@@ -119,6 +119,8 @@ def write_row(run: FinishedRun, folder: Path, revision: int = 1) -> None:
         (folder / name).write_text(text + "\n", encoding="utf-8")
     copy_rows(run.path / "rows.parquet", folder / "rows.parquet", without_folders)
     (folder / RECEIPT).write_text(receipts.text_of(make(run, folder, revision)), encoding="utf-8")
+    if state_of(run.path) != run.state:
+        raise UserError(f"{run.path}: is being written; try again when its command has ended")
 
 
 def _refuse_tampered(run: FinishedRun) -> None:

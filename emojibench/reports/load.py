@@ -52,6 +52,8 @@ class FinishedRun:
     """Column name to the clips whose values were left out because a worker was warming up."""
     receipt: Receipt | None = None
     """Of a row of a leaderboard; run folders have none, nor have rows made before 0.3."""
+    state: tuple[int, int, int] | None = field(default=None, repr=False, compare=False)
+    """`state_of` the folder before it was read: it is another one once the run is written again."""
 
     @property
     def summaries(self) -> dict[str, ColumnSummary]:
@@ -98,12 +100,13 @@ def load_run(path: Path) -> FinishedRun:
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; `emojibench run` makes one")
+    state = state_of(path)
     spec = RunFolder(path).spec()
     provenance = _read(path / "provenance.json", Provenance)
     summary = _complete(_read(path / "summary.json", Summary), spec.protocol.metrics)
     values, warm_ups = read_rows(path / "rows.parquet")
     _refuse_impossible(path, summary.metrics, values)
-    return FinishedRun(path, spec, provenance, summary, values, warm_ups, read_receipt(path))
+    return FinishedRun(path, spec, provenance, summary, values, warm_ups, read_receipt(path), state)
 
 
 def find_runs(root: Path) -> tuple[list[FinishedRun], list[Path]]:

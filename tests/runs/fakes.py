@@ -90,6 +90,7 @@ class FakeMethod:
         if "broken" in options:
             self.no_such_attribute  # noqa: B018
         self.revision = self.options.get("revision", "1")
+        self.weight_files = {"noise.bin": self.options.get("weights", "ab" * 32)}
         if not self.options.get("count"):
             _without_torch()
 

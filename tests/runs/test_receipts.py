@@ -24,7 +24,7 @@ from emojibench.reports.receipts import ledger
 from emojibench.reports.receipts.receipt import FILES, NONE, RECEIPT, digests, file_digest, read, text_of
 from emojibench.reports.receipts.submitting import submit
 from emojibench.reports.receipts.verifying import verify, verify_all
-from emojibench.reports.rows import rows_of
+from emojibench.reports.rows import copy_rows, rows_of
 
 Tamper = Callable[[Path], None]
 
@@ -111,6 +111,7 @@ def test_a_row_has_its_receipt_and_agrees(row: Path, runs: Path) -> None:
     assert set(said.code) == {"animate", "score"}
     assert len(said.code["score"].sources or "") == 64
     assert {"av", "libavcodec", "opencv", "files"} <= set(said.decoder)
+    assert said.weights == {"noise.bin": "ab" * 32}
     assert [entry.row for entry in ledger.read(row.parent.parent)] == [f"{row.parent.name}/fake-self"]
     found = call("verify", row)
     assert (found.exit_code, found.stdout.count("- differs")) == (0, 0)
@@ -388,6 +389,30 @@ def test_frames_are_checked_before_a_row_tells_of_them(runs: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"expected the record of the clip's animation"):
         submit(run, tmp_path / "pack")
     assert not (tmp_path / "pack").exists()
+
+
+def test_a_run_that_is_being_written_becomes_no_row(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(runs / "a", tmp_path / "a")
+
+    def copy_while_written(*arguments: Any) -> None:
+        copy_rows(*arguments)
+        (run / "summary.json").unlink()
+
+    monkeypatch.setattr("emojibench.reports.accepting.copy_rows", copy_while_written)
+    with pytest.raises(UserError, match="a: is being written; try again when its command has ended"):
+        accept(run, tmp_path / "board")
+    assert not [file for file in (tmp_path / "board").rglob("*") if file.is_file()]
+    with pytest.raises(UserError, match=r"is not finished: it has no summary\.json"):
+        submit(run, tmp_path / "pack")
+
+
+def test_weights_of_a_method_have_digests(bench: Any) -> None:
+    with pytest.raises(
+        UserError, match="weight_files: expected names with 12 to 64 hex digits of a sha256, got"
+    ):
+        bench.run(options={"weights": "latest"})
 
 
 def test_diff_tells_what_differs(runs: Path, row: Path) -> None:
