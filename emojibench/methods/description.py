@@ -116,7 +116,7 @@ class Output(Strict):
     """What happens to the portrait's picture on the way: squeezed, cropped, pasted back."""
     frames: Literal["driving", "multiple of 4", "at most driving", "audio"] = "driving"
     """How many come out. `audio`: as long as the sound lasts, at the file's own rate; matched by time, not by index."""
-    fps: float | Literal["driving"] | None = "driving"
+    fps: Annotated[float, Field(ge=1, le=1000)] | Literal["driving"] | None = "driving"
     """What the file claims; frames are matched by index. None: none."""
     writer: str | None = None
     """The call that encodes, where frames can be had before the loss: `imageio.mimsave`, `av`, ..."""

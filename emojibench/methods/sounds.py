@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def given(description: CommandDescription, places: Places, option: str | None) -
         raise UserError(
             f"{description.name}: --set sound: its command takes no sound (no {{sound}}); leave the option out"
         )
-    path = Path(option).expanduser().absolute()
+    path = Path(os.path.expanduser(option)).absolute()  # noqa: PTH111 - which leaves unknown users' folders as they are
     several = is_folder(path)
     wanted = "expected a sound file, or a folder with one for each clip (CLIP_ID.wav, .mp3, .flac, ...)"
     digest = hashlib.sha256(places.fingerprint.encode())

@@ -130,6 +130,11 @@ def test_recordings_that_will_not_do(hearing: Any, tmp_path: Path, what: str, re
         hearing(sound=str(place))
 
 
+def test_a_folder_of_nobodys(hearing: Any) -> None:
+    with pytest.raises(UserError, match=r"--set sound: .*, got .*~nobody-at-all/speech\.wav: no such file"):
+        hearing(sound="~nobody-at-all/speech.wav")
+
+
 def test_who_takes_no_sound_and_who_gets_none(hearing: Any, method: Any, tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match="fake needs the sound of clip clip-0, which the dataset does not have; give"

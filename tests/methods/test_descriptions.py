@@ -22,6 +22,7 @@ WRONG = {
     "a misspelt field": ({"outptu": {}}, "outptu: unknown field 'outptu'. Did you mean 'output'?"),
     "a misspelt inner field": ({"output": {"patern": "x"}}, "output.patern: unknown field 'patern'. Did you"),
     "another type": ({"time_limit": "soon"}, "as a number, got 'soon'"),
+    "no rate": ({"output": {"fps": 0}}, "output.fps.constrained-float: Input should be greater than or equal to 1"),
     "no time": ({"time_limit": 0}, "time_limit: Input should be greater than 0, got 0"),
     "an unknown form": ({"input": "driving.gif"}, "input: Input should be 'driving.mkv'"),
     "a list of clips that is not used": ({"batch": 4}, "batch: only a command that takes {clips}"),
