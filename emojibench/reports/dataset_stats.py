@@ -114,8 +114,7 @@ def radar(found: Sequence[DatasetStats], pyplot: Any) -> style.Figure:
             data.append((one.title, name, *shown, fact.n, fact.reason))
         look = style.look(number_)
         ring = np.append(shares, shares[0])
-        line = style.LINES[number_ % len(style.LINES)]
-        lines += panel.plot(np.append(angles, angles[0]), ring, line, **look)
+        lines += panel.plot(np.append(angles, angles[0]), ring, style.line(number_), **look)
         if np.isfinite(ring).all():
             panel.fill(angles, shares, color=look["color"], alpha=0.12)
     ends = [

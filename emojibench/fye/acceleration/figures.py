@@ -30,8 +30,8 @@ def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
 
 
 _ERRORS = {
-    "lpips": "LPIPS to the\nuncached frames ↓",
-    "latent_error": "latent error to the\nuncached way ↓",
+    "lpips": "LPIPS to uncached frames ↓",
+    "latent_error": "latent error to the uncached way ↓",
 }
 """What is drawn; the CSV has the worst 5 % of frames as well."""
 _ASIDE = ((1, 1), (-1, -1), (1, -1), (-1, 1))
@@ -87,7 +87,6 @@ def _draw_errors(
 ) -> None:
     """Number the rows from 1; one whose cost or error is unknown keeps its number and is left out."""
     panel.set(xscale="log", yscale="log")
-    style.plain_ticks(panel)
     shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x is not None and y]
     for k, row, x, y in shown:
         ours = row.run is not None and row.run.spec.method == "fye-faster"
@@ -101,6 +100,8 @@ def _draw_errors(
             str(k), (x, y), xytext=(4 * across, 3 * up), textcoords="offset points", fontsize=style.SMALL,
             ha="left" if across > 0 else "right", va="center",
         )  # fmt: skip
+    for ticks in (panel.xaxis, panel.yaxis):
+        style.plain_ticks(ticks)
     front = _front([(x, y) for _, row, x, y in shown if "floor" not in row.groups])
     if front:
         panel.step(*zip(*front, strict=True), where="post", color="0.4", linewidth=0.8, zorder=1)
@@ -147,5 +148,6 @@ def _steps(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], pyplot
     panel.set_xlabel("step, from noise to picture")
     style.title(panel, "relative error ↓")
     panel.set_yscale("symlog", linthresh=1e-4)
+    panel.yaxis.set_major_formatter("{x:g}")
     style.legend(drawing, handles, [titles[name] for name in curves])
     return style.Figure("steps", drawing, data)

@@ -48,18 +48,19 @@ def draw_all(names: Sequence[str], tracks: Mapping[str, Sequence[FinishedRun]], 
         UserError: an unknown name, or runs have data for none of the figures.
         UnavailableError: matplotlib is not installed.
     """
+    chosen = _chosen(names)
+    views = []
+    for track_name, runs in tracks.items():
+        track = build_track(track_name, runs)
+        views += [view for split in SPLITS if (view := View(track, split)).runs]
     drawn = Drawn()
-    for name in (chosen := _chosen(names)):
-        for track_name, runs in tracks.items():
-            track = build_track(track_name, runs)
-            for split in SPLITS:
-                if not (view := View(track, split)).runs:
-                    continue
-                with style.paper() as pyplot:
-                    try:
-                        drawn.files += FIGURES[name](view, pyplot).write(folder / track_name)
-                    except UserError as error:
-                        drawn.absent.append(f"{name}-{split} of {track_name}: {error}")
+    for name in chosen:
+        for view in views:
+            with style.paper() as pyplot:
+                try:
+                    drawn.files += FIGURES[name](view, pyplot).write(folder / view.track.name)
+                except UserError as error:
+                    drawn.absent.append(f"{name}-{view.split} of {view.track.name}: {error}")
     if not drawn.files:
         raise UserError(f"--figure {','.join(chosen)}: nothing to draw. " + "; ".join(drawn.absent))
     return drawn

@@ -122,6 +122,7 @@ def pareto(view: View, pyplot: Any) -> style.Figure:
         costs = [x.mean or 0.0 for x, _ in points.values()]
         if costs and max(costs) > 20 * min(costs):
             panel.set_xscale("log")
+            style.plain_ticks(panel.xaxis)
         if index % len(found) == 0 or len(found) == 1:
             style.title(panel, axis(column))
         if index >= len(cells) - 2:

@@ -100,6 +100,6 @@ def _draw(panel: Any, number: int, points: NDArray[np.float64], *, marked: bool)
     if not marked:
         look["marker"] = ""
     x, mean, low, high = points.T
-    (line,) = panel.plot(x, mean, style.LINES[number % len(style.LINES)], **look)
+    (line,) = panel.plot(x, mean, style.line(number), **look)
     panel.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
     return line

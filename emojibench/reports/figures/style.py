@@ -98,6 +98,11 @@ def look(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
+def line(number: int) -> str:
+    """Line style of the row of this number: another one where colours begin again."""
+    return LINES[(number + number // len(COLOURS)) % len(LINES)]
+
+
 def panels(
     pyplot: Any, count: int, *, height: float = 1.45, legend: int = 0, notes: str = "", **shared: Any
 ) -> tuple[Any, list[Any]]:
@@ -127,18 +132,17 @@ def _lines(text: str) -> list[str]:
 
 def title(panel: Any, text: str) -> None:
     """What the panel's vertical axis shows, above it, where long names have room."""
-    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, 24)]
-    panel.set_title("\n".join(lines), loc="left")
+    panel.set_title("\n".join(textwrap.wrap(text, 18)), loc="left")
 
 
-def plain_ticks(panel: Any) -> None:
-    """Few ticks with plain numbers on logarithmic axes."""
+def plain_ticks(ticks: Any) -> None:
+    """Few ticks with plain numbers on a logarithmic axis (`panel.xaxis`) whose data are drawn."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    for ticks in (panel.xaxis, panel.yaxis):
-        ticks.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ticks.set_minor_formatter(NullFormatter())
+    low, high = ticks.get_view_interval()
+    ticks.set_major_locator(LogLocator(subs=(1.0,) if high > 200 * low else (1.0, 2.0, 5.0)))
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks.set_minor_formatter(NullFormatter())
 
 
 def bottom(panels: Sequence[Any], text: str) -> None:

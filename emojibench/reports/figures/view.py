@@ -161,7 +161,7 @@ def _check(file: Path, row: Mapping[str, Any], values: NDArray[np.float64], leng
 
 def axis(column: Column) -> str:
     """Title of an axis: name, unit and which way is better."""
-    unit = f"\n({column.unit})" if column.unit in _UNITS else ""
+    unit = f" ({column.unit})" if column.unit in _UNITS else ""
     return f"{name_of(column)}{ARROWS[column.better]}{unit}"
 
 
