@@ -336,6 +336,29 @@ def test_doctor_names_each_part_that_is_wrong(bench):
     assert checks["smoke run"].found == "mend imports first"
 
 
+TALKER = """
+import shutil, sys, wave
+if "--help" in sys.argv:
+    sys.exit()
+portrait, sound, out, frames = sys.argv[1:]
+with wave.open(sound) as heard:
+    assert heard.getnframes() == 24 * 1920 and any(heard.readframes(1920))
+for number in range(int(frames)):
+    shutil.copy(portrait, f"{out}/{number}.png")
+"""
+
+
+def test_doctor_lets_a_talking_head_hear_something(bench):
+    step = ["python", "demo.py", "{portrait}", "{sound}", "{out}", "{frames}"]
+    output = {"pattern": "{out}", "kind": "pictures", "frames": "audio", "fps": 25}
+    bench.describe(steps=[step], motion={"mode": "audio"}, output=output, least_frames=24, cpu_arguments=[])
+    (bench.origin / "demo.py").write_text(TALKER)
+    git("commit", "--quiet", "-am", "second", cwd=bench.origin)
+    bench.setup(repo=bench.origin)
+    (smoke,) = (check for check in doctor.doctor("tps", bench.told.append) if check.what == "smoke run")
+    assert smoke.found.startswith("24 frames of 256x256, ")
+
+
 def test_the_command_prints_lines_and_ends_with_3_where_something_is_missing(bench, monkeypatch):
     from emojibench import registry
 
