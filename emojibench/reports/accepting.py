@@ -19,6 +19,7 @@ from emojibench.reports.receipts.making import make
 from emojibench.reports.receipts.receipt import RECEIPT
 from emojibench.reports.receipts.verifying import verify
 from emojibench.reports.rows import copy_rows
+from emojibench.runs.spec import RunSpec
 
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\",;:]+/)+")
 """The folders of an absolute path, but not of a URL."""
@@ -43,8 +44,7 @@ def copy_accepted(run: Path, out: Path, reason: str = "") -> Path:
     refuse_gaps(source)
     _refuse_tampered(source)
     accepted = out / "accepted"
-    name = f"{source.track}/{source.spec.method}-{source.spec.split}"
-    target = accepted / name
+    target = accepted / place_of(source)
     try:
         with _alone_in(accepted), _alone_in(target.parent):
             sweep(accepted)
@@ -102,6 +102,17 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def place_of(run: FinishedRun) -> str:
+    """Where the row of a run lies below `accepted`: `<track>/<method>-<split>`, with options where some were chosen."""
+    return f"{run.track}/{receipts.row_name(_published(run.spec))}"
+
+
+def _published(spec: RunSpec) -> RunSpec:
+    """Without what says how this machine is laid out."""
+    content = spec.model_dump(mode="json") | {"dataset_ref": spec.dataset}
+    return RunSpec.model_validate(without_folders(content))
+
+
 def write_row(run: FinishedRun, folder: Path, revision: int = 1) -> None:
     """Write the files of a row and its receipt to a new folder.
 
@@ -111,7 +122,7 @@ def write_row(run: FinishedRun, folder: Path, revision: int = 1) -> None:
     """
     folder.mkdir(parents=True)
     for name, content in (
-        ("spec.json", run.spec.model_dump(mode="json") | {"dataset_ref": run.spec.dataset}),
+        ("spec.json", _published(run.spec).model_dump(mode="json")),
         ("provenance.json", run.provenance.without_commands()),
         ("summary.json", run.summary.model_dump(mode="json")),
     ):

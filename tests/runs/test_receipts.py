@@ -408,6 +408,26 @@ def test_a_run_that_is_being_written_becomes_no_row(
         submit(run, tmp_path / "pack")
 
 
+def test_rows_of_other_options_lie_side_by_side_and_name_no_folder_of_this_machine(
+    bench: Any, tmp_path: Path
+) -> None:
+    runs = {
+        "fake-self": {},
+        "fake-self-revision.2": {"revision": "2"},
+        "fake-self-log.log.txt-revision.x": {
+            "log": str(tmp_path / "log.txt"),
+            "revision": "/home/somebody/x",
+        },
+    }
+    for name, options in runs.items():
+        bench.run(name=name, options=options, metrics=("fake_l1",))
+        row = accept(bench.out / name, tmp_path / "board")
+        assert row.name == name
+        assert not verify(row).findings
+        assert not any("somebody" in file.read_bytes().decode(errors="replace") for file in row.iterdir())
+    assert all(found.exit_code == 0 for found in verify_all(tmp_path / "board" / "accepted"))
+
+
 def test_weights_of_a_method_have_digests(bench: Any) -> None:
     with pytest.raises(
         UserError, match="weight_files: expected names with 12 to 64 hex digits of a sha256, got"

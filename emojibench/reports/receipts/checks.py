@@ -71,7 +71,7 @@ def statements(parts: Parts) -> Iterator[Finding]:
         return
     track = f"{spec.dataset}-{spec.dataset_digest[:6]}-{spec.protocol.id}"
     wanted = {
-        "track": track, "row": f"{spec.method}-{spec.split}", "method": spec.method, "method_revision": spec.revision,
+        "track": track, "row": receipts.row_name(spec), "method": spec.method, "method_revision": spec.revision,
         "options": spec.options, "seed": spec.seed, "protocol": spec.protocol.id, "dataset.digest": spec.dataset_digest,
         "dataset.name": spec.dataset, "dataset.version": spec.dataset_version,
         **{key: _plain(value) for key, value in receipts.origin(parts.provenance).items()},
@@ -85,9 +85,10 @@ def place(parts: Parts) -> Iterator[Finding]:
     if parts.is_run or folder.parent.parent.name != "accepted":
         raise UncheckedError("not in a leaderboard's folder `accepted`")
     track = f"{spec.dataset}-{spec.dataset_digest[:6]}-{spec.protocol.id}"
+    name = receipts.row_name(spec) if parts.has_receipt else f"{spec.method}-{spec.split}"
     for what, wanted, found in (
         ("name of the folder above", track, folder.parent.name),
-        ("name of the row's folder", f"{spec.method}-{spec.split}", folder.name),
+        ("name of the row's folder", name, folder.name),
     ):
         if wanted != found:
             yield Finding(_SPEC, what, found, wanted)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from emojibench.files import reading
 from emojibench.files.writing import write_text
-from emojibench.reports.load import load_run
+from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.receipts import receipt as receipts
 from emojibench.reports.receipts.parts import Finding, UncheckedError
 from emojibench.runs.sources import git
@@ -112,16 +112,17 @@ def findings(accepted: Path) -> Iterator[Finding]:
 
 
 def duplicates(accepted: Path, rows: Sequence[Path]) -> Iterator[Finding]:
-    """Rows that show the same frames under two names."""
-    shown: dict[tuple[str, ...], str] = {}
+    """Rows of two methods that show the same frames; options of one method need not change any."""
+    shown: dict[tuple[str, ...], FinishedRun] = {}
     for row in rows:
         run = load_run(row)
         if not run.receipt:
             continue
         frames = (run.track, run.spec.split, *sorted(clip.frames for clip in run.receipt.clips.values()))
-        name = str(row.relative_to(accepted))
-        if (first := shown.setdefault(frames, name)) != name:
-            yield Finding(f"{name}/{receipts.RECEIPT}", "frames", f"others than those of {first}", "the same")
+        first = shown.setdefault(frames, run)
+        if first.spec.method != run.spec.method:
+            name, other = (path.relative_to(accepted) for path in (row, first.path))
+            yield Finding(f"{name}/{receipts.RECEIPT}", "frames", f"others than those of {other}", "the same")
 
 
 def history(accepted: Path) -> tuple[int, list[Finding]] | None:

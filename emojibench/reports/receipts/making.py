@@ -18,11 +18,14 @@ from emojibench.reports.receipts.receipt import (
     digests,
     file_digest,
     origin,
+    row_name,
 )
 from emojibench.reports.rows import rows_of
 from emojibench.runs.folder import RunFolder
+from emojibench.runs.provenance import Provenance
 from emojibench.runs.records import AnimationRecord
 from emojibench.runs.scoring import SET
+from emojibench.runs.spec import RunSpec
 from emojibench.runs.summary import DatasetName
 
 
@@ -37,7 +40,9 @@ def make(run: FinishedRun, row: Path, revision: int) -> Receipt:
     Raises:
         UserError: a clip has no record of its animation, or other frames than the record says.
     """
-    spec, former = run.spec, run.receipt
+    former = run.receipt
+    spec = reading.read_model(RunSpec, row / "spec.json")  # as published, without this machine's folders
+    provenance = reading.read_model(Provenance, row / "provenance.json")
     clips, columns = digests(rows_of(row / "rows.parquet", frames=True))
     made = {clip: former.clips[clip] for clip in spec.clips if former and clip in former.clips}
     if former is None:
@@ -45,7 +50,7 @@ def make(run: FinishedRun, row: Path, revision: int) -> Receipt:
         made = {clip: _clip(folder, clip) for clip in spec.clips}
     return Receipt(
         track=run.track,
-        row=f"{spec.method}-{spec.split}",
+        row=row_name(spec),
         revision=revision,
         method=spec.method,
         method_revision=spec.revision,
@@ -53,7 +58,7 @@ def make(run: FinishedRun, row: Path, revision: int) -> Receipt:
         seed=spec.seed,
         dataset=DatasetName(name=spec.dataset, version=spec.dataset_version, digest=spec.dataset_digest),
         protocol=spec.protocol.id,
-        **origin(run.provenance),
+        **origin(provenance),
         clips={
             clip: about.model_copy(update={"values": clips.get(clip, digest([]))})
             for clip, about in made.items()

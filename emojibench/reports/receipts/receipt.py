@@ -6,6 +6,7 @@ value that was changed is found where two of them disagree.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from emojibench.dataset.manifest import Identifier
 from emojibench.files import reading
 from emojibench.runs.provenance import Code, Provenance
+from emojibench.runs.spec import RunSpec
 from emojibench.runs.summary import DatasetName
 
 FILES = ("spec.json", "provenance.json", "summary.json", "rows.parquet")
@@ -24,6 +26,7 @@ NONE = "no receipt: made before 0.3"
 """What is said of a row without one."""
 SHA256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _SHORT = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+_NAME = re.compile(r"[A-Za-z0-9._+-]{1,80}")
 _LARGEST = 64 << 20
 """Bytes of a file of a row."""
 
@@ -62,7 +65,7 @@ class Receipt(_Part):
     schema_version: Literal[1] = 1
     track: Identifier
     row: Identifier
-    """`<method>-<split>`: the folder's name."""
+    """`row_name`: the folder's."""
     revision: Annotated[int, Field(ge=1)] = 1
     """Of the row in its leaderboard: 2 for the first one that replaced another."""
     method: str
@@ -93,6 +96,15 @@ def origin(provenance: Provenance) -> dict[str, Any]:
         weights |= start.weights
         code[start.stage or "run"] = start.code
     return {"code": code, "weights": dict(sorted(weights.items())), "decoder": provenance.decoder}
+
+
+def row_name(spec: RunSpec) -> str:
+    """Name of a row's folder: `<method>-<split>`, and the options that were chosen, if there are some."""
+    name = f"{spec.method}-{spec.split}"
+    if not spec.options:
+        return name
+    options = "-".join(f"{key}.{value}" for key, value in sorted(spec.options.items()))
+    return f"{name}-{options if _NAME.fullmatch(options) else digest([spec.options])}"
 
 
 def read(row: Path) -> Receipt | None:

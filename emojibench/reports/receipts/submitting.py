@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emojibench.errors import UserError
 from emojibench.files.writing import atomic, write_text
-from emojibench.reports.accepting import refuse_gaps, write_row
+from emojibench.reports.accepting import place_of, refuse_gaps, write_row
 from emojibench.reports.blocks import Block, Bullets, Cell, Column, Footnotes, Heading, Table, measured
 from emojibench.reports.columns import paper_names
 from emojibench.reports.load import FinishedRun, load_run
@@ -43,7 +43,7 @@ def submit(run: Path, out: Path) -> Path:
     if out.exists():
         raise UserError(f"--out {out}: expected a path where nothing is yet; delete that, or choose another")
     with _packing(out) as folder:
-        row = folder / "accepted" / source.track / f"{source.spec.method}-{source.spec.split}"
+        row = folder / "accepted" / place_of(source)
         write_row(source, row)
         if findings := verify(row).findings:
             raise UserError(f"{run}: {findings[0]}; score the run again")

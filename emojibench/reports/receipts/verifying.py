@@ -110,7 +110,7 @@ def verify_all(accepted: Path) -> list[Verification]:
     past: Sequence[Finding] = found[1] if found else ()
     checks = [
         checked("revisions have numbers, reasons and folders", ledger.findings(accepted)),
-        checked("no two rows show the same frames", ledger.duplicates(accepted, rows)),
+        checked("no two methods show the same frames", ledger.duplicates(accepted, rows)),
         Checked(
             "nothing was taken out of the ledger",
             ("differs" if past else "agrees") if found else "not checked",
