@@ -155,7 +155,7 @@ def test_landmarks_travel_with_the_weights_that_know_them(
     checkpoint.save(path, Model(variant).state_dict(), variant)
     assert Pipeline.from_preset(tiny.name, path).preset == variant
     with pytest.raises(
-        ValueError, match="trained on landmarks contour,eyes with .*expected landmarks eyes,brows"
+        ValueError, match=r"trained on landmarks contour,eyes with .*expected landmarks eyes,brows"
     ):
         checkpoint.load(Model(tiny), path)
     model = Model(tiny)
