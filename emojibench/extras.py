@@ -11,6 +11,7 @@ EXTRAS = {
     "identity": ("insightface", "onnxruntime"),
     "quality": ("pyiqa",),
     "train": ("tensorboard",),
+    "ray": ("ray",),
 }
 """Extra to the packages, by import name, that it brings and that commands look for."""
 

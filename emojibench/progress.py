@@ -106,11 +106,13 @@ def stage(name: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], No
 class ClipProgress:
     """Shows one stage over many clips; fractions of running ones move the bar.
 
-    Where stderr is no terminal, each clip has a line.
+    Where stderr is no terminal, each clip has a line. `where` says which workers there are, where that is worth a word.
     """
 
-    def __init__(self, stage: str, total: int, *, quiet: bool = False) -> None:
-        self._stage, self._total = stage, total
+    def __init__(
+        self, stage: str, total: int, *, quiet: bool = False, where: Callable[[], str] = str
+    ) -> None:
+        self._stage, self._total, self._where = stage, total, where
         self._bars = _bars(quiet=quiet)
         self._running: dict[str, float] = {}
         self._finished = 0
@@ -140,13 +142,20 @@ class ClipProgress:
         if failure or self._bars.disable:
             spent = time.monotonic() - self._started
             left = spent / self._finished * (self._total - self._finished)
-            what = f"failed: {failure}" if failure else f"{spent:.0f} s, about {left:.0f} s left"
+            pace = f"{spent:.0f} s, about {left:.0f} s left, {self._pace()}"
+            what = f"failed: {failure}" if failure else pace
             _line(self._bars, f"{self._stage} {self._finished}/{self._total} {clip_id}: {what}")
         self._draw()
 
     def _draw(self) -> None:
         done = self._finished + sum(self._running.values())
-        self._bars.update(self._task, completed=done, count=f"{self._finished}/{self._total}")
+        count = f"{self._finished}/{self._total}" + (f", {self._pace()}" if self._finished else "")
+        self._bars.update(self._task, completed=done, count=count)
+
+    def _pace(self) -> str:
+        """Throughput of all workers together."""
+        rate = 60 * self._finished / max(time.monotonic() - self._started, 1e-3)
+        return " on ".join(filter(None, [f"{rate:.3g} clips a minute", self._where()]))
 
 
 def _bars(*, quiet: bool) -> "Bars":

@@ -14,6 +14,7 @@ class CopyReference:
 
     name = "copy-reference"
     revision = "1"
+    gpus = 0
 
     def __init__(self, options: Options) -> None:
         """Takes no options; raises UserError for any."""

@@ -18,6 +18,7 @@ class LandmarkWarp:
 
     name = "landmark-warp"
     revision = "1"
+    gpus = 0
 
     def __init__(self, options: Options) -> None:
         """Takes no options; raises UserError for any."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emojibench.cli.flags import Clips, Data, Frames, Jobs, Size, Split
+from emojibench.cli.flags import Address, Clips, Data, Executor, Frames, Jobs, Size, Split, Workers
 from emojibench.errors import DatasetError, UserError
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def build(
     ] = False,
     pairs_per_portrait: Annotated[int, typer.Option(help="Cross clips per portrait.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the pairing and of the windows.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
+    jobs: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Build a benchmark from your own portraits and driving videos.
@@ -130,9 +132,11 @@ def build(
     locating.existing(driving, "--driving", "folder")
     if subjects is not None:
         locating.existing(subjects, "--subjects", "table")
+    from emojibench.parallel.choosing import named
+
+    workers = named(executor, jobs, address)
     typer.echo("loading ...", err=True)
     from emojibench.dataset import building
-    from emojibench.parallel.local import Local
 
     report = building.build(
         portraits,
@@ -142,7 +146,7 @@ def build(
         licence=licence,
         subjects=subjects,
         detector=detector,
-        executor=Local(jobs),
+        executor=workers,
         size=size,
         frames=frames,
         fps=fps,

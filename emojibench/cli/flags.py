@@ -41,6 +41,31 @@ Frames = Annotated[
     ),
 ]
 Jobs = Annotated[int, typer.Option(help="Worker processes.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        help="Worker processes; with --executor ray, workers of the cluster.",
+        show_default="1; with ray, all that there is room for",
+    ),
+]
+Executor = Annotated[
+    str,
+    typer.Option(help="Where workers run: `local`, this machine, or `ray`, a Ray cluster (docs/scale.md)."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray cluster: `auto` for that of this machine, or HOST:PORT.",
+        show_default="RAY_ADDRESS, else a cluster of this machine alone",
+    ),
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option(
+        help="GPUs of one Ray worker, or a share of one.", show_default="what the method says, else 1"
+    ),
+]
 Name = Annotated[
     str | None, typer.Option(help="Name of the run folder; <method>-<split>-<dataset> by default.")
 ]

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from emojibench.cli.flags import (
+    Address,
     AsJson,
     Clips,
     Data,
     Every,
+    Executor,
     Frames,
-    Jobs,
+    GpusPerWorker,
     MethodOptions,
     Metrics,
     Name,
@@ -21,6 +23,7 @@ from emojibench.cli.flags import (
     Split,
     Strict,
     Timeout,
+    Workers,
     chosen_clips,
     key_values,
     listed,
@@ -41,7 +44,10 @@ def run(
     frames: Frames = None,
     metrics: Metrics = None,
     options: MethodOptions = None,
-    jobs: Jobs = 1,
+    jobs: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_worker: GpusPerWorker = None,
     seed: Annotated[
         int, typer.Option(help="Random seed. Each clip's own seed is derived from it and the clip id.")
     ] = 0,
@@ -64,6 +70,9 @@ def run(
 
     finding.checked(method)
     locating.dataset(dataset)
+    from emojibench.parallel.choosing import named
+
+    workers = named(executor, jobs, address, gpus_per_worker)
     typer.echo("loading ...", err=True)
     from emojibench.runs.api import run as run_method
 
@@ -74,7 +83,7 @@ def run(
         clips=chosen_clips(clips),
         metrics=listed(metrics),
         options=key_values(options),
-        jobs=jobs,
+        executor=workers,
         seed=seed,
         name=name,
         out=out,

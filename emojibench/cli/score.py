@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from emojibench.cli.flags import (
+    Address,
     AsJson,
     Clips,
     Every,
+    Executor,
     Frames,
-    Jobs,
+    GpusPerWorker,
     Metrics,
     Out,
     Overwrite,
@@ -18,6 +20,7 @@ from emojibench.cli.flags import (
     Split,
     Strict,
     Timeout,
+    Workers,
     chosen_clips,
     listed,
 )
@@ -42,7 +45,10 @@ def score(
     size: Size = None,
     frames: Frames = None,
     metrics: Metrics = None,
-    jobs: Jobs = 1,
+    jobs: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_worker: GpusPerWorker = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -80,12 +86,15 @@ def score(
                     "leave it out"
                 )
         locating.run(run)
+    from emojibench.parallel.choosing import named
+
+    workers = named(executor, jobs, address, gpus_per_worker)
     typer.echo("loading ...", err=True)
     from emojibench.runs import api
 
     if run is not None:
         result = api.rescore(
-            run, metrics=listed(metrics), dataset=dataset, jobs=jobs, strict=strict, timeout=timeout
+            run, metrics=listed(metrics), dataset=dataset, executor=workers, strict=strict, timeout=timeout
         )
     else:
         assert predictions is not None
@@ -95,7 +104,7 @@ def score(
             dataset=dataset or "mini",
             clips=chosen_clips(clips),
             metrics=listed(metrics),
-            jobs=jobs,
+            executor=workers,
             name=name,
             out=out,
             strict=strict,

@@ -4,8 +4,8 @@ Every file given is either kept or left out with the reason, in `build-report.js
 """
 
 import hashlib
+from collections.abc import Iterator
 from functools import partial
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from emojibench.dataset.manifest import (
     write_manifest,
 )
 from emojibench.dataset.preparing import spread
-from emojibench.dataset.sources import find_sources
+from emojibench.dataset.sources import Source, files_of, find_sources, shown
 from emojibench.dataset.subjects import name_subjects
 from emojibench.dataset.twins import without_shared_pictures, without_twins
 from emojibench.dataset.workplace import workplace
 from emojibench.errors import UserError, WriteError
 from emojibench.face import detector_id
 from emojibench.media import PICTURES, VIDEOS, write_text
-from emojibench.parallel.executor import Executor
+from emojibench.parallel.executor import Executor, Root
 from emojibench.parallel.local import LOCAL
 
 REPORT_FILE = "build-report.json"
@@ -89,14 +89,16 @@ def build(
     videos = find_sources(driving, VIDEOS, frames=True)
     named = name_subjects([*pictures, *videos], subjects)
     pictures, videos = named[: len(pictures)], named[len(pictures) :]
+    given = ((portraits, pictures), (driving, videos))
     with workplace(out) as folder:
         root = folder / "dataset"
+        roots = (Root(root, private=True), *(_root(where, found) for where, found in given if found))
         add = partial(add_portrait, root, chosen)
-        added = chain.from_iterable(spread(add, pictures, executor=executor, title="Portraits"))
-        items = without_twins(root, added)
+        added = spread(add, pictures, executor=executor, title="Portraits", roots=roots, reads=files_of)
+        items = without_twins(root, _of_files(pictures, added))
         add = partial(add_driving, root, chosen)
-        added = chain.from_iterable(spread(add, videos, executor=executor, title="Driving videos"))
-        items = without_shared_pictures(root, items + without_twins(root, added))
+        added = spread(add, videos, executor=executor, title="Driving videos", roots=roots, reads=files_of)
+        items = without_shared_pictures(root, items + without_twins(root, _of_files(videos, added)))
         entries = tuple(_with_digests(root, entry) for entry in _clips(items, chosen))
         if not entries:
             lines = "\n".join(f"  {item.file}: {item.reason}" for item in items if not item.kept)
@@ -104,6 +106,16 @@ def build(
         report = _finish(root, name, licence, chosen, entries, items)
         _put(root, out)
     return report
+
+
+def _of_files(sources: list[Source], added: list[list[Item]]) -> Iterator[Item]:
+    """Items under the names that files have here, wherever they were read."""
+    for source, items in zip(sources, added, strict=True):
+        yield from (item.model_copy(update={"file": shown(source.file)}) for item in items)
+
+
+def _root(folder: Path, sources: list[Source]) -> Root:
+    return Root(folder.absolute(), str(sources[0].file.relative_to(folder)))
 
 
 def _put(root: Path, out: Path) -> None:

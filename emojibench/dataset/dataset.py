@@ -4,17 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from emojibench.dataset import landmarks, sounds
 from emojibench.dataset.clip import Clip
 from emojibench.dataset.manifest import SPLITS, ClipEntry, Manifest
-from emojibench.dataset.preparing import Files, prepare
+from emojibench.dataset.preparing import Files, prepare, sources
 from emojibench.errors import DatasetError, UserError
 from emojibench.face.driving import DrivingSequence
 from emojibench.media import iterate_video, read_image, resize
-from emojibench.parallel.executor import Executor
+from emojibench.parallel.executor import Executor, Root
 from emojibench.parallel.local import LOCAL
 from emojibench.registry import unknown
 from emojibench.types import Frames, Image, Sound
@@ -184,6 +185,15 @@ class Dataset:
         """
         entries = [self.entry(clip_id) for clip_id in clip_ids]
         prepare(self.files, entries, executor=executor, quiet=quiet)
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """Folders that clips are read from."""
+        return self.files.roots
+
+    def sources(self, clip_id: str) -> tuple[Path, ...]:
+        """Files that a clip is read from."""
+        return sources(self.files, self.entry(clip_id))
 
     def _portrait(self, entry: ClipEntry) -> Image:
         image = read_image(self.files.path(entry.portrait))

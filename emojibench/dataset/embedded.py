@@ -22,6 +22,7 @@ from emojibench.dataset.manifest import ClipEntry, Manifest, digest_of_recipe, w
 from emojibench.errors import UserError
 from emojibench.face import detector_id
 from emojibench.files import writing
+from emojibench.parallel.executor import Root
 from emojibench.synth import reference
 from emojibench.synth import sequences as synth
 from emojibench.synth.render import render
@@ -90,6 +91,15 @@ class EmbeddedFiles:
     def ready(self, relative: str) -> bool:
         """Whether the file has been made."""
         return (self.root / relative).is_file()
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """See `Files.roots`."""
+        return (Root(self.root, DATASET_FILE),)
+
+    def sources(self, relative: str) -> tuple[Path, ...]:
+        """See `Files.sources`."""
+        return (self.root / relative,)
 
     def _make(self, file: Path) -> None:
         role = file.parent.name

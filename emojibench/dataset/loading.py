@@ -9,6 +9,7 @@ from emojibench.dataset.manifest import ClipEntry, Manifest, read_manifest
 from emojibench.dataset.preparing import Files
 from emojibench.errors import DatasetError, UnavailableError, UserError
 from emojibench.files.reading import open_file
+from emojibench.parallel.executor import Root
 
 
 def load(ref: str | Path, *, size: int | None = None, detector: str = "auto") -> Dataset:
@@ -46,6 +47,15 @@ class FolderFiles:
     def ready(self, relative: str) -> bool:
         """Files of a folder need no making."""
         return True
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """See `Files.roots`."""
+        return (Root(self.root, locating.DATASET_FILE),)
+
+    def sources(self, relative: str) -> tuple[Path, ...]:
+        """See `Files.sources`."""
+        return (self.root / relative,)
 
 
 def inside(root: Path, relative: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from emojibench.dataset.manifest import ClipEntry
-from emojibench.parallel.executor import Executor
+from emojibench.parallel.executor import Executor, Root
 from emojibench.progress import stage
 
 _Item = TypeVar("_Item")
@@ -25,11 +25,28 @@ class Files(Protocol):
         """Whether `path` would return without making anything."""
         ...
 
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """Folders that they lie in, for workers on other machines."""
+        ...
+
+    def sources(self, relative: str) -> tuple[Path, ...]:
+        """What `path` reads; some of it may not be there yet."""
+        ...
+
 
 def prepare(files: Files, entries: Sequence[ClipEntry], *, executor: Executor, quiet: bool) -> None:
     """Make the files that are missing; see `Dataset.prepare`."""
     pending = [entry for entry in entries if not all(map(files.ready, entry.files))]
-    spread(partial(_make, files), pending, executor=executor, title="Making clips", quiet=quiet)
+    spread(
+        partial(_make, files), pending, executor=executor, title="Making clips", quiet=quiet, roots=files.roots,
+        reads=partial(sources, files),
+    )  # fmt: skip
+
+
+def sources(files: Files, entry: ClipEntry) -> tuple[Path, ...]:
+    """Files that a clip is read from."""
+    return tuple(path for relative in entry.files for path in files.sources(relative))
 
 
 def spread(
@@ -39,6 +56,8 @@ def spread(
     executor: Executor,
     title: str,
     quiet: bool = False,
+    roots: tuple[Root, ...] = (),
+    reads: Callable[[_Item], tuple[Path, ...]] = lambda item: (),
 ) -> list[_Result]:
     """`[function(item) for item in items]`, in order, with progress on stderr unless `quiet`.
 
@@ -47,7 +66,7 @@ def spread(
     """
     if not items:
         return []
-    results, made = executor.spread(function, items, what=title), []
+    results, made = executor.spread(function, items, what=title, roots=roots, reads=reads), []
     with (
         stage(title, quiet=quiet) as progress,
         closing(results),

@@ -16,6 +16,7 @@ from emojibench.dataset.windows import follow
 from emojibench.errors import DatasetError
 from emojibench.face.detect import sequence_of
 from emojibench.media import read_image, read_video
+from emojibench.parallel.executor import Root
 
 
 def redetected(files: Files, manifest: Manifest, entries: tuple[ClipEntry, ...], detector: str) -> Files:
@@ -76,6 +77,19 @@ class RedetectedFiles:
         """Whether `path` would return without detecting anything."""
         landmark_file = relative in self._portraits or relative in self._videos
         return (self._root / relative).is_file() if landmark_file else self._files.ready(relative)
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """See `Files.roots`."""
+        return (Root(self._root), *self._files.roots)
+
+    def sources(self, relative: str) -> tuple[Path, ...]:
+        """See `Files.sources`."""
+        stored = self._portraits.get(relative) or self._videos.get(relative)
+        return (self._root / relative, *map(self._stored, filter(None, (relative, stored))))
+
+    def _stored(self, relative: str) -> Path:
+        return self._files.sources(relative)[0]
 
     def _portrait(self, relative: str, made: Path) -> Path:
         source = self._files.path(relative)

@@ -90,6 +90,14 @@ def find_sources(folder: Path, suffixes: frozenset[str], *, frames: bool = False
     return sources
 
 
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Files that a picture or video is read from: its own, or all of a folder's, and landmarks placed by hand."""
+    if source.file.is_dir():
+        return tuple(sorted(source.file.iterdir()))
+    beside = (source.file.with_suffix(suffix) for suffix in LANDMARK_FILES)
+    return (source.file, *(file for file in beside if file.is_file()))
+
+
 def manual_landmarks(picture: Path) -> Landmarks | None:
     """Landmarks (478, 3) that somebody placed by hand, normalised to the whole picture; None without them.
 

@@ -25,7 +25,7 @@ from pydantic import (
 from emojibench.errors import UserError
 from emojibench.files.reading import read_yaml
 from emojibench.fye.matrix import Measuring
-from emojibench.parallel.local import Local
+from emojibench.parallel.choosing import named
 from emojibench.registry import unknown
 
 Minutes = Annotated[FiniteFloat, Field(ge=0.01)]
@@ -119,8 +119,14 @@ class _Measured(Settings):
     """Metrics or columns; null for all."""
     options: dict[str, Annotated[str, BeforeValidator(_text)]] = Field({}, alias="set")
     """Options of all rows' methods."""
-    jobs: int = 1
-    """Worker processes. Seconds are only comparable with 1."""
+    jobs: int | None = None
+    """Worker processes; null for 1, or with ray for all that there is room for. Seconds are only comparable with 1."""
+    executor: str = "local"
+    """Where workers run: local, this machine, or ray, a Ray cluster."""
+    address: str | None = None
+    """Of a Ray cluster: auto, or HOST:PORT; null for RAY_ADDRESS, else a cluster of this machine alone."""
+    gpus_per_worker: float | None = None
+    """GPUs of one Ray worker, or a share of one; null for what the method says."""
     timeout: PositiveFloat = 1800.0
     """Seconds after which one clip counts as hung."""
     seed: NonNegativeInt = 0
@@ -129,8 +135,9 @@ class _Measured(Settings):
     @property
     def measuring(self) -> Measuring:
         """The same for those who measure."""
+        executor = named(self.executor, self.jobs, self.address, self.gpus_per_worker)
         return Measuring(
-            self.split, self.dataset, self.clips, self.frames, self.metrics, Local(self.jobs), self.timeout, self.seed,
+            self.split, self.dataset, self.clips, self.frames, self.metrics, executor, self.timeout, self.seed,
             self.options,
         )  # fmt: skip
 

@@ -65,7 +65,11 @@ class Method(Protocol):
 
 
 MethodFactory = Callable[[Options], Method]
-"""What an entry point names. Raises `UserError` for an option it does not know."""
+"""What an entry point names. Raises `UserError` for an option it does not know.
+
+It may say what one process takes of a cluster's machine: `gpus: float`, a share of a GPU or a number of them (a whole
+one by default, where there are any), and `memory: int`, bytes (not counted by default).
+"""
 
 
 def working_size(method: Method) -> int | None:

@@ -63,6 +63,11 @@ class Command:
         described = self.description
         return ", ".join(filter(None, [described.title or f"command of {self.file.name}", described.label]))
 
+    @property
+    def gpus(self) -> float | None:
+        """GPUs of one start, or a share of one; None: not said."""
+        return self.description.gpus
+
     def __call__(self, options: Options) -> "CommandMethod":
         """The method with options.
 

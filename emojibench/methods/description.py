@@ -169,6 +169,8 @@ class CommandDescription(Strict):
     """Seconds that the steps may take for one clip."""
     memory_limit: Annotated[float, Field(gt=0)] | None = None
     """MiB of all its processes together; None: what the machine has."""
+    gpus: Annotated[float, Field(ge=0, le=64)] | None = None
+    """GPUs of one start, or a share of one, where several are shared out (docs/scale.md); None: one."""
     output_limit: Annotated[float, Field(gt=0)] = 4096
     """MiB that it may write for one clip."""
     batch: Annotated[int, Field(ge=1, le=10_000)] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.methods import Method, MethodFactory
+from emojibench.parallel.executor import Needs
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -62,6 +63,28 @@ def open_method(reference: str, options: Mapping[str, str]) -> Method:
         UserError: as `factory`; an option that it does not take.
     """
     return factory(reference)(options)
+
+
+def needs(reference: str) -> Needs:
+    """What one process of the method takes of a machine; it says so itself (`emojibench.methods.Method`).
+
+    Raises:
+        UserError: as `factory`; numbers out of range.
+    """
+    made = factory(reference)
+    gpus, memory = getattr(made, "gpus", None), getattr(made, "memory", 0)
+    whole = (
+        isinstance(gpus, int | float)
+        and not isinstance(gpus, bool)
+        and (0 <= gpus <= 1 or gpus == int(gpus) <= 64)
+    )
+    if gpus is not None and not whole:
+        raise UserError(
+            f"method {reference!r}: gpus: expected a share from 0 to 1, or a whole number of GPUs, got {gpus!r}"
+        )
+    if isinstance(memory, bool) or not isinstance(memory, int) or memory < 0:
+        raise UserError(f"method {reference!r}: memory: expected a number of bytes, got {memory!r}")
+    return Needs(gpus, memory)
 
 
 def origin(loaded: object) -> str:

@@ -16,8 +16,8 @@ from emojibench.methods.places import Places
 from emojibench.methods.templates import fill, placeholders
 
 _IRRELEVANT = {
-    "title", "label", "licence", "time_limit", "memory_limit", "output_limit", "batch", "pitfalls", "read", "unread",
-    "tables", "state", "parsers", "input_note", "least_frames",
+    "title", "label", "licence", "time_limit", "memory_limit", "output_limit", "gpus", "batch", "pitfalls", "read",
+    "unread", "tables", "state", "parsers", "input_note", "least_frames",
 }  # fmt: skip
 """Fields that frames do not depend on."""
 

@@ -43,7 +43,8 @@ class Work:
     """What is built, for messages (`method 'x'`)."""
     quiet: bool = False
     """Print nothing while workers are set up."""
-    needs: Needs = Needs()
+    needs: Callable[[], Needs] = Needs
+    """Says what a worker takes; asked only where that counts."""
     roots: tuple[Root, ...] = ()
     """An inner one before the one that it lies in."""
 
@@ -96,6 +97,11 @@ class Crew(Protocol):
 
 class Executor(Protocol):
     """Runs workers. Enter it before its first use; it may be entered again meanwhile."""
+
+    @property
+    def name(self) -> str:
+        """What a user calls it."""
+        ...
 
     def __enter__(self) -> object: ...
 

@@ -27,6 +27,8 @@ from emojibench.reaper import MARK, Guardian, end_marked
 LARGEST_LOG = 16 * 2**20
 """Bytes that a task's log may hold while it runs; its beginning is what stays."""
 LOG_HEAD = 2**16
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+"""Environment variables that say how many threads libraries start."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Local:
     """Workers are processes of this machine, which share its cores."""
 
     jobs: int = 1
+
+    @property
+    def name(self) -> str:
+        """See `Executor.name`."""
+        return "local"
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
@@ -190,16 +197,15 @@ class LocalCrew:
             worker.process.join()
 
 
-def thread_settings(workers: int) -> dict[str, str]:
-    """Environment variables that divide the cores among `workers` processes; what the user has set stays.
+def thread_settings(workers: int, cores: int | None = None) -> dict[str, str]:
+    """Environment variables that divide the cores (None: this machine's) among `workers`; what the user has set stays.
 
     The libraries read them when they are imported, so they have to be there when a process starts. Torch follows
     MKL_NUM_THREADS, OpenCV its own variable: where the user chose OMP_NUM_THREADS, all get that number.
     """
     chosen = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list counts nested regions
-    threads = chosen if chosen.isdigit() else str(max(1, pool.available_cores() // workers))
-    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-    settings = dict.fromkeys(variables, threads)
+    threads = chosen if chosen.isdigit() else str(max(1, (cores or pool.available_cores()) // workers))
+    settings = dict.fromkeys(THREADS, threads)
     if workers > 1:  # threads that spin hold the cores of other workers: see benchmarks/worker_threads.py
         settings["OMP_WAIT_POLICY"] = "passive"
     return {name: value for name, value in settings.items() if name not in os.environ}

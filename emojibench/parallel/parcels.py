@@ -82,19 +82,17 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def move(folder: Path, target: Path) -> None:
-    """Move all files below a folder to the same places below another one, on the same disk; empty the folder."""
-    for file in files(folder):
-        final = target / file.relative_to(folder)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        file.replace(final)
-    empty(folder)
+def move(folder: Path, relative: str, target: Path) -> None:
+    """Move a file below a folder to the same place below another one, on the same disk."""
+    final = target / relative
+    final.parent.mkdir(parents=True, exist_ok=True)
+    (folder / relative).replace(final)
 
 
 def empty(folder: Path) -> None:
-    """Make a folder that is there, and holds nothing."""
+    """Make a folder be there, and hold nothing."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 class _Packer(pickle.Pickler):

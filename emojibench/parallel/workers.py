@@ -76,8 +76,6 @@ class Workers:
         self._gone = 0
         self._info: Any = None
         self._first = ""
-        self.nodes: set[str] = set()
-        """Those that workers were set up on."""
 
     def __enter__(self) -> "Workers":
         return self
@@ -105,6 +103,12 @@ class Workers:
             for _ in self._hear():
                 pass
         return self._info
+
+    def where(self) -> str:
+        """How many workers there are, on how many nodes; empty on this machine alone."""
+        nodes = {member.worker.node for member in self._members if member.ready} - {""}
+        ready = sum(member.ready for member in self._members)
+        return f"{_count(ready, 'worker')} of {_count(len(nodes), 'node')}" if nodes else ""
 
     def map(self, tasks: Iterable[Task], tell: Callable[[Task, float], None]) -> Iterator[Outcome]:
         """Do all tasks, yielding outcomes as they come.
@@ -205,7 +209,6 @@ class Workers:
                 f"on {there}; install the same versions and weights on all of them"
             )
         member.ready = True
-        self.nodes.add(node)
 
     def _keep(self, trace: str) -> Path | str:
         try:
@@ -238,7 +241,7 @@ class Workers:
         if task is None:
             hint = (
                 "; a script that calls emojibench needs `if __name__ == '__main__':`"
-                if not self._info
+                if not (self._info or member.worker.node)
                 else ""
             )
             raise UserError(f"{self._what} could not be started: {reason}{hint}")
@@ -250,6 +253,10 @@ class Workers:
     def _drop(self, member: _Member) -> None:
         member.worker.end()
         self._members.remove(member)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")
 
 
 def _on(node: str, text: str) -> str:

@@ -1,6 +1,6 @@
 """What the commands `run` and `score` do, as functions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from emojibench.errors import UserError, plain
 from emojibench.face.detect import open_detector
 from emojibench.methods import finding
 from emojibench.parallel.choosing import chosen
-from emojibench.parallel.executor import Executor, Work
+from emojibench.parallel.executor import Executor, Needs, Root, Work
 from emojibench.parallel.worker import Setup
 from emojibench.parallel.workers import Workers
 from emojibench.progress import ClipProgress, say
@@ -29,6 +29,8 @@ from emojibench.runs.summarise import summarise
 
 TIMEOUT = 1800.0
 """Seconds after which one clip counts as hung."""
+SCORING = partial(Needs, gpus=0.25)
+"""Scoring is half done by the processor: four share a GPU."""
 
 
 def run(
@@ -88,10 +90,11 @@ def run(
     bench = _Bench.open(
         dataset, split, clips, metrics, chosen(jobs, executor), timeout, quiet, size=size, frames=frames
     )
-    setup = generate.AnimateSetup(bench.open_clips, partial(finding.open_method, reference, options), seed)
+    setup = generate.AnimateSetup(bench.presented, partial(finding.open_method, reference, options), seed)
     name = name or f"{method}-{split}-{bench.dataset.name}"
     partial_spec = {"source": "method", "method": method, "options": options, "seed": seed}
-    return bench.execute(out, name, setup, f"method {method!r}", partial_spec, strict, overwrite)
+    what, needs = f"method {method!r}", partial(finding.needs, reference)
+    return bench.execute(out, name, setup, what, partial_spec, strict, overwrite, needs=needs)
 
 
 def check(
@@ -151,7 +154,7 @@ def score(
     else:
         method = checked_name(name, "--name")
     name = f"{method}-{split}-{bench.dataset.name}"
-    setup = generate.IngestSetup(bench.open_clips, folder)
+    setup = generate.IngestSetup(bench.presented, folder)
     partial_spec = {"source": "predictions", "method": method, "options": {}, "seed": 0}
     return bench.execute(
         out, name, setup, "reading of finished videos", partial_spec, strict, overwrite, predictions=folder
@@ -254,10 +257,9 @@ class _Bench:
         return cls(ref, dataset, protocol, split, clip_ids, names, executor, timeout, quiet)
 
     @property
-    def open_clips(self) -> generate.OpenClips:
-        """Opens the dataset anew, in whatever process it is called."""
-        ref = self.ref if str(self.ref) in locating.EMBEDDED else Path(self.ref).absolute()
-        return partial(_open_clips, load_dataset, ref, self.protocol)
+    def presented(self) -> Clips:
+        """Clips as the protocol wants them."""
+        return Clips(self.dataset, self.protocol.frames)
 
     def execute(
         self,
@@ -269,12 +271,13 @@ class _Bench:
         strict: bool,
         overwrite: bool,
         predictions: Predictions | None = None,
+        needs: Callable[[], Needs] = Needs,
     ) -> RunResult:
         """Animate (or read finished videos), then score."""
         path = Path(out).absolute() / checked_name(name, "the run folder's name", "choose another --name")
         with RunFolder(path) as folder, _saying_what_is_kept(folder), self.executor:
             say(f"{what}: loading ...", quiet=self.quiet)
-            with self._workers(setup, what, folder, "animate") as workers:
+            with self._workers(setup, what, folder, "animate", needs, predictions) as workers:
                 spec = RunSpec(
                     name=name,
                     revision=workers.info["revision"],
@@ -295,9 +298,17 @@ class _Bench:
                     folder.reopen()
                     self.dataset.prepare(todo, executor=self.executor, quiet=self.quiet)
                     self._record(folder, spec, "animate", workers)
-                    with ClipProgress("animate", len(todo), quiet=self.quiet) as progress:
-                        generate.generate(folder, workers, todo, progress)
+                    with ClipProgress(
+                        "animate", len(todo), quiet=self.quiet, where=workers.where
+                    ) as progress:
+                        generate.generate(folder, workers, todo, self._sources(predictions), progress)
             return self.score(folder, spec, strict)
+
+    def _sources(self, predictions: Predictions | None) -> generate.Sources:
+        """Files that a clip is made from."""
+        if predictions is None:
+            return self.dataset.sources
+        return lambda clip_id: (*self.dataset.sources(clip_id), *predictions.sources(clip_id))
 
     def score(self, folder: RunFolder, spec: RunSpec, strict: bool) -> RunResult:
         """Score what is animated and write the summary."""
@@ -306,11 +317,11 @@ class _Bench:
             folder.reopen()
             detector = partial(open_detector, self.protocol.detector)
             say("metrics: loading ...", quiet=self.quiet)
-            setup = scoring.setup(left, self.open_clips, detector)
-            with self._workers(setup, "scoring", folder, "score") as workers:
+            setup = scoring.setup(left, self.presented, detector)
+            with self._workers(setup, "scoring", folder, "score", SCORING) as workers:
                 if set(scoring.needed(left)) - set(workers.info["unavailable"]):
                     self._record(folder, spec, "score", workers)
-                with ClipProgress("score", len(left.jobs), quiet=self.quiet) as progress:
+                with ClipProgress("score", len(left.jobs), quiet=self.quiet, where=workers.where) as progress:
                     scoring.score_clips(folder, left, workers, progress)
                 scoring.score_sets(folder, left, workers)
         summary = summarise(folder)
@@ -325,15 +336,31 @@ class _Bench:
                 unavailable.setdefault(row.metric, row.reason)
         return RunResult(folder.path, summary, failed, unavailable, strict)
 
-    def _workers(self, setup: Setup, what: str, folder: RunFolder, stage: str) -> Workers:
+    def _workers(
+        self,
+        setup: Setup,
+        what: str,
+        folder: RunFolder,
+        stage: str,
+        needs: Callable[[], Needs],
+        predictions: Predictions | None = None,
+    ) -> Workers:
         log = folder.path / "logs" / f"{stage}.txt"
-        work = Work(setup, what, quiet=self.quiet)
+        roots = [Root(folder.scratch, private=True), *self.dataset.roots]
+        if stage == "score":
+            roots.insert(1, Root(folder.path, "spec.json"))
+        if predictions:
+            roots.append(Root(predictions.folder, predictions.witness(self.clips)))
+        work = Work(setup, what, quiet=self.quiet, needs=needs, roots=tuple(roots))
         return Workers(self.executor, work, timeout=self.timeout, log=log)
 
     def _record(self, folder: RunFolder, spec: RunSpec, stage: str, workers: Workers) -> None:
         info = workers.info
         weights = info.get("weights", {})
-        provenance.write(folder, spec, stage=stage, device=info["device"], weights=weights, jobs=workers.jobs)
+        provenance.write(
+            folder, spec, stage=stage, device=info["device"], weights=weights, jobs=workers.jobs,
+            executor=self.executor.name,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -350,7 +377,3 @@ def _saying_what_is_kept(folder: RunFolder) -> Iterator[None]:
             f"interrupted: {kept} of {len(clips)} clips are animated and kept in {folder.path}; "
             "the same command goes on from there"
         ) from None
-
-
-def _open_clips(load: Any, ref: str | Path, protocol: Protocol) -> Clips:
-    return Clips(load(ref, size=protocol.size, detector=protocol.detector), protocol.frames)

@@ -27,6 +27,11 @@ def columns(records: Iterable[AnimationRecord]) -> tuple[Traits, ...]:
     return (*TRAITS, *(stage_latency(stage) for stage in stages))
 
 
+def depends_on_device(traits: Traits) -> bool:
+    """Whether a column holds seconds or bytes, which another device makes others of."""
+    return traits == PEAK_MEMORY or traits.name.startswith("latency")
+
+
 def measured(record: AnimationRecord, wanted: Iterable[Traits]) -> list[tuple[Measured, str]]:
     """The cost columns of one finished clip, each with its note."""
     values: dict[str, float | None] = {

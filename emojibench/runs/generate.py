@@ -43,8 +43,9 @@ REVISION = 10_000
 STAGES = 1000
 """Most stages that a method may time: its clip's record has to stay readable."""
 
-OpenClips = Callable[[], Clips]
-"""Opens the dataset in a worker; picklable."""
+
+Sources = Callable[[str], tuple[Path, ...]]
+"""Files that a clip, given by its id, is made from."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,13 @@ class AnimateJob:
 class AnimateSetup:
     """Builds the handler that runs a method; picklable."""
 
-    open_clips: OpenClips
+    clips: Clips
     open_method: Callable[[], Method]
     seed: int
 
     def __call__(self, first: Any) -> "AnimateHandler":
-        """Open the method and the dataset in this process."""
-        return AnimateHandler(self.open_method(), self.open_clips(), self.seed)
+        """Open the method in this process."""
+        return AnimateHandler(self.open_method(), self.clips, self.seed)
 
 
 class AnimateHandler:
@@ -101,7 +102,8 @@ class AnimateHandler:
                 if isinstance(animation, UserError):
                     raise animation
                 check(animation, shape)
-                records.append(_written(job, seed, animation, size, cost))
+                record = _written(job, seed, animation, size, cost)
+                records.append(record.model_copy(update={"device": self.info["device"]}))
             except Exception as error:
                 if len(jobs) == 1 or isinstance(error, StopError):
                     raise
@@ -171,12 +173,12 @@ def _written(
 class IngestSetup:
     """Builds the handler that reads finished videos; picklable."""
 
-    open_clips: OpenClips
+    clips: Clips
     predictions: Predictions
 
     def __call__(self, first: Any) -> "Ingester":
-        """Open the dataset in this process."""
-        return Ingester(self.open_clips(), self.predictions)
+        """Take what there is to read."""
+        return Ingester(self.clips, self.predictions)
 
 
 class Ingester:
@@ -215,8 +217,17 @@ def finished(folder: RunFolder, clip_id: str, predictions: Predictions | None) -
         return False
 
 
-def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: ClipProgress) -> dict[str, str]:
+def generate(
+    folder: RunFolder, workers: Workers, clips: list[str], sources: Sources, progress: ClipProgress
+) -> dict[str, str]:
     """Animate `clips` into the run folder.
+
+    Args:
+        folder: locked.
+        workers: of a setup of this module.
+        clips: ids.
+        sources: files that a clip is made from.
+        progress: is told of clips.
 
     Returns:
         Clip id to reason for those that failed; each has a record too, and its log in logs/.
@@ -226,7 +237,7 @@ def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: Cl
     """
     failed = {}
     for outcome in workers.map(
-        _tasks(folder, workers, clips), lambda task, done: progress.partly(task.key, done)
+        _tasks(folder, workers, clips, sources), lambda task, done: progress.partly(task.key, done)
     ):
         records: list[AnimationRecord] = outcome.result or [
             AnimationRecord(clip_id=job.clip_id, status="failed", reason=outcome.failure)
@@ -237,19 +248,20 @@ def generate(folder: RunFolder, workers: Workers, clips: list[str], progress: Cl
                 failed[record.clip_id] = record.reason
                 folder.discard_scratch(record.clip_id)
                 folder.keep_log(outcome.task.log, f"animate-{record.clip_id}")
-            folder.publish(record)
+            folder.publish(record.model_copy(update={"node": outcome.node}))
             progress.done(record.clip_id, record.reason)
     return failed
 
 
-def _tasks(folder: RunFolder, workers: Workers, clips: list[str]) -> list[Task]:
+def _tasks(folder: RunFolder, workers: Workers, clips: list[str], sources: Sources) -> list[Task]:
     """Clips in groups as large as the method takes them at once, but no larger than gives each worker one."""
     most = min(workers.info.get("batch", 1), -(-len(clips) // workers.jobs))
     tasks = []
     for start in range(0, len(clips), most):
         jobs = [AnimateJob(clip_id, folder.scratch / clip_id) for clip_id in clips[start : start + most]]
         first = jobs[0].clip_id
-        tasks.append(Task(first, jobs, folder.scratch / f"{first}.txt", share=len(jobs)))
+        reads = tuple(path for job in jobs for path in sources(job.clip_id))
+        tasks.append(Task(first, jobs, folder.scratch / f"{first}.txt", share=len(jobs), reads=reads))
     return tasks
 
 

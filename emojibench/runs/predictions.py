@@ -51,6 +51,19 @@ class Predictions:
             raise MediaError(f"expected one video, found {' and '.join(map(str, found))}; remove all but one")
         return found[0]
 
+    def sources(self, clip_id: str) -> tuple[Path, ...]:
+        """Files of the clip's video, none where `find` finds none."""
+        try:
+            path = self.find(clip_id)
+        except MediaError:
+            return ()
+        return tuple(sorted(path.iterdir())) if path.is_dir() else (path,)
+
+    def witness(self, clips: tuple[str, ...]) -> str:
+        """Some file below the folder."""
+        found = next(path for clip in clips for path in self.sources(clip))
+        return str(found.relative_to(self.folder))
+
     def digest(self, clip_id: str) -> str:
         """sha256 of the file, or of the names and contents of the pictures in order.
 

@@ -83,7 +83,14 @@ class Provenance(Start):
 
 
 def write(
-    folder: RunFolder, spec: RunSpec, *, stage: str, device: str, weights: Mapping[str, str], jobs: int
+    folder: RunFolder,
+    spec: RunSpec,
+    *,
+    stage: str,
+    device: str,
+    weights: Mapping[str, str],
+    jobs: int,
+    executor: str,
 ) -> None:
     """Record this start of the command.
 
@@ -94,6 +101,7 @@ def write(
         device: what `device()` said in the worker that did it.
         weights: name to sha256 of the weight files that were read.
         jobs: number of worker processes.
+        executor: its name.
     """
     now: dict[str, Any] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,6 +120,7 @@ def write(
             "machine": platform.machine(),
             "cores": available_cores(),
             "jobs": jobs,
+            "executor": executor,
             "python": platform.python_version(),
         },
         "packages": versions.packages(),

@@ -97,5 +97,9 @@ class AnimationRecord(BaseModel):
     """They were counted on this very clip, which slows it a little. Otherwise on the warm-up clip of the same shape."""
     peak_memory: int | None = None
     """Peak memory in bytes."""
+    device: str = ""
+    """What it was made on; empty in files of older versions."""
+    node: str = ""
+    """Which machine of a cluster made it; empty: that which the command ran on."""
     memory_kind: Literal["", "cuda", "clip", "rss", "processes"] = ""
     """See `emojibench.runs.measuring.Kind`."""

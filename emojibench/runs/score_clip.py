@@ -73,7 +73,7 @@ class Scored:
 class ScoreSetup:
     """Builds the scoring handler; picklable."""
 
-    open_clips: Callable[[], Clips]
+    clips: Clips
     open_detector: Callable[[], Detector]
     metrics: tuple[str, ...]
     protocol: Protocol
@@ -82,7 +82,7 @@ class ScoreSetup:
     """Whether the method hears the driving sequence and does not see it."""
 
     def __call__(self, first: Any) -> "Scorer":
-        """Open dataset, metrics and detector here; what the first worker could not have stays unavailable."""
+        """Open metrics and detector here; what the first worker could not have stays unavailable."""
         return Scorer(self, {} if first is None else first["unavailable"])
 
 
@@ -90,7 +90,7 @@ class Scorer:
     """Scores clips, one at a time."""
 
     def __init__(self, setup: ScoreSetup, unavailable: Mapping[str, str]) -> None:
-        self._clips = setup.open_clips()
+        self._clips = setup.clips
         self._scored = setup.protocol.scored(setup.split)
         self._by_sound = setup.by_sound
         self._unavailable = dict(unavailable)

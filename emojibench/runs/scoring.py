@@ -236,8 +236,12 @@ def score_clips(folder: RunFolder, left: ScoringPlan, workers: Workers, progress
         else:
             jobs.append(job)
     tasks = [
-        Task(job.record.clip_id, job, folder.scratch / f"score-{job.record.clip_id}.txt") for job in jobs
-    ]
+        Task(
+            job.record.clip_id, job, folder.scratch / f"score-{job.record.clip_id}.txt",
+            reads=(job.frames_file, *left.dataset.sources(job.record.clip_id)),
+        )
+        for job in jobs
+    ]  # fmt: skip
     for outcome in workers.map(tasks, lambda task, done: progress.partly(task.key, done)):
         job = outcome.task.payload
         if outcome.result is None:
@@ -339,11 +343,11 @@ def _stale(left: ScoringPlan, name: str) -> bool:
     return any(row is None or row.inputs != key or row.status not in FINISHED for row in rows)
 
 
-def setup(left: ScoringPlan, open_clips: Any, open_detector: Any) -> ScoreSetup:
+def setup(left: ScoringPlan, clips: Clips, open_detector: Any) -> ScoreSetup:
     """What scoring workers are built from."""
     spec = left.spec
     by_sound = spec.about.get("motion") == "audio"
-    return ScoreSetup(open_clips, open_detector, needed(left), spec.protocol, spec.split, by_sound)
+    return ScoreSetup(clips, open_detector, needed(left), spec.protocol, spec.split, by_sound)
 
 
 def checked_metrics(wanted: Iterable[str] | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from emojibench_metrics.interface import Traits
 from emojibench.protocol.statistics import clustered_bootstrap
 from emojibench.runs import columns, cost
 from emojibench.runs.folder import RunFolder
-from emojibench.runs.records import Row, Status
+from emojibench.runs.records import AnimationRecord, Row, Status
 from emojibench.runs.scoring import SET
 from emojibench.runs.summary import ClipCounts, ColumnSummary, DatasetName, Summary
 
@@ -31,6 +31,7 @@ def summarise(folder: RunFolder) -> Summary:
     rows = folder.rows()
     records = [record for clip in spec.clips if (record := folder.animation(clip))]
     views: dict[str, ColumnSummary] = {}
+    mixed = _mixed(records)
     per_clip: list[Row] = []
     for column in (*columns.filled_here((*cost.columns(records), *columns.DRIVING)), *spec.columns):
         traits, kind = column.traits, column.kind
@@ -46,7 +47,8 @@ def summarise(folder: RunFolder) -> Summary:
             ]  # its value is the set's, not the clip's
         else:
             view = of_clips(traits, of_column, len(spec.clips))
-        note = columns.KEPT if column.kept else _amortised(of_column)
+        told = [_amortised(of_column), mixed if cost.depends_on_device(traits) else ""]
+        note = columns.KEPT if column.kept else "; ".join(filter(None, told))
         views[traits.name] = view.model_copy(update={"note": note})
         per_clip += of_column
     failed = {record.clip_id: record.reason for record in records if record.status == "failed"}
@@ -66,6 +68,15 @@ def summarise(folder: RunFolder) -> Summary:
     _write_parquet(folder, sorted(per_clip, key=lambda row: spec.clips.index(row.clip_id)))
     folder.write_json("summary.json", summary.model_dump(mode="json"))
     return summary
+
+
+def _mixed(records: Sequence[AnimationRecord]) -> str:
+    """What is to be said of costs of clips that were made on different devices."""
+    devices = Counter(record.device for record in records if record.device)
+    if len(devices) < 2:
+        return ""
+    shares = (f"{count} clips on {device}" for device, count in devices.most_common())
+    return f"made on different devices: {', '.join(shares)}"
 
 
 def _amortised(rows: Sequence[Row]) -> str:

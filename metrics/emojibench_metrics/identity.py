@@ -177,7 +177,11 @@ class _Identity:
     def measure(self, clip: ClipArrays) -> dict[str, Figure]:
         """Similarity over detected frames, over all frames, and the detection rate."""
         portrait = None if clip.portrait is None else self._embed(clip.portrait)
-        faces = in_threads(self._embed, clip.generated)
+        # Frames that repeat one another, as those of a still picture do, are looked at once.
+        contents = [frame.tobytes() for frame in clip.generated]
+        different = dict(zip(contents, clip.generated, strict=True))
+        faces_of = dict(zip(different, in_threads(self._embed, different.values()), strict=True))
+        faces = [faces_of[content] for content in contents]
         frames, found = len(faces), [face for face in faces if face is not None]
         name = self.recogniser.column
         figures = {f"{name}_detection": Figure(len(found) / frames, frames)}

@@ -132,6 +132,14 @@ def test_portrait_without_a_face(fake, portrait, reason):
     assert figures["id_sim_detection"].value == 0.5
 
 
+def test_frames_that_repeat_one_another_are_looked_at_once(fake):
+    frames = plain((255, 0, 0), (0, 255, 0), (255, 0, 0), (0, 0, 0), (0, 0, 0))
+    figures = fake.measure(ClipArrays(frames, portrait=plain((255, 0, 0))[0]))
+    assert figures["id_sim"].value == pytest.approx((1 + 0 + 1) / 3)
+    assert (figures["id_sim"].n, figures["id_sim"].total) == (3, 5)
+    assert FakeEmbedder.calls == 1 + 3
+
+
 def test_no_face_in_any_frame(fake):
     figures = fake.measure(ClipArrays(plain((0, 0, 0), (0, 0, 0)), portrait=plain((9, 9, 9))[0]))
     assert figures["id_sim"].value is None

@@ -16,6 +16,10 @@ def main() -> None:
     settings = json.loads(sys.argv[2])
     if limit := settings.pop("largest_file", None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if address := settings.pop("ray", None):
+        from emojibench.parallel.cluster import Ray
+
+        settings["executor"] = Ray(2, address=address)
     try:
         sys.exit(api.run(settings.pop("method", "fake"), out=Path(sys.argv[1]), **settings).exit_code)
     except UserError as error:

@@ -9,7 +9,14 @@ METRICS = ("fake_l1", "fake_face", "fake_set")
 
 
 def register(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = folder / "site"
+    """Put a folder that registers the fakes on the path."""
+    site = write_site(folder / "site")
+    monkeypatch.syspath_prepend(str(site))
+    return site
+
+
+def write_site(site: Path) -> Path:
+    """Make a folder that registers the fakes for whoever has it on the path."""
     info = site / "fakes-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
@@ -20,7 +27,6 @@ def register(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "fake_missing = fakes:FakeMissing\nfake_broken = fakes:FakeBroken\nfake_raising = fakes:FakeRaising\n"
         "fake_survivors = fakes:FakeSurvivors\n"
     )
-    monkeypatch.syspath_prepend(str(site))
     return site
 
 

@@ -40,6 +40,7 @@ class FakeDataset:
     digest: str = "d" * 64
     frames: int = FRAMES
     entries: tuple[Entry, ...] = tuple(Entry(clip_id, f"s{i // 2}") for i, clip_id in enumerate(IDS))
+    roots = ()
     chosen = Dataset.chosen
     checked_frames = Dataset.checked_frames
 
@@ -55,10 +56,13 @@ class FakeDataset:
         driving = DrivingSequence(landmarks, 25.0, (SIDE, SIDE), self.detector)
         return Clip(clip_id, "self", "cartoon", "s", "s", portrait, landmarks[0], driving)
 
+    def sources(self, clip_id: str) -> tuple[Path, ...]:
+        return ()
+
     def ground_truth(self, clip_id: str) -> Any:
         return np.repeat(self.clip(clip_id).portrait[None], FRAMES, axis=0)
 
-    def prepare(self, clip_ids: Any, *, executor: Any = None, quiet: bool) -> None:
+    def prepare(self, clip_ids: Any, *, executor: Any = None, quiet: bool = False) -> None:
         return None
 
 
@@ -90,6 +94,8 @@ class FakeMethod:
         if "broken" in options:
             self.no_such_attribute  # noqa: B018
         self.revision = self.options.get("revision", "1")
+        if "revision of" in self.options:
+            self.revision = os.environ.get("FAKE_REVISION_OF_TWO", self.revision)
         self.weight_files = {"noise.bin": self.options.get("weights", "ab" * 32)}
         if not self.options.get("count"):
             _without_torch()

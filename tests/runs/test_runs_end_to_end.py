@@ -95,6 +95,17 @@ def test_the_number_of_jobs_and_the_order_change_no_value(bench: Any) -> None:
     assert part["c", "fake_l1"] == one["c", "fake_l1"]
 
 
+def test_costs_of_different_devices_say_so(bench: Any) -> None:
+    folder = bench.run("fake", clips=3, metrics=["fake_l1"]).folder
+    file = folder / "animations" / "b" / "animation.json"
+    made = json.loads(file.read_text())
+    assert (made["device"].partition(":")[0], made["node"]) == ("cpu", "")
+    file.write_text(json.dumps(made | {"device": "cuda: big", "node": "two"}))
+    columns = bench.rescore(metrics=["fake_l1"]).summary.metrics
+    note = f"made on different devices: 2 clips on {made['device']}, 1 clips on cuda: big"
+    assert (columns["latency_s"].note, columns["fake_l1"].note) == (note, "")
+
+
 def test_a_second_start_redoes_nothing(bench: Any, tmp_path: Path) -> None:
     log = tmp_path / "calls"
     first = bench.run("fake", options={"log": str(log)})

@@ -1,6 +1,7 @@
 """The executor by itself: threads, workers that die idle, what a worker prints."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 from test_runs_survive import alive, wait_for
 
+from emojibench.errors import UnavailableError, UserError
+from emojibench.parallel import parcels
+from emojibench.parallel.choosing import named
 from emojibench.parallel.executor import Work
 from emojibench.parallel.local import Local
 from emojibench.parallel.worker import Task
@@ -154,3 +158,113 @@ def test_the_guardian_is_not_needed_for_the_end_of_what_a_worker_leaves(tmp_path
         assert guardian is not None
         guardian._process.kill()
     wait_for(lambda: not alive(worker), 5)
+
+
+class Scripted:
+    """An executor whose workers, one on each node, say what a script wants: `behave(node, payload)` is a reply."""
+
+    name = "scripted"
+
+    def __init__(self, nodes: str, behave: Any, info: Any = "same") -> None:
+        self.nodes, self.behave, self.info, self.jobs = list(nodes), behave, info, len(nodes)
+        self.said: list[tuple[Any, Any]] = []
+        self.given: list[str] = []
+
+    def open(self, work: Work) -> "Scripted":
+        return self
+
+    def start(self, info: bytes) -> "ScriptedWorker":
+        worker = ScriptedWorker(self, self.nodes.pop(0) if self.nodes else "z")
+        info = self.info.get(worker.node, "same") if isinstance(self.info, dict) else self.info
+        self.said += [(worker, ("placed", None)), (worker, ("ready", pickle.dumps({"revision": info})))]
+        return worker
+
+    def hear(self, busy: Any, seconds: float) -> Any:
+        said, self.said = self.said, []
+        return said
+
+    def close(self) -> None:
+        pass
+
+
+class ScriptedWorker:
+    def __init__(self, crew: Scripted, node: str) -> None:
+        self.crew, self.node = crew, node
+
+    def give(self, task: Task) -> None:
+        self.crew.given.append(self.node + task.payload)
+        self.crew.said += [(self, ("begun", None)), (self, self.crew.behave(self.node, task.payload))]
+
+    def end(self) -> None:
+        pass
+
+
+DONE = ("done", pickle.dumps("done"))
+
+
+def outcomes(executor: Any, tmp_path: Path, payloads: str) -> list[Outcome]:
+    with Workers(executor, Work(Echo, "test"), timeout=9, log=tmp_path / "log") as pool:
+        return do(pool, tmp_path, *payloads)
+
+
+def test_a_task_that_a_node_loses_is_done_on_another_one(tmp_path: Path) -> None:
+    executor = Scripted(
+        "ab", lambda node, payload: ("gone", "lost") if (node, payload) == ("a", "1") else DONE
+    )
+    found = {outcome.task.key: outcome for outcome in outcomes(executor, tmp_path, "123")}
+    assert {key: (o.result, o.failure) for key, o in found.items()} == dict.fromkeys("123", ("done", ""))
+    assert executor.given.count("a1") == 1
+    assert found["1"].node != "a"
+
+
+def test_a_task_that_is_lost_twice_fails_and_names_both_nodes(tmp_path: Path) -> None:
+    executor = Scripted("ab", lambda node, payload: ("lost", "it died") if payload == "1" else DONE)
+    failures = {o.task.key: o.failure for o in outcomes(executor, tmp_path, "12") if o.failure}
+    assert failures == {"1": "b: it died; before that, a: it died"}
+
+
+def test_workers_that_differ_are_refused_and_both_named(tmp_path: Path) -> None:
+    executor = Scripted("ab", lambda node, payload: DONE, {"b": "other"})
+    with pytest.raises(
+        UserError, match="test is not the same everywhere: revision is other on b, same on a; install"
+    ):
+        outcomes(executor, tmp_path, "1234")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"name": "rai"}, r"--executor: .*Did you mean 'ray'"),
+        ({"name": "local", "address": "auto"}, "--address: expected with --executor ray only, got auto"),
+        ({"name": "local", "gpus": 1.0}, "--gpus-per-worker: expected with --executor ray only, got 1.0"),
+        ({"name": "ray", "gpus": 1.5}, "--gpus-per-worker: expected a share from 0 to 1, or a whole number"),
+        ({"name": "ray", "jobs": 0}, "--jobs: expected a number of workers of at least 1, got 0"),
+        (
+            {"name": "ray", "address": "ray://head:1"},
+            "--address: expected auto or HOST:PORT, got ray://head:1",
+        ),
+    ],
+)
+def test_executors_are_chosen_by_flags(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        named(**flags)
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emojibench.extras.find_spec", lambda name: None)
+    with pytest.raises(
+        UnavailableError, match=r"--executor ray needs ray, .*: pip install 'emojibench\[ray\]'"
+    ):
+        named("ray").__enter__()
+
+
+def test_files_travel_to_where_their_root_is(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "run" / "scratch", tmp_path / "run"
+    packed = parcels.pack([inner / "a", outer / "b", Path("/elsewhere")], [inner, outer])
+    parcels.settle([Path("/one"), Path("/two")])
+    assert pickle.loads(packed) == [Path("/one/a"), Path("/two/b"), Path("/elsewhere")]
+    (tmp_path / "seen").write_text("1")
+    witness = parcels.Witness.of(tmp_path / "seen")
+    assert witness.seen()
+    (tmp_path / "seen").write_text("22")
+    assert not witness.seen()
