@@ -47,6 +47,7 @@ class _Member:
     """Has it taken up its task?"""
     ready: bool = False
     deadline: float = inf
+    """Not yet there: it waits for a place."""
 
 
 class Workers:
@@ -133,7 +134,7 @@ class Workers:
 
     def _next(self, member: _Member) -> Task | None:
         """A task for a worker: none that was lost on its node, where others could do it."""
-        others = {other.worker.node for other in self._members if other.ready} - {member.worker.node}
+        others = {other.worker.node for other in self._members if other.deadline < inf} - {member.worker.node}
         for task in self._pending:
             if not others or self._lost.get(task.key, ("", ""))[0] != member.worker.node:
                 self._pending.remove(task)

@@ -88,12 +88,21 @@ def test_a_command_is_a_method_there_too(bench: Any, on: Any, tmp_path: Path) ->
     assert values(folder(here)) == values(folder(there))
 
 
-def test_a_lost_worker_is_tried_elsewhere_once(bench: Any, on: Any) -> None:
-    result = bench.run("fake", options={"b": "die"}, executor=on(4), metrics=["fake_l1"])
-    assert set(result.failed) == {"b"}
-    one, two = sorted(part.partition(": ")[0] for part in result.failed["b"].split("; before that, "))
-    assert (one, two) == ("one", "two")
-    assert result.failed["b"].count("the worker process died (exit code 9)") == 2
+def test_a_lost_worker_is_tried_elsewhere_once(bench: Any, on: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def open_gate() -> None:  # once all four workers are there, two on each node
+        wait_for(lambda: len(hosts()) >= 4, 200)
+        time.sleep(3)
+        gate.touch()
+
+    threading.Thread(target=open_gate, daemon=True).start()
+    fates = {**dict.fromkeys("abc", f"wait:{gate}"), "d": "die"}
+    result = bench.run("fake", options=fates, executor=on(4), metrics=["fake_l1"])
+    assert set(result.failed) == {"d"}
+    told = [part.partition(": ") for part in result.failed["d"].split("; before that, ")]
+    assert sorted(node for node, _, _ in told) == ["one", "two"]
+    assert {reason for _, _, reason in told} == {"the worker process died (exit code 9)"}
 
 
 @pytest.mark.parametrize("who", ["driver", "actor"])
