@@ -176,6 +176,7 @@ def dry_run(preset: PaperPreset, data: TrainingSet, recipe: Recipe) -> dict[str,
     with torch.device("meta"):
         model = PaperModel(preset)
         objectives = PaperObjectives(model, recipe.ffg)
+    objectives.to("meta")  # the noise schedule comes from NumPy, whatever the device
     batches = PaperBatches(data, preset, recipe, recipe.seed)
     latents = np.zeros((*data.frames.shape[:2], 4, *(preset.latent_size,) * 2), np.float16)
     batches.latents = Latents(latents, None)
