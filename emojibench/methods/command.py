@@ -153,7 +153,7 @@ class CommandMethod:
                 "inputs": (written - started) / share,
                 "command": sum(each.seconds for each in ended) / share,
             }
-            peak = max(each.peak_memory for each in ended)
+            peak = max((each.peak_memory or 0 for each in ended), default=0) or None
             return [self._collected(job, each, seconds, peak, share) for each in job.clips]
 
     def commands(self, clip: Clip, *, seed: int, folder: Path) -> list[list[str]]:
@@ -193,7 +193,7 @@ class CommandMethod:
         return f"{self.name}:{subject} {str(error).replace(f'{job.scratch}/', '')}"
 
     def _collected(
-        self, job: Job, each: ClipJob, seconds: Mapping[str, float], peak: int, share: int
+        self, job: Job, each: ClipJob, seconds: Mapping[str, float], peak: int | None, share: int
     ) -> Animation | UserError:
         height, width = each.clip.portrait.shape[:2]
         began = time.perf_counter()

@@ -46,8 +46,8 @@ class Ended:
     """How a command ended that went well."""
 
     seconds: float
-    peak_memory: int
-    """Most resident bytes of all its processes together, as seen every `TICK` seconds."""
+    peak_memory: int | None
+    """Most resident bytes of all its processes together, as seen every `TICK` seconds; None: it ended before that."""
     tail: str
     """The end of its log."""
 
@@ -112,7 +112,7 @@ def _watched(
         raise CommandError(f"ended with {_death(code)}{log.last()}")
     if left:
         raise CommandError(f"left a process running when it ended: {left}; let it wait for what it starts")
-    return Ended(seconds, peak, log.tail())
+    return Ended(seconds, peak or None, log.tail())
 
 
 def _check_output(limits: Limits, folders: Sequence[Path], log: "_Log") -> None:
@@ -134,11 +134,17 @@ class _Tree:
         total = 0
         with contextlib.suppress(self._psutil.Error):
             main = self._psutil.Process(self._process.pid)
-            for each in [main, *main.children(recursive=True)]:
-                with contextlib.suppress(self._psutil.Error):
-                    total += each.memory_info().rss
-                    self._seen[each.pid] = each
+            total += self._resident(main)
+            for each in main.children(recursive=True):
+                total += self._resident(each)
         return total
+
+    def _resident(self, process: Any) -> int:
+        with contextlib.suppress(self._psutil.Error):
+            resident = int(process.memory_info().rss)
+            self._seen[process.pid] = process
+            return resident
+        return 0
 
     def left(self) -> str:
         """What still runs a while after the process itself has ended; empty: nothing."""

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from fake_baseline import animated
 
 from emojibench import media
 from emojibench.errors import UserError
-from emojibench.methods import Animation
+from emojibench.methods import Animation, process
 from emojibench.methods.collecting import BEFORE
 from emojibench.methods.command import Command
 
@@ -35,8 +37,21 @@ def test_pictures_arrive_as_they_are(method: Any, tmp_path: Path) -> None:
     assert animation.fps == 25
     assert animation.note == ""
     assert set(animation.seconds) == {"inputs", "command", "outputs"}
-    assert animation.peak_memory is not None
-    assert animation.peak_memory > 2**20
+
+
+def test_its_memory_is_measured_while_it_runs(tmp_path: Path) -> None:
+    limits = process.Limits(seconds=30, memory=None, output=2**20)
+    holds = "import time; held = b'x' * (50 << 20); time.sleep(0.5)"
+    ended = process.run([sys.executable, "-c", holds], cwd=tmp_path, env=os.environ, limits=limits)
+    assert ended.peak_memory is not None
+    assert ended.peak_memory > 50 << 20
+
+
+def test_memory_that_was_never_seen_is_missing_and_not_zero(
+    method: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process._Tree, "memory", lambda _: 0)
+    assert method().animate(make_clip(), **QUIET).peak_memory is None
 
 
 @pytest.mark.parametrize("how", ["cv2", "av", "moved", "imageio_ffmpeg"])
