@@ -28,8 +28,8 @@ class UnavailableError(Exception):
 
 
 def plain(text: str) -> str:
-    """`text` as UTF-8 can hold it: messages of plug-ins may have lone surrogates."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """`text` as files of ours can hold it: messages of plug-ins may have lone surrogates and null characters."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

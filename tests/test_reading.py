@@ -45,6 +45,9 @@ BAD_JSON = {
     "surrogate": '{"a": "\\ud800"}',
     "surrogate as key": '{"\\ud800": 1}',
     "null": '{"a": "\\u0000"}',
+    "a key twice": '{"a": 1, "b": {}, "a": 1}',
+    "a key twice, written otherwise": '{"b": [{"a": 1, "\\u0061": 2}]}',
+    "an unprintable key twice": '{"\\ud800": 1, "\\ud800": 1}',
     "too large": '{"a": "' + "x" * (16 << 20) + '"}',
 }
 BAD_YAML = {

@@ -108,7 +108,7 @@ def read_text(path: Path, *, limit: int = JSON_LIMIT, advice: str = "correct the
 
 
 def read_json(path: Path, kind: type = dict, *, advice: str = "correct the file") -> Any:
-    """The value in a JSON file: finite numbers, text that can be printed, at most `DEPTH` levels.
+    """The value in a JSON file: finite numbers, text that can be printed, no key twice, at most `DEPTH` levels.
 
     Args:
         path: as in `read_text`.
@@ -129,7 +129,7 @@ def parse_json(text: str | bytes, where: str, kind: type = dict, *, advice: str 
         UserError: not JSON, or JSON of something else.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_mapping)
         _check(value)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not usable JSON ({_line(error)}); {advice}") from error
@@ -205,6 +205,16 @@ def parse_model(
         field = ".".join(map(str, first["loc"])) or "the whole"
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{where}: {field}: {message}; {advice}") from error
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of a JSON object. Raises `ValueError` for a key that stands twice: only the last would count."""
+    mapping: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in mapping:
+            raise ValueError(f"the key {key!r} stands twice")
+        mapping[key] = value
+    return mapping
 
 
 def _of_kind(value: object, kind: type, where: str, advice: str) -> Any:

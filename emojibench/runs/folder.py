@@ -34,7 +34,6 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from emojibench import registry, tracebacks
 from emojibench.dataset import locating
@@ -53,6 +52,7 @@ VIDEOS = ("frames.mkv", "preview.mp4")
 """What a clip that went well consists of, beside its record."""
 LOG_LIMIT = 2**20
 """Bytes of a failed clip's log that are kept."""
+_ANEW = "delete the line and its value is computed again"
 _TEMPORARY = ".tmp"
 """Ends the names of files that are being written."""
 
@@ -257,12 +257,7 @@ class RunFolder:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     break
-                try:
-                    row = Row.model_validate_json(line)
-                except ValidationError as error:
-                    raise UserError(
-                        f"{file}, line {number}: not a row; delete the line and its value is computed again"
-                    ) from error
+                row = reading.parse_model(Row, line, f"{file}, line {number}", advice=_ANEW)
                 rows[row.clip_id, row.metric] = row
         return rows
 

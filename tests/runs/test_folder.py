@@ -41,9 +41,19 @@ def test_the_last_row_counts_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text("gibberish\n" + row("a", 1.0).model_dump_json() + "\n")
-    with pytest.raises(UserError, match="line 1: not a row"):
-        RunFolder(tmp_path).rows()
+    good = row("a", 1.0).model_dump_json()
+    for bad in ("gibberish", good.replace('"value":1.0', '"value":1.0,"value":2.0'), "{}"):
+        (tmp_path / "rows.jsonl").write_text(f"{bad}\n{good}\n")
+        with pytest.raises(UserError, match=r"rows\.jsonl, line 1: .*delete the line"):
+            RunFolder(tmp_path).rows()
+
+
+def test_what_plugins_say_can_be_read_again(tmp_path: Path) -> None:
+    said = row("a", 1.0).model_copy(update={"status": "failed", "value": None})
+    said = Row.model_validate(said.model_dump() | {"reason": "null \0, surrogate \ud800"})
+    with RunFolder(tmp_path / "r") as folder:
+        folder.append([said])
+        assert folder.rows()["a", "m"].reason == r"null \x00, surrogate \ud800"
 
 
 def test_a_failed_append_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
