@@ -1,7 +1,6 @@
 """`emojibench data`: look at, build, verify and export datasets."""
 
 import json
-from functools import partial
 from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -233,6 +232,9 @@ def stats(
         typer.Option(metavar="FILE", help="Write a radar plot as well: FILE's .pdf, .png and .csv."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="markdown, html, latex or csv.")] = "markdown",
+    jobs: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare datasets: resolution, identities, variety of expressions, head turns, motion, gaze.
@@ -245,19 +247,22 @@ def stats(
         locating.dataset(ref)
     if figure is not None and (figure.suffix not in (".pdf", ".png") or not figure.stem.strip(".")):
         raise UserError(f"--figure: expected the name of a .pdf or .png file, got {str(figure)!r}")
+    from emojibench.parallel.choosing import named
+
+    workers = named(executor, jobs, address)
     typer.echo("loading ...", err=True)
     from emojibench.dataset import load_dataset
     from emojibench.dataset import stats as statistics
-    from emojibench.progress import Stages
     from emojibench.reports import rendered
     from emojibench.reports.dataset_stats import stats_data, stats_page, write_radar
 
-    found = []
-    with Stages() as stages:
-        for ref in dict.fromkeys(refs):
-            dataset = load_dataset(ref, size=size, detector=detector)
-            told = partial(stages, f"driving of {dataset.name}")
-            found.append(statistics.stats(dataset, clips=clips, siglip=siglip, told=told))
+    with workers:
+        found = [
+            statistics.stats(
+                load_dataset(ref, size=size, detector=detector), clips=clips, siglip=siglip, executor=workers
+            )
+            for ref in dict.fromkeys(refs)
+        ]
     page = json.dumps(stats_data(found), indent=2) + "\n" if as_json else rendered(stats_page(found), form)
     typer.echo(page, nl=False)
     for file in write_radar(found, figure) if figure else ():

@@ -6,7 +6,7 @@ and cartoon are of portraits, each once; dynamic is of driving frames, up to `FR
 distances.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from emojibench.dataset.facts import Fact
 from emojibench.dataset.manifest import ClipEntry
 from emojibench.errors import UserError, one_line
 from emojibench.media import iterate_video, read_image
+from emojibench.progress import stage
 from emojibench.types import Image
 
 PROMPTS = {
@@ -84,8 +85,10 @@ class Siglip:
         return np.concatenate(found)
 
 
-def scores(dataset: Dataset, entries: Iterable[ClipEntry], folder: Path) -> dict[str, Fact]:
-    """The three scores of a dataset's clips.
+def scores(
+    dataset: Dataset, entries: Iterable[ClipEntry], folder: Path, *, quiet: bool = False
+) -> dict[str, Fact]:
+    """The three scores of a dataset's clips, with progress on stderr unless `quiet`.
 
     Raises:
         UserError: as `Siglip`.
@@ -94,19 +97,32 @@ def scores(dataset: Dataset, entries: Iterable[ClipEntry], folder: Path) -> dict
     model = Siglip(folder)
     entries = list(entries)
     portraits = list(dict.fromkeys(entry.portrait for entry in entries))
-    of_portraits = np.concatenate([model([read_image(dataset.files.path(path))]) for path in portraits])
+    videos = list(
+        dict.fromkeys((e.driving_frames, e.frames) for e in entries if e.driving_frames is not None)
+    )
+    found = []
+    with stage("SigLIP scores", quiet=quiet) as progress:
+        for pictures in _pictures(dataset, portraits, videos):
+            found.append(model(pictures))
+            progress(len(found), len(portraits) + len(videos))
     column = {name: number for number, name in enumerate(PROMPTS)}
+    of_portraits, of_videos = np.concatenate(found[: len(portraits)]), found[len(portraits) :]
     facts = {
         name: Fact(float(of_portraits[:, column[name]].mean()), len(portraits))
         for name in ("aesthetic", "cartoon")
     }
-    videos = dict.fromkeys((e.driving_frames, e.frames) for e in entries if e.driving_frames is not None)
-    means = []
+    means = [scores[:, column["dynamic"]].mean() for scores in of_videos]
+    lacks = Fact(None, 0, "the dataset has landmarks only, no driving videos")
+    return facts | {"dynamic": Fact(float(np.mean(means)), len(means)) if means else lacks}
+
+
+def _pictures(
+    dataset: Dataset, portraits: Iterable[str], videos: Iterable[tuple[str, int]]
+) -> Iterator[list[Image]]:
+    """Each portrait, then the chosen frames of each video."""
+    for path in portraits:
+        yield [read_image(dataset.files.path(path))]
     for path, frames in videos:
         wanted = set(np.linspace(0, frames - 1, min(FRAMES, frames)).round().astype(int).tolist())
         video = enumerate(iterate_video(dataset.files.path(path)))
-        means.append(
-            model([frame for number, frame in video if number in wanted])[:, column["dynamic"]].mean()
-        )
-    lacks = Fact(None, 0, "the dataset has landmarks only, no driving videos")
-    return facts | {"dynamic": Fact(float(np.mean(means)), len(means)) if means else lacks}
+        yield [frame for number, frame in video if number in wanted]

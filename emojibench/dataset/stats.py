@@ -1,7 +1,8 @@
 """What a dataset holds, in figures that can be compared with those of another: the paper's Table 2 and Fig. 6."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from emojibench.dataset.dataset import Dataset
 from emojibench.dataset.facts import ABOUT, SCORES, TURNED, Fact
 from emojibench.dataset.landmarks import read_driving
 from emojibench.dataset.motion import motion_of
+from emojibench.dataset.preparing import Files, spread
 from emojibench.face.driving import DrivingSequence
 from emojibench.face.measures import CLOSED_EYES, Measures, measure
 from emojibench.face.points import OUTER_EYE_CORNERS
+from emojibench.parallel.executor import Executor
+from emojibench.parallel.local import LOCAL
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,17 @@ def stats(
     *,
     clips: int | None = None,
     siglip: Path | None = None,
-    told: Callable[[int, int], None] = lambda done, of: None,
+    executor: Executor = LOCAL,
+    quiet: bool = False,
 ) -> DatasetStats:
-    """Measure a dataset. Driving files that are not there yet are made.
+    """Measure a dataset. Driving files that are not there yet are made; with `siglip`, pictures and videos as well.
 
     Args:
         dataset: any.
         clips: only the first so many clips of each split.
         siglip: folder of a SigLIP model; without it the scores of Fig. 6 are missing.
-        told: told how many driving sequences are read.
+        executor: where files are made and sequences are measured; the model runs in this process.
+        quiet: no progress on stderr.
 
     Raises:
         UserError: too many clips are asked for, or the folder holds no SigLIP model.
@@ -59,10 +65,12 @@ def stats(
     }
     entries = [entry for entry in dataset.entries if entry.clip_id in chosen]
     paths = list(dict.fromkeys(entry.driving for entry in entries))
-    sequences = []
-    for number, path in enumerate(paths, 1):
-        sequences.append(read_driving(dataset.files.path(path)))
-        told(number, len(paths))
+    if siglip is not None:
+        dataset.prepare([entry.clip_id for entry in entries], executor=executor, quiet=quiet)
+    seen = spread(
+        partial(_look_at, dataset.files), paths, executor=executor, title=f"Driving of {dataset.name}", quiet=quiet,
+        roots=dataset.files.roots, reads=dataset.files.sources,
+    )  # fmt: skip
     domains = tuple(sorted({entry.domain for entry in entries}))
     facts = {
         "clips": Fact(len(entries), len(entries)),
@@ -70,13 +78,13 @@ def stats(
         "subjects": Fact(len({entry.subject for entry in entries}), len(entries)),
         "resolution": Fact(dataset.manifest.size, len(entries)),
     }
-    facts |= driving_facts(sequences)
+    facts |= _driving_facts(seen)
     if siglip is None:
         facts |= dict.fromkeys(SCORES, Fact(None, 0, "no SigLIP model was given: --siglip FOLDER"))
     else:
         from emojibench.dataset.siglip import scores
 
-        facts |= scores(dataset, entries, siglip)
+        facts |= scores(dataset, entries, siglip, quiet=quiet)
     assert facts.keys() == ABOUT.keys()
     about = (dataset.name, dataset.version, dataset.digest, dataset.detector)
     return DatasetStats(*about, domains, {name: facts[name] for name in ABOUT})
@@ -89,17 +97,47 @@ def lacking(dataset: Dataset) -> str:
     return f"{absent} of {len(paths)} driving sequences are not made yet" if absent else ""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What figures take of one sequence."""
+
+    seconds: float
+    face: Measures | None
+    """Of frames with a face; None where none has one."""
+    blendshapes: NDArray[np.float32] | None
+    """(frames with a face, 51), without `_neutral`."""
+    motion: float | None
+    energy: float | None
+
+
 def driving_facts(sequences: Sequence[DrivingSequence]) -> dict[str, Fact]:
     """The figures that are of driving sequences alone. Their order changes none, copies of all only `total`."""
-    lengths = [len(sequence) / sequence.fps for sequence in sequences]
+    return _driving_facts([_look(sequence) for sequence in sequences])
+
+
+def _look_at(files: Files, path: str) -> _Seen:
+    return _look(read_driving(files.path(path)))
+
+
+def _look(sequence: DrivingSequence) -> _Seen:
+    found, shapes = sequence.detected, sequence.blendshapes
+    return _Seen(
+        len(sequence) / sequence.fps,
+        measure(sequence.landmarks[found], sequence.size) if found.any() else None,
+        shapes[found][:, 1:] if shapes is not None else None,
+        motion_of(sequence),
+        energy_of(sequence),
+    )
+
+
+def _driving_facts(sequences: Sequence[_Seen]) -> dict[str, Fact]:
+    lengths = [sequence.seconds for sequence in sequences]
     found = {
         "duration": Fact(float(np.median(lengths)), len(lengths)),
         "total": Fact(sum(sorted(lengths)) / 60, len(lengths)),
     }
-    seen = [sequence for sequence in sequences if sequence.detected.any()]
-    faces = [measure(sequence.landmarks[sequence.detected], sequence.size) for sequence in seen]
-    found |= _expressions(faces) | _poses(faces) | _motion(sequences) | _blendshapes(seen)
-    return found
+    faces = [sequence.face for sequence in sequences if sequence.face is not None]
+    return found | _expressions(faces) | _poses(faces) | _motion(sequences) | _blendshapes(sequences)
 
 
 def _expressions(faces: Sequence[Measures]) -> dict[str, Fact]:
@@ -129,9 +167,9 @@ def _poses(faces: Sequence[Measures]) -> dict[str, Fact]:
     return found
 
 
-def _motion(sequences: Sequence[DrivingSequence]) -> dict[str, Fact]:
-    motions = [figure for sequence in sequences if (figure := motion_of(sequence)) is not None]
-    energies = [figure for sequence in sequences if (figure := energy_of(sequence)) is not None]
+def _motion(sequences: Sequence[_Seen]) -> dict[str, Fact]:
+    motions = [sequence.motion for sequence in sequences if sequence.motion is not None]
+    energies = [sequence.energy for sequence in sequences if sequence.energy is not None]
     lacks = Fact(None, 0, "no sequence has two frames with a face, one after the other")
     return {
         "motion": Fact(float(np.median(motions)), len(motions)) if motions else lacks,
@@ -155,11 +193,12 @@ def energy_of(driving: DrivingSequence) -> float | None:
     return float((steps**2).sum(axis=2).mean()) / max(float(np.median(eyes)), 1e-6) ** 2
 
 
-def _blendshapes(sequences: Sequence[DrivingSequence]) -> dict[str, Fact]:
+def _blendshapes(sequences: Sequence[_Seen]) -> dict[str, Fact]:
     names = ("blendshape_coverage", "blendshape_entropy")
-    known = [s.blendshapes[s.detected][:, 1:] for s in sequences if s.blendshapes is not None]
-    if len(known) < len(sequences) or not known:
-        absent = f"{len(sequences) - len(known)} of {len(sequences)} sequences come without blendshapes"
+    all_shapes = [sequence.blendshapes for sequence in sequences if sequence.face is not None]
+    known = [shapes for shapes in all_shapes if shapes is not None]
+    if len(known) < len(all_shapes) or not known:
+        absent = f"{len(all_shapes) - len(known)} of {len(all_shapes)} sequences come without blendshapes"
         reason = f"{absent}, which only the `task` detector gives: --detector task"
         return dict.fromkeys(names, Fact(None, 0, reason))
     shown, mean = diversity.active(known)

@@ -73,6 +73,6 @@ def _expression(spec: RunSpec) -> Cell:
             )
         if lacks := lacking(dataset):
             return missing(f"{lacks}; `emojibench data stats {spec.dataset}` makes them")
-        return fact_cell("expression_entropy", stats(dataset).facts["expression_entropy"])
+        return fact_cell("expression_entropy", stats(dataset, quiet=True).facts["expression_entropy"])
     except (UserError, UnavailableError) as error:
         return missing(f"the dataset cannot be read: {without_folders(' '.join(str(error).split()))}")

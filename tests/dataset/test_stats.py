@@ -112,6 +112,17 @@ def test_the_command_compares_datasets(built: tuple[Path, object], tmp_path: Pat
     assert "expected config.json, model.safetensors" in str(wrong.exception)
 
 
+def test_workers_change_no_figure(built: tuple[Path, object]) -> None:
+    runner, said = CliRunner(), []
+    for jobs in ("1", "2"):
+        done = runner.invoke(app, ["data", "stats", str(built[0]), "--json", "--jobs", jobs])
+        assert "Driving of" in done.stderr
+        said.append(done.stdout)
+    assert said[0] == said[1] != ""
+    wrong = runner.invoke(app, ["data", "stats", str(built[0]), "--jobs", "0"])
+    assert "--jobs: expected a number of processes of at least 1, got 0" in str(wrong.exception)
+
+
 def test_siglip_scores_are_probabilities_of_prompts(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
