@@ -109,7 +109,11 @@ def test_weights_survive_the_disk(tiny: Preset, tmp_path: Path) -> None:
     checkpoint.load(copy, path)
     for (name, a), b in zip(model.state_dict().items(), copy.state_dict().values(), strict=True):
         assert torch.equal(a.half().float(), b), name
-    assert len(checkpoint.digest(path)) == 12
+    digests = {checkpoint.digest(path)}
+    for _ in range(9):
+        checkpoint.save(path, model.state_dict(), tiny)
+        digests.add(checkpoint.digest(path))
+    assert [len(digest) for digest in digests] == [12], "the same weights are the same file"
 
 
 def test_unfit_weights_are_refused(tiny: Preset, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Weights on disk: safetensors with the preset's name inside, and the landmarks that they were trained on."""
 
 import hashlib
+import json
 import os
 import re
 import zipfile
@@ -75,7 +76,18 @@ def save(
         partial.touch()
         mode = partial.stat().st_mode  # safetensors makes files that their owner alone can read
         save_file(tensors, partial, metadata=about)
+        _sort_metadata(partial)
         partial.chmod(mode)
+
+
+def _sort_metadata(file: Path) -> None:
+    """Put the metadata in order: safetensors writes it in any, and the same weights have to be the same file."""
+    with file.open("r+b") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        stream.seek(8)
+        stream.write(json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(size))
 
 
 @contextmanager
