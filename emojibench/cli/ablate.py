@@ -138,14 +138,15 @@ def ablate(
                 shutil.rmtree(training.out / "runs" / row.name, ignore_errors=True)
 
     page, failed = "", False
-    for row in chosen:
-        if row.trained:
-            typer.echo(f"training {row.name}", err=True)
-            training.train(row)
-        typer.echo(f"measuring {row.name}", err=True)
-        result = running.measure(row, training, how, overwrite=overwrite and row.name in named)
-        failed |= result.exit_code != 0
-        page = _write(known, training, result.folder, settings.table or out / "ablation.md")
+    with how.executor:
+        for row in chosen:
+            if row.trained:
+                typer.echo(f"training {row.name}", err=True)
+                training.train(row)
+            typer.echo(f"measuring {row.name}", err=True)
+            result = running.measure(row, training, how, overwrite=overwrite and row.name in named)
+            failed |= result.exit_code != 0
+            page = _write(known, training, result.folder, settings.table or out / "ablation.md")
     typer.echo(page, nl=False)
     if failed:
         raise typer.Exit(3)

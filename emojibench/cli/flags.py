@@ -157,6 +157,15 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 """Key of the settings to how its flag's text is read; the text itself where there is none."""
 
 
+def given(context: typer.Context) -> set[str]:
+    """Parameters of a command that its user gave."""
+    return {
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) is not None and source.name != "DEFAULT"
+    }
+
+
 def settled(kind: "type[S]", context: typer.Context, readers: Mapping[str, Callable[[Any], Any]] = {}) -> "S":
     """Settings from the file of --config and from the flags of a command, which come on top.
 
@@ -171,12 +180,11 @@ def settled(kind: "type[S]", context: typer.Context, readers: Mapping[str, Calla
     from emojibench.fye.settings import settle
 
     keys = {field.alias or name for name, field in kind.model_fields.items()}
-    given = {}
+    told, flags = {}, given(context)
     for flag in context.command.params:
         key = flag.opts[0].lstrip("-").replace("-", "_")
-        source = context.get_parameter_source(flag.name or "")
-        if key in keys and source is not None and source.name != "DEFAULT":
+        if key in keys and flag.name in flags:
             value = context.params[flag.name or ""]
             read = {**_READERS, **readers}.get(key)
-            given[key] = read(value) if read else value
-    return settle(kind, context.params["config"], given)
+            told[key] = read(value) if read else value
+    return settle(kind, context.params["config"], told)

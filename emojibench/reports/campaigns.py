@@ -76,8 +76,11 @@ class CampaignRow(_Part):
     against: str = ""
     missing: str = ""
     """Why there is nothing but a title."""
+    method: str = ""
     revision: str = ""
     clips: int = 0
+    traced: int = 0
+    """Of them, those whose steps were observed."""
     means: dict[str, Mean] = Field(default_factory=dict, validation_alias=AliasChoices("means", "metrics"))
     differences: dict[str, Mean] = Field(default_factory=dict)
     """To the row that it is compared with."""

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 from run_folders import MakeRun
 
+from emojibench.errors import UserError
 from emojibench.fye.acceleration.comparing import AccelerationRow, figures, worst
 from emojibench.fye.acceleration.fidelity import Distances
-from emojibench.fye.acceleration.figures import write_figures
+from emojibench.fye.acceleration.figures import curves, kept_curves, write_figures
 from emojibench.fye.acceleration.page import write_acceleration
 from emojibench.fye.acceleration.tracing import ClipTrace
 from emojibench.reports.load import load_run
@@ -133,7 +134,9 @@ def test_rows_on_fewer_clips_say_so_and_are_not_held_against_the_interval(
 
 
 def test_figures_are_drawn_with_their_data(rows: list[AccelerationRow], tmp_path: Path) -> None:
-    files = write_figures(rows, tmp_path)
+    page = tmp_path / "page.md"
+    write_acceleration(rows, page)
+    files = write_figures(page, curves(rows))
     names = [f"{name}.{ending}" for name in ("pareto", "steps") for ending in ("pdf", "png", "csv")]
     assert [file.name for file in files] == names
     with files[2].open() as file:
@@ -149,7 +152,18 @@ def test_figures_are_drawn_with_their_data(rows: list[AccelerationRow], tmp_path
     for file in (files[1], files[4]):
         with Image.open(file) as picture:
             assert len(picture.convert("L").getcolors(256) or ()) > 20
-    assert write_figures(rows[:1], tmp_path / "nothing") == []
+    drawn = {file: file.read_bytes() for file in files}
+    for file in files:
+        if file.name != "steps.csv":
+            file.unlink()
+    assert write_figures(page, kept_curves(page)) == files  # again, without the runs
+    assert {file: file.read_bytes() for file in files} == drawn
+    files[5].write_text("step,cached\n0,x\n")
+    with pytest.raises(UserError, match=r"steps\.csv: not the errors of steps"):
+        kept_curves(page)
+    alone = tmp_path / "nothing" / "page.md"
+    write_acceleration(rows[:1], alone)
+    assert write_figures(alone, kept_curves(alone)) == []
 
 
 @pytest.mark.parametrize(("count", "kept"), [(1, 1), (19, 1), (20, 1), (40, 2), (100, 5)])

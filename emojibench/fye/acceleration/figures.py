@@ -1,32 +1,82 @@
-"""The figures of `emojibench accel`, each with its data as CSV: error over cost, and error over steps (Fig. 12)."""
+"""The figures of `emojibench accel`, each with its data as CSV: error over cost, and error over steps (Fig. 12).
 
+They are drawn from what stands beside the page, so that they can be drawn again without the runs.
+"""
+
+import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emojibench.fye.acceleration.comparing import AccelerationRow, Figures, counted, figures
+from emojibench.errors import UserError
+from emojibench.files import reading
+from emojibench.fye.acceleration.comparing import AccelerationRow
+from emojibench.reports.campaigns import Campaign, CampaignRow, load_campaign
 from emojibench.reports.figures import style
 
+Curves = Mapping[str, NDArray[np.float64]]
+"""Row name to (S + 1,) errors before each of the first row's steps and in the end; NaN where a row has no such step."""
 
-def write_figures(rows: Sequence[AccelerationRow], folder: Path) -> list[Path]:
-    """Draw what was measured.
+
+def write_figures(page: Path, steps: Curves) -> list[Path]:
+    """Draw what `write_acceleration` wrote beside `page`.
 
     Args:
-        rows: as for the page.
-        folder: gets `pareto` and `steps` as PDF, PNG and CSV; a figure without any point is not drawn.
+        page: its folder gets `pareto` and `steps` as PDF, PNG and CSV; a figure without any point is not drawn.
+        steps: see `curves` and `kept_curves`.
 
     Returns:
         The files written.
+
+    Raises:
+        UserError: the JSON beside the page is not there, or not of `emojibench accel`.
     """
-    rows = counted(rows)
+    file = page.with_suffix(".json")
+    campaign = load_campaign(file)
+    if campaign.kind != "accel":
+        raise UserError(f"{file}: expected what `emojibench accel` wrote, got an ablation; correct --table")
     files = []
-    for draw in (_pareto, _steps):
-        with style.paper() as pyplot:
-            if drawn := draw(rows, figures(rows), pyplot):
-                files += drawn.write(folder)
+    with style.paper() as pyplot:
+        for figure in (_pareto(campaign, pyplot), _steps(campaign, steps, pyplot)):
+            if figure:
+                files += figure.write(page.parent)
     return files
+
+
+def curves(rows: Sequence[AccelerationRow]) -> Curves:
+    """Of all rows but the first, the mean over traced clips."""
+    base = rows[0].traces or {}
+    found = {}
+    for row in rows[1:]:
+        errors = [
+            [*trace.step_errors, trace.final_error(base[clip])]
+            for clip, trace in (row.traces or {}).items()
+            if trace.step_errors is not None and clip in base
+        ]
+        if errors:
+            found[row.name] = np.mean(errors, 0)
+    return found
+
+
+def kept_curves(page: Path) -> Curves:
+    """Those that an earlier call wrote beside `page`; none where it drew none.
+
+    Raises:
+        UserError: `steps.csv` holds something else.
+    """
+    file = page.parent / "steps.csv"
+    try:
+        (_, *names), *lines = csv.reader(reading.read_text(file).splitlines())
+        values = np.array([[float(cell or math.nan) for cell in cells] for _, *cells in lines])
+        return dict(zip(names, values.T, strict=True))
+    except reading.MissingFileError:
+        return {}
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{file}: not the errors of steps ({error}); run `emojibench accel` again") from error
 
 
 _ERRORS = {
@@ -34,77 +84,80 @@ _ERRORS = {
     "latent_error": "latent error to the uncached way ↓",
 }
 """What is drawn; the CSV has the worst 5 % of frames as well."""
-_ASIDE = ((1, 1), (-1, -1), (1, -1), (-1, 1))
-"""Where numbers stand beside their points, one after the other, so that those of neighbours are apart."""
 _COSTS = {"gflop": "GFLOP of denoising ↓", "seconds": "seconds of denoising ↓"}
 
 
-def _pareto(
-    rows: Sequence[AccelerationRow], known: Mapping[str, Figures], pyplot: Any
-) -> style.Figure | None:
-    points = [(row, _point(known[row.name])) for row in rows[1:] if row.name in known]
+def _pareto(campaign: Campaign, pyplot: Any) -> style.Figure | None:
+    first, *others = campaign.rows
+    points = [(row, _point(row)) for row in others]
     points = [(row, p) for row, p in points if p["gflop"] is not None and p["latent_error"]]
     if not points:
         return None
     data: list[Sequence[object]] = [["row", *points[0][1]]]
     data += [[row.name, *("" if v is None else v for v in point.values())] for row, point in points]
     errors = [name for name in _ERRORS if any(point[name] for _, point in points)]
-    clips, traced = (getattr(known[rows[0].name], name) for name in ("clips", "traced"))
     notes = (
-        f"Means of {clips} clips (LPIPS, seconds) and {traced} (latents, FLOPs); squares: what fye-faster ships with; "
-        "crosses: noise floors; line: Pareto front."
+        f"Means of {first.clips} clips (LPIPS, seconds) and {first.traced} (latents, FLOPs); squares: what fye-faster "
+        "ships with; crosses: noise floors; line: Pareto front."
     )
     drawing, panels = style.panels(
-        pyplot, 2 * len(errors), height=2.0, legend=len(points), notes=notes, sharex="col", sharey="row"
+        pyplot,
+        2 * len(errors),
+        height=1.7 + 0.03 * len(points),
+        legend=len(points),
+        notes=notes,
+        sharex="col",
+        sharey="row",
     )
     handles: dict[str, Any] = {}
+    named = {}
     for place, panel in enumerate(panels):
         error, cost = errors[place // 2], list(_COSTS)[place % 2]
-        _draw_errors(panel, [(row, point[cost], point[error]) for row, point in points], handles)
+        named[panel] = _draw_errors(
+            panel, first, [(row, point[cost], point[error]) for row, point in points], handles
+        )
         if place % 2 == 0:
             style.title(panel, _ERRORS[error])
         if place >= len(panels) - 2:
             panel.set_xlabel(_COSTS[cost])
-    style.legend(drawing, list(handles.values()), list(handles))
+    style.legend(drawing, list(handles.values()), list(handles), dots=True)
+    style.name_dots(drawing, named)
     return style.Figure("pareto", drawing, data)
 
 
-def _point(found: Figures) -> dict[str, float | None]:
+def _point(row: CampaignRow) -> dict[str, float | None]:
     return {
-        "gflop": found.flops / 1e9 if found.flops is not None else None,
-        "seconds": found.seconds.mean if found.seconds else None,
-        "latent_error": found.latent.mean if found.latent else None,
-        "latent_error_tail": found.latent_tail,
-        "lpips": found.lpips.mean if found.lpips else None,
-        "lpips_tail": found.lpips_tail,
+        "gflop": row.flops.mean / 1e9 if row.flops else None,
+        "seconds": row.seconds.mean if row.seconds else None,
+        "latent_error": row.latent.mean if row.latent else None,
+        "latent_error_tail": row.latent_tail.mean if row.latent_tail else None,
+        "lpips": row.lpips.mean if row.lpips else None,
+        "lpips_tail": row.lpips_tail.mean if row.lpips_tail else None,
     }
 
 
 def _draw_errors(
     panel: Any,
-    points: Sequence[tuple[AccelerationRow, float | None, float | None]],
+    first: CampaignRow,
+    points: Sequence[tuple[CampaignRow, float | None, float | None]],
     handles: dict[str, Any],
-) -> None:
-    """Number the rows from 1; one whose cost or error is unknown keeps its number and is left out."""
+) -> dict[str, tuple[float, float]]:
+    """Where each row's number belongs. They begin at 1; a row whose cost or error is unknown keeps its own."""
     panel.set(xscale="log", yscale="log")
     shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x is not None and y]
     for k, row, x, y in shown:
-        ours = row.run is not None and row.run.spec.method == "fye-faster"
+        ours = row.method == "fye-faster"
         colour, marker = (
             ("#7F7F7F", "x") if "floor" in row.groups else ("#D55E00", "s") if ours else ("#0072B2", "o")
         )
-        (dot,) = panel.plot(x, y, marker, color=colour, linestyle="")
-        handles.setdefault(f"{k}  {row.title}", dot)
-        across, up = _ASIDE[k % len(_ASIDE)]
-        panel.annotate(
-            str(k), (x, y), xytext=(4 * across, 3 * up), textcoords="offset points", fontsize=style.SMALL,
-            ha="left" if across > 0 else "right", va="center",
-        )  # fmt: skip
+        (dot,) = panel.plot(x, y, marker, color=colour, linestyle="", zorder=4 if ours else 3)
+        handles.setdefault(f"{k}  {_title(row, first)}", dot)
     for ticks in (panel.xaxis, panel.yaxis):
         style.plain_ticks(ticks)
     front = _front([(x, y) for _, row, x, y in shown if "floor" not in row.groups])
     if front:
         panel.step(*zip(*front, strict=True), where="post", color="0.4", linewidth=0.8, zorder=1)
+    return {str(k): (x, y) for k, _, x, y in shown}
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -116,27 +169,23 @@ def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def _steps(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], pyplot: Any) -> style.Figure | None:
-    curves: dict[str, Any] = {}
-    base = rows[0].traces or {}
-    for row in rows[1:]:
-        errors = [
-            [*trace.step_errors, trace.final_error(base[clip])]
-            for clip, trace in (row.traces or {}).items()
-            if trace.step_errors is not None and clip in base
-        ]
-        if errors:
-            curves[row.name] = np.mean(errors, 0)
+def _title(row: CampaignRow, first: CampaignRow) -> str:
+    """With n for a row of other clips than the first."""
+    return row.title if row.clips == first.clips else f"{row.title}, n = {row.clips}"
+
+
+def _steps(campaign: Campaign, curves: Curves, pyplot: Any) -> style.Figure | None:
     if not curves:
         return None
-    titles = {row.name: row.title for row in rows}
+    first = campaign.rows[0]
+    titles = {row.name: _title(row, first) for row in campaign.rows}
     data: list[Sequence[object]] = [["step", *curves]]
     data += [
         [step, *("" if np.isnan(value) else value for value in values)]
         for step, values in enumerate(zip(*curves.values(), strict=True))
     ]
     notes = (
-        f"Relative error to the uncached latents before each step and in the end, mean of {len(base)} clips (after the "
+        f"Relative latent error to the uncached way before each step and in the end, mean of {first.traced} clips (the "
         "paper's Fig. 12)."
     )
     drawing, (panel,) = style.panels(pyplot, 1, height=2.0, legend=len(curves), notes=notes)
@@ -149,5 +198,5 @@ def _steps(rows: Sequence[AccelerationRow], known: Mapping[str, Figures], pyplot
     style.title(panel, "relative error ↓")
     panel.set_yscale("symlog", linthresh=1e-4)
     panel.yaxis.set_major_formatter("{x:g}")
-    style.legend(drawing, handles, [titles[name] for name in curves])
+    style.legend(drawing, handles, [titles.get(name, name) for name in curves])
     return style.Figure("steps", drawing, data)

@@ -3,8 +3,9 @@ apart, shapes beside colours, fonts embedded. The same figure gives the same byt
 
 import csv
 import io
+import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,8 @@ def plain_ticks(ticks: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = ticks.get_view_interval()
-    ticks.set_major_locator(LogLocator(subs=(1.0,) if high > 200 * low else (1.0, 2.0, 5.0)))
+    subs = (1.0,) if high > 200 * low else (1.0, 3.0) if high > 20 * low else (1.0, 2.0, 5.0)
+    ticks.set_major_locator(LogLocator(subs=subs))
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ticks.set_minor_formatter(NullFormatter())
 
@@ -151,10 +153,63 @@ def bottom(panels: Sequence[Any], text: str) -> None:
         panel.set_xlabel(text)
 
 
-def legend(drawing: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """One legend below all panels, long names cut."""
-    short = [label if len(label) <= 30 else f"{label[:29]}…" for label in labels]
+def legend(drawing: Any, handles: Sequence[Any], labels: Sequence[str], *, dots: bool = False) -> None:
+    """One legend below all panels, long names cut; `dots` take less room than lines."""
+    longest = 32 if dots else 30
+    short = [label if len(label) <= longest else f"{label[: longest - 1]}…" for label in labels]
     drawing.legend(
         handles, short, loc="outside lower left", ncols=2, frameon=False, columnspacing=1.0, handletextpad=0.4,
-        borderaxespad=0.1,
+        borderaxespad=0.1, handlelength=0.8 if dots else 2.0,
     )  # fmt: skip
+
+
+def name_dots(drawing: Any, panels: Mapping[Any, Mapping[str, tuple[float, float]]]) -> None:
+    """Write a short name beside each dot, clear of the others; one that has to stand far from its dot has a line to it.
+
+    Args:
+        drawing: finished but for the names.
+        panels: panel to names, and where their dots are in its data.
+    """
+    drawing.canvas.draw()  # only now does anybody know how large panels are
+    points = 72 / drawing.dpi
+    for panel, dots in panels.items():
+        places = {name: tuple(panel.transData.transform(xy) * points) for name, xy in dots.items()}
+        left, bottom, right, top = (edge * points for edge in panel.bbox.extents)
+        taken: list[_Box] = [(*place, _DOT, _DOT) for place in places.values()]
+        for name, (x, y) in places.items():
+            half = 0.32 * SMALL * len(name), 0.42 * SMALL
+            others = [place for place in places.values() if place != (x, y)]
+            best, at = math.inf, (0.0, 0.0)
+            for away, dx, dy in _AROUND:
+                box = (x + dx, y + dy, *half)
+                if (
+                    left <= box[0] - half[0]
+                    and box[0] + half[0] <= right
+                    and bottom <= box[1] - half[1] <= top
+                ):
+                    meets = sum(_meet(box, other) for other in taken)
+                    strange = sum(max(0.0, away - math.dist(box[:2], other)) for other in others)
+                    if (cost := 100 * meets + away + strange) < best:
+                        best, at = cost, (dx, dy)
+            taken.append((x + at[0], y + at[1], *half))
+            panel.annotate(
+                name, dots[name], xytext=at, textcoords="offset points", fontsize=SMALL, ha="center",
+                va="center_baseline", in_layout=False,
+                arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 2.5, "shrinkB": 0},
+            )  # fmt: skip
+
+
+_DOT = 2.2
+"""Half the side of a dot, points."""
+_AROUND = [
+    (away, away * math.cos(turn * math.pi / 8), 0.8 * away * math.sin(turn * math.pi / 8))
+    for away in (6.5, 9.0, 12.0, 16.0, 21.0, 27.0, 34.0)
+    for turn in range(16)
+]
+"""How far from its dot a name may stand, and where, points."""
+_Box = tuple[float, float, float, float]
+"""Middle, half the width and half the height."""
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return abs(one[0] - other[0]) < one[2] + other[2] and abs(one[1] - other[1]) < one[3] + other[3]
