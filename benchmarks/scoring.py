@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from emojibench_metrics.frames import workers
-from emojibench_metrics.identity import MOBILEFACENET, IdentityMobileFaceNet
+from emojibench_metrics.identity import MOBILEFACENET, PADDING, IdentityMobileFaceNet
 from emojibench_metrics.interface import ClipArrays
 from emojibench_metrics.l1 import L1
 from emojibench_metrics.landmarks import LandmarkAccuracy, landmark_scores
@@ -97,7 +97,8 @@ def loop_identity() -> Scorer:
     mean, std = np.array(MOBILEFACENET.mean), np.array(MOBILEFACENET.std)
 
     def embed(frame: Any) -> Any:
-        bgr = np.ascontiguousarray(frame[..., ::-1])
+        down, right = (round(PADDING * side) for side in frame.shape[:2])
+        bgr = np.ascontiguousarray(np.pad(frame, ((down, down), (right, right), (0, 0)))[..., ::-1])
         boxes, points = detector.detect(bgr)
         if not len(boxes):
             return None

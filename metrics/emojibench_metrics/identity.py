@@ -120,9 +120,12 @@ class FaceEmbedder:
         Args:
             picture: (H, W, 3) uint8 RGB.
         """
+        import cv2
+
         down, right = (round(PADDING * side) for side in picture.shape[:2])
-        padded = np.pad(picture, ((down, down), (right, right), (0, 0)))
-        boxes, points = self._detector.detect(np.ascontiguousarray(padded[..., ::-1]))
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        padded = cv2.copyMakeBorder(bgr, down, down, right, right, cv2.BORDER_CONSTANT)
+        boxes, points = self._detector.detect(padded)
         if not len(boxes):
             return None
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

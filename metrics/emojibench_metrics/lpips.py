@@ -9,6 +9,7 @@ Source: Zhang et al., CVPR 2018; github.com/richzhang/PerceptualSimilarity.
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -104,25 +105,41 @@ class LpipsNetwork:
         # Channels stay last in memory: the permutation alone makes that layout.
         frames = torch.from_numpy(np.concatenate([a, b])).to(self._device).permute(0, 3, 1, 2)
         scaled = frames.float() / 127.5 - 1
+        if self._device.type == "cpu":
+            return self._between_on_cpu(scaled, len(a))
         return self.between(scaled[: len(a)], scaled[len(a) :])
 
     def between(self, a: "Tensor", b: "Tensor") -> "Tensor":
-        """(N,) distances of pictures (N, 3, H, W) in [-1, 1]; differentiable, so that it can be trained for.
-
-        The package's forward pass for both sides at once, one layer's features in memory at a time.
-        """
+        """(N,) distances of pictures (N, 3, H, W) in [-1, 1]; differentiable, so that it can be trained for."""
         import torch
 
-        features = self._network.scaling_layer(torch.cat([a, b]))
-        total = torch.zeros(len(a), device=features.device)
-        for part, head in zip(self._network.net.children(), self._network.lins, strict=True):
-            features = part(features)
+        total = torch.zeros(len(a), device=a.device)
+        for features, weights in self._layers(torch.cat([a, b])):
             unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
             difference = (unit[: len(a)] - unit[len(a) :]).square()
-            # The head is a 1x1 convolution onto one channel: a weighted sum over channels.
-            weighted = difference.movedim(1, -1) @ head.model[-1].weight.flatten()
-            total = total + weighted.mean(dim=(1, 2))
+            total = total + (difference.movedim(1, -1) @ weights).mean(dim=(1, 2))
         return total
+
+    def _between_on_cpu(self, pictures: "Tensor", count: int) -> "Tensor":
+        """(count,) distances of the first half of pictures (2 count, 3, H, W) from the second, without gradients."""
+        import torch
+
+        from emojibench_metrics.compiled import feature_distance
+
+        total = np.zeros(count)
+        for features, weights in self._layers(pictures):
+            vectors = features.permute(0, 2, 3, 1).flatten(1, 2).contiguous().numpy()
+            for k in range(count):
+                total[k] += feature_distance(vectors[k], vectors[count + k], weights.numpy())
+        return torch.from_numpy(total)
+
+    def _layers(self, pictures: "Tensor") -> Iterator["tuple[Tensor, Tensor]"]:
+        """Features (N, C, H, W) and the head's weights (C,) of layer after layer, one layer in memory at a time."""
+        features = self._network.scaling_layer(pictures)
+        for part, head in zip(self._network.net.children(), self._network.lins, strict=True):
+            features = part(features)
+            # The head is a 1x1 convolution onto one channel: a weighted sum over channels.
+            yield features, head.model[-1].weight.flatten()
 
 
 def package_names(backbone: Backbone, weights: "dict[str, Tensor]") -> "dict[str, Tensor]":

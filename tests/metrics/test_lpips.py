@@ -87,6 +87,16 @@ def test_it_can_be_trained_for(network):
         assert network.between(guess - 0.01 * guess.grad / guess.grad.std(), target) < distance
 
 
+def test_what_is_trained_for_is_what_is_scored(network):
+    """The differentiable distance and the compiled one, which has no gradient."""
+    a = np.stack([picture(seed, 64, 80) for seed in (1, 2)])
+    b = np.stack([noisy(seed, frame) for seed, frame in enumerate(a)])
+    tensors = [torch.from_numpy(x / 127.5 - 1).permute(0, 3, 1, 2).float() for x in (a, b)]
+    with torch.no_grad():
+        expected = network.between(*tensors).numpy()
+    assert network.distances(a, b) == pytest.approx(expected, abs=1e-6)
+
+
 def test_monotone_in_noise(network):
     a = picture(5, 64, 64)
     noise = np.random.default_rng(0).standard_normal(a.shape)

@@ -86,6 +86,14 @@ def test_symmetry_and_independence_of_batching(a, seed):
         )
 
 
+def test_layout_in_memory_does_not_matter():
+    a = picture(7, 40, 48)
+    b = noisy(7, a)
+    views = [x[::-1].transpose(1, 0, 2) for x in (a, b)]
+    for metric in (l1, psnr, ssim, lambda x, y: ssim(x, y, "uniform7")):
+        assert metric(*views) == pytest.approx(metric(*map(np.ascontiguousarray, views)), rel=1e-12)
+
+
 def test_monotone_in_corruption():
     a = picture(5, 64, 64)
     noise = np.random.default_rng(0).standard_normal(a.shape)
