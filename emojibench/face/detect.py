@@ -78,10 +78,14 @@ class Detector(ABC):
             UserError: no frames.
         """
         size = (0, 0)
-        faces = []
+        faces: list[Face | None] = []
+        before: object = None
         for frame in frames:
             size = (frame.shape[1], frame.shape[0])
-            faces.append(self.read(frame))
+            content = frame.shape, frame.tobytes()
+            # A frame that repeats the one before, as in a still picture, is not looked at again.
+            faces.append(faces[-1] if content == before else self.read(frame))
+            before = content
         if not faces:
             raise UserError("there are no frames to find faces in")
         return sequence_of(faces, fps=fps, size=size, detector=self.id)

@@ -83,6 +83,24 @@ def test_frames_do_not_depend_on_each_other(bundled, video):
     assert np.array_equal(forward[0], bundled.detect(video[0]))
 
 
+def test_frames_that_repeat_the_one_before_are_looked_at_once(bundled, video, monkeypatch):
+    looked_at, read = [], bundled.read
+    monkeypatch.setattr(bundled, "read", lambda frame: (looked_at.append(frame.copy()), read(frame))[1])
+    frame = np.empty_like(BLANK)
+
+    def into_one_buffer():
+        for index in (2, 2, 0, 0, 0, 1, 0):
+            frame[...] = video[index]
+            yield frame
+
+    landmarks = bundled.detect_video(into_one_buffer(), fps=25).landmarks
+    assert np.array_equal(looked_at, video[[2, 0, 1, 0]])
+    assert np.array_equal(
+        landmarks, bundled.detect_video(video[[2, 2, 0, 0, 0, 1, 0]], fps=25).landmarks, equal_nan=True
+    )
+    assert np.array_equal(landmarks[3], read(video[0]).landmarks)
+
+
 def test_an_id_opens_the_very_same_detector(bundled):
     assert detector_id("bundled") == bundled.id
     assert detector_id(bundled.id) == bundled.id
