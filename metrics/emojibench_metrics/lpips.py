@@ -94,20 +94,27 @@ class LpipsNetwork:
 
     def distances(self, a: Frames, b: Frames) -> NDArray[np.float64]:
         """(T,) distances of two checked videos (T, H, W, 3)."""
+        import torch
+
         from emojibench_metrics.networks import map_batches
 
-        values = map_batches(lambda batch: self._batch(a[batch], b[batch]), len(a), cpu=1, gpu=16)
+        each = -(-len(a) // torch.get_num_threads())  # consecutive frames, for those that repeat one another
+        values = map_batches(lambda batch: self._batch(a[batch], b[batch]), len(a), cpu=each, gpu=16)
         return values.double().numpy()
 
     def _batch(self, a: Frames, b: Frames) -> "Tensor":
+        if self._device.type == "cpu":
+            return self._one_by_one(a, b)
+        both = self._scaled(np.concatenate([a, b]))
+        return self.between(both[: len(a)], both[len(a) :])
+
+    def _scaled(self, frames: Frames) -> "Tensor":
+        """Frames (N, H, W, 3) as (N, 3, H, W) in [-1, 1] on the device."""
         import torch
 
         # Channels stay last in memory: the permutation alone makes that layout.
-        frames = torch.from_numpy(np.concatenate([a, b])).to(self._device).permute(0, 3, 1, 2)
-        scaled = frames.float() / 127.5 - 1
-        if self._device.type == "cpu":
-            return self._between_on_cpu(scaled, len(a))
-        return self.between(scaled[: len(a)], scaled[len(a) :])
+        pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)
+        return pixels.float() / 127.5 - 1
 
     def between(self, a: "Tensor", b: "Tensor") -> "Tensor":
         """(N,) distances of pictures (N, 3, H, W) in [-1, 1]; differentiable, so that it can be trained for."""
@@ -120,21 +127,27 @@ class LpipsNetwork:
             total = total + (difference.movedim(1, -1) @ weights).mean(dim=(1, 2))
         return total
 
-    def _between_on_cpu(self, pictures: "Tensor", count: int) -> "Tensor":
-        """(count,) distances of the first half of pictures (2 count, 3, H, W) from the second, without gradients."""
+    def _one_by_one(self, a: Frames, b: Frames) -> "Tensor":
+        """(N,) distances, without gradients; a frame of `a` that repeats the one before is looked at once."""
         import torch
 
         from emojibench_metrics.compiled import feature_distance
 
-        total = np.zeros(count)
-        for features, weights in self._layers(pictures):
-            vectors = features.permute(0, 2, 3, 1).flatten(1, 2).contiguous().numpy()
-            for k in range(count):
-                total[k] += feature_distance(vectors[k], vectors[count + k], weights.numpy())
+        total = np.zeros(len(a))
+        known: dict[int, NDArray[np.float32]] = {}
+        """Features of the frame of `a`, (pixels, channels), by depth."""
+        for k, pair in enumerate(zip(a, b, strict=True)):
+            repeats = k > 0 and np.array_equal(a[k], a[k - 1])
+            pictures = self._scaled(np.stack(pair[1:] if repeats else pair))
+            for depth, (features, weights) in enumerate(self._layers(pictures)):
+                vectors = features.permute(0, 2, 3, 1).flatten(1, 2).contiguous().numpy()
+                if not repeats:
+                    known[depth] = vectors[0]
+                total[k] += feature_distance(known[depth], vectors[-1], weights.numpy())
         return torch.from_numpy(total)
 
     def _layers(self, pictures: "Tensor") -> Iterator["tuple[Tensor, Tensor]"]:
-        """Features (N, C, H, W) and the head's weights (C,) of layer after layer, one layer in memory at a time."""
+        """Features (N, C, H, W) and the head's weights (C,) of layer after layer."""
         features = self._network.scaling_layer(pictures)
         for part, head in zip(self._network.net.children(), self._network.lins, strict=True):
             features = part(features)

@@ -97,6 +97,18 @@ def test_what_is_trained_for_is_what_is_scored(network):
     assert network.distances(a, b) == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_frame_that_repeats_the_one_before_is_looked_at_once(network, monkeypatch):
+    a = np.stack([picture(seed, 64, 64) for seed in (1, 1, 2, 1, 1, 1)])
+    b = np.stack([picture(seed, 64, 64) for seed in range(3, 9)])
+    alone = [lpips(x, y, network) for x, y in zip(a, b, strict=True)]
+    assert network.distances(a, b) == pytest.approx(alone, rel=1e-6)
+    looked_at, scaled = [], network._scaled
+    monkeypatch.setattr(network, "_scaled", lambda x: looked_at.append(len(x)) or scaled(x))
+    with torch.inference_mode():
+        network._batch(a, b)
+    assert looked_at == [2, 1, 2, 2, 1, 1]
+
+
 def test_monotone_in_noise(network):
     a = picture(5, 64, 64)
     noise = np.random.default_rng(0).standard_normal(a.shape)
