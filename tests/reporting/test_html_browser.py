@@ -274,6 +274,29 @@ def test_arrows_scroll_a_wide_table_that_has_the_focus(browser: Any, page_folder
     reader.tab.context.close()
 
 
+IN_SIGHT = """[...document.querySelectorAll(".scroll")].filter(e => e.querySelector("th[scope=row]")).map(e => {
+  e.scrollLeft = e.scrollWidth;
+  const left = e.querySelector("th[scope=row]").getBoundingClientRect().left;
+  return [e.getAttribute("aria-label"), Math.abs(left - e.getBoundingClientRect().left) < 2, e.scrollLeft > 0];
+})"""
+
+
+def test_receipts_are_told_and_names_of_rows_stay_in_sight(
+    browser: Any, page_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "page"
+    shutil.copytree(page_folder, folder)
+    for file in (folder / "data").glob("*.js"):  # as in rows of a leaderboard
+        file.write_text(file.read_text().replace('"receipt":""', '"receipt":"no receipt: made before 0.3"'))
+    reader = Reader(browser, folder, width=390)
+    tab = reader.open()
+    tab.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    seen = {name: (there, scrolled) for name, there, scrolled in tab.evaluate(IN_SIGHT)}
+    assert seen == dict.fromkeys(("Measured table", "Published table", "Runs"), (True, True))
+    assert tab.get_by_role("cell", name="no receipt: made before 0.3").count() == 4
+    reader.tab.context.close()
+
+
 def test_names_are_text_and_never_markup(browser: Any, page_folder: Path, tmp_path: Path) -> None:
     """Even names that reading refuses: method, clip, dataset, run."""
     hostile = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
