@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from emojibench_baselines.external.description import load
 
 from emojibench import media
 from emojibench.errors import UserError
+from emojibench.runs.folder import RunFolder
 
 CHECKOUTS = os.environ.get("EMOJIBENCH_CHECKOUTS")
 RUN = ("tps", "dagan", "mcnet", "face-vid2vid", "live-portrait")
@@ -59,11 +61,15 @@ def ready(request, tmp_path, monkeypatch):
 def test_a_real_repository_runs_to_scored_rows(ready, tmp_path):
     command = [
         sys.executable, "-m", "emojibench", "run", "--method", ready, "--split", "cross", "--clips", "2",
-        "--frames", str(FRAMES), "--metrics", "l1", "--out", tmp_path / "runs",
+        "--frames", str(FRAMES), "--metrics", "l1", "--out", tmp_path, "--name",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (run,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    runs = {"local": []} | ({"ray": ["--executor", "ray"]} if find_spec("ray") and ready == RUN[0] else {})
+    for name, more in runs.items():
+        done = subprocess.run([*command, name, *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    run = tmp_path / "local"
+    values = [RunFolder(tmp_path / name).rows() for name in runs]
+    assert all(rows[clip, "l1"] == values[0][clip, "l1"] for rows in values for clip, _ in rows)
     table = pd.read_parquet(run / "rows.parquet")
     assert table.loc[table["metric"] == "l1", "status"].tolist() == ["ok", "ok"]
     assert "random weights" in (run / "spec.json").read_text()

@@ -17,10 +17,13 @@ from fake_bench import write_site
 from ray_nodes import Nodes
 from test_runs_end_to_end import calls, values
 from test_runs_survive import HERE, alive, start, wait_for
+from typer.testing import CliRunner
 
 import emojibench
 from emojibench import media, versions
+from emojibench.cli.commands import app
 from emojibench.dataset.building import build
+from emojibench.dataset.stats import stats
 from emojibench.errors import UserError
 from emojibench.parallel.cluster import Ray
 from emojibench.parallel.local import Local
@@ -261,3 +264,33 @@ def test_a_dataset_is_built_there_as_here(on: Any, tmp_path: Path) -> None:
     )
     assert here == there
     assert here.clips == {"self": 2, "cross": 2}
+    dataset = emojibench.load_dataset(str(tmp_path / "here"))
+    assert stats(dataset, executor=on()) == stats(dataset)
+
+
+MATRICES = {
+    "accel": "base: {title: A, groups: [table3], method: copy-reference}\n"
+    "warp: {title: B, groups: [table3], method: landmark-warp}\n",
+    "ablate": "full: {title: A, weights: main, options: {steps: '2'}}\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", MATRICES)
+def test_experiments_are_measured_there_as_here(
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.yaml").write_text(MATRICES[command])
+    words = [command, "--matrix", "rows.yaml", "--dataset", "mini", "--clips", "2", "--frames", "2"]
+    words += ["--metrics", "l1,landmarks", *(["--traced", "0"] if command == "accel" else [])]
+    for name, more in {"here": [], "there": ["--executor", "ray", "--address", nodes.address]}.items():
+        done = CliRunner().invoke(app, [*words, "--out", name, *more])
+        assert done.exit_code == 0, done.output
+    rows = [path.name for path in Path("here/runs").iterdir()]
+    assert len(rows) == MATRICES[command].count("title")
+    for row in rows:
+        here, there = (RunFolder(Path(where, "runs", row)) for where in ("here", "there"))
+        assert values(here) == values(there)
+        assert {there.animation(clip).node for clip in there.spec().clips} <= {"one", "two"}
+    assert not hosts()
