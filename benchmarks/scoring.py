@@ -1,11 +1,11 @@
 """How fast scoring is, beside a straightforward per-frame loop over the same libraries.
 
-    python benchmarks/scoring.py [--clips 50]
+    python benchmarks/scoring.py [--clips 50] [--still]
 
-Clips are built-in sequences of 64x256x256 frames, scored against themselves one frame late. For each metric
-both sides run one after the other on the same clip; values are compared, too. Metrics whose weights cannot be
-had are left out, and said so. On a busy machine CPU seconds say more than the clock. Set EMOJIBENCH_WEIGHTS
-to a folder of weight files to add metrics.
+Clips are the last 63 frames of built-in sequences of 64x256x256, against the frames before them, or with --still
+against the first frame alone, as `copy-reference` makes them. For each metric both sides run one after the other on the
+same clip; values are compared, too. Metrics whose weights cannot be had are left out, and said so. On a busy machine
+CPU seconds say more than the clock. Set EMOJIBENCH_WEIGHTS to a folder of weight files to add metrics.
 """
 
 import argparse
@@ -170,11 +170,12 @@ def sides(stack: ExitStack) -> dict[str, tuple[Scorer, Scorer]]:
     return built
 
 
-def clips(count: int) -> Any:
-    """`count` clips, one at a time: the truth, and as the animation the truth one frame late."""
+def clips(count: int, still: bool) -> Any:
+    """`count` clips, one at a time: the truth, and as the animation the truth one frame late, or its first one."""
     for sequence in sequences("synth")[:count]:
         truth = np.stack(list(frames(sequence.identity, sequence.motion)))
-        yield ClipArrays(np.roll(truth, 1, axis=0), truth=truth, portrait=truth[0])
+        generated = np.repeat(truth[:1], len(truth) - 1, axis=0) if still else truth[:-1]
+        yield ClipArrays(generated, truth=truth[1:], portrait=truth[0])
 
 
 def difference(a: Values, b: Values) -> float:
@@ -186,7 +187,9 @@ def difference(a: Values, b: Values) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clips", type=int, default=4)
-    count = parser.parse_args().clips
+    parser.add_argument("--still", action="store_true")
+    chosen = parser.parse_args()
+    count = chosen.clips
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
 
@@ -194,12 +197,12 @@ def main() -> None:
         pairs = sides(stack)
         seconds = {name: np.zeros((2, 2)) for name in pairs}  # ours and loop; wall clock and CPU
         worst = dict.fromkeys(pairs, 0.0)
-        warm = next(iter(clips(1)))
+        warm = next(iter(clips(1, chosen.still)))
         warm = ClipArrays(warm.generated[:4], truth=warm.truth[:4], portrait=warm.portrait)
         for pair in pairs.values():
             for scorer in pair:
                 scorer(warm)
-        for clip in clips(count):
+        for clip in clips(count, chosen.still):
             for name, pair in pairs.items():
                 values = []
                 for side, scorer in enumerate(pair):
@@ -208,7 +211,7 @@ def main() -> None:
                     seconds[name][side] += [time.perf_counter(), time.process_time()] - start
                 worst[name] = max(worst[name], difference(*values))
 
-    print(f"{count} clips of 64x256x256, {workers()} threads\n")
+    print(f"{count} clips of 63x256x256, {workers()} threads\n")
     print(f"{'':28}{'clips/s':>18}{'CPU s/clip':>18}{'ratio':>16}{'values differ':>15}")
     print(
         f"{'metric':28}{'ours':>10}{'loop':>8}{'ours':>10}{'loop':>8}{'wall':>9}{'CPU':>7}{'by at most':>15}"
