@@ -16,6 +16,12 @@ EXTRAS = {
 """Extra to the packages, by import name, that it brings and that commands look for."""
 
 
+def installed(package: str) -> bool:
+    """Whether it can be imported; any folder of that name on the path could, as a package without an origin."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
 def require(*packages: str, what: str = "this", extra: str | None = None) -> None:
     """See that packages are installed; nothing is imported.
 
@@ -27,7 +33,7 @@ def require(*packages: str, what: str = "this", extra: str | None = None) -> Non
     Raises:
         UnavailableError: some are not installed; says what to install.
     """
-    if missing := [name for name in packages if find_spec(name) is None]:
+    if missing := [name for name in packages if not installed(name)]:
         raise UnavailableError(
             f"{what} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
             f"pip install {_remedy(missing[0], extra)}"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emojibench.errors import UserError
-from emojibench.extras import require
+from emojibench.extras import installed, require
 from emojibench.face.driving import DrivingSequence
 from emojibench.face.points import POINTS
 from emojibench.registry import unknown
@@ -133,7 +133,7 @@ def detector_id(name: str = "auto") -> str:
 
 def has_detector() -> bool:
     """Whether MediaPipe, which all detectors need, is installed."""
-    return find_spec("mediapipe") is not None
+    return installed("mediapipe")
 
 
 def gives_transforms(identity: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from test_runs_survive import alive, wait_for
 
 from emojibench.errors import UnavailableError, UserError
+from emojibench.extras import require
 from emojibench.parallel import parcels
 from emojibench.parallel.choosing import named
 from emojibench.parallel.executor import Work
@@ -256,6 +257,13 @@ def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         UnavailableError, match=r"--executor ray needs ray, .*: pip install 'emojibench\[ray\]'"
     ):
         named("ray").__enter__()
+
+
+def test_a_folder_of_the_same_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "only_a_folder").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UnavailableError, match="only_a_folder, which is not installed"):
+        require("only_a_folder")
 
 
 def test_files_travel_to_where_their_root_is(tmp_path: Path) -> None:

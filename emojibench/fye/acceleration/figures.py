@@ -90,7 +90,7 @@ _COSTS = {"gflop": "GFLOP of denoising â†“", "seconds": "seconds of denoising â†
 def _pareto(campaign: Campaign, pyplot: Any) -> style.Figure | None:
     first, *others = campaign.rows
     points = [(row, _point(row)) for row in others]
-    points = [(row, p) for row, p in points if p["gflop"] is not None and p["latent_error"]]
+    points = [(row, p) for row, p in points if (p["gflop"] or 0) > 0 and (p["latent_error"] or 0) > 0]
     if not points:
         return None
     data: list[Sequence[object]] = [["row", *points[0][1]]]
@@ -144,7 +144,7 @@ def _draw_errors(
 ) -> dict[str, tuple[float, float]]:
     """Where each row's number belongs. They begin at 1; a row whose cost or error is unknown keeps its own."""
     panel.set(xscale="log", yscale="log")
-    shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x is not None and y]
+    shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if (x or 0) > 0 and (y or 0) > 0]
     for k, row, x, y in shown:
         ours = row.method == "fye-faster"
         colour, marker = (
