@@ -144,7 +144,7 @@ def _draw_errors(
 ) -> dict[str, tuple[float, float]]:
     """Where each row's number belongs. They begin at 1; a row whose cost or error is unknown keeps its own."""
     panel.set(xscale="log", yscale="log")
-    shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if (x or 0) > 0 and (y or 0) > 0]
+    shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x and y and min(x, y) > 0]
     for k, row, x, y in shown:
         ours = row.method == "fye-faster"
         colour, marker = (
