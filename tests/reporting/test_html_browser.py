@@ -241,6 +241,12 @@ NAMELESS = """
   .filter(e => !e.getAttribute("aria-label") && !(e.labels && e.labels.length))
   .map(e => e.outerHTML)
 """
+SMALLEST_LABEL = """
+Math.min(...[...document.querySelectorAll(".chart svg")].map(
+  e => e.getBoundingClientRect().width / e.viewBox.baseVal.width
+    * parseFloat(getComputedStyle(e.querySelector(".tick")).fontSize)
+))
+"""
 RUN = "run=landmark-warp-self-mini"
 
 
@@ -257,6 +263,7 @@ def test_narrow_screens_stay_put_and_everything_has_a_name(
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert tab.evaluate(SHIFT) < 0.05
     assert tab.evaluate(NAMELESS) == []
+    assert tab.evaluate(SMALLEST_LABEL) >= 10
     assert not reader.trouble
     reader.tab.context.close()
 

@@ -10,7 +10,9 @@ EB.curves = [
 /* A chart: lines are [{label, colour, values}]; `seek` is told of the frame that somebody points at. */
 EB.chart = (title, unit, lines, frames, scoredFrom, seek) => {
   const { h, svg } = EB;
-  const [width, height, left, top, bottom] = [600, 150, 46, 8, 18];
+  // Drawn about as wide as it is shown, so that its labels keep their size.
+  const width = matchMedia("(max-width: 40rem)").matches ? 300 : 600;
+  const [height, left, top, bottom] = [150, 46, 8, 18];
   const values = lines.flatMap((line) => line.values).filter((value) => value !== null);
   // Errors are shown from zero, which is perfect; decibels have no such point.
   const ticks = EB.ticks(unit === "dB" ? Math.min(...values) : 0, Math.max(...values));
