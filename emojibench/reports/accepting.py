@@ -37,11 +37,11 @@ def copy_accepted(run: Path, out: Path, reason: str = "") -> Path:
         reason: why it takes the place of the row that is there; each row keeps its name through its revisions.
 
     Raises:
-        UserError: the run is unfinished or damaged, has failed clips, a packed row does not agree with its receipt,
-            there is a row in its place and no reason to replace it, or the disk takes no more.
+        UserError: the run is unfinished or damaged, a metric or every clip failed, a packed row does not agree with
+            its receipt, there is a row in its place and no reason to replace it, or the disk takes no more.
     """
     source = load_run(run)
-    refuse_gaps(source)
+    refuse_failures(source)
     _refuse_tampered(source)
     accepted = out / "accepted"
     target = accepted / place_of(source)
@@ -143,12 +143,19 @@ def _refuse_tampered(run: FinishedRun) -> None:
         )
 
 
-def refuse_gaps(run: FinishedRun) -> None:
-    """A column may be unavailable or undefined on its clips, but nothing may have failed."""
-    gaps = [f"clip {clip}: {reason}" for clip, reason in sorted(run.failed.items())]
-    gaps += [f"{name}: {s.reason}" for name, s in run.summaries.items() if s.status == "failed"]
-    if gaps:
-        raise UserError(f"{run.path}: only whole runs can be accepted; {len(gaps)} failed, first {gaps[0]}")
+def refuse_failures(run: FinishedRun) -> None:
+    """A method may have failed on some clips, which its pages say; but neither on all nor may a metric have failed."""
+    if len(run.failed) == len(run.spec.clips):
+        clip, reason = min(run.failed.items())
+        raise UserError(
+            f"{run.path}: expected a run with animations, but the method failed on every clip, first {clip}: {reason}"
+        )
+    failed = [f"{name}: {s.reason}" for name, s in run.summaries.items() if s.status == "failed"]
+    if failed:
+        raise UserError(
+            f"{run.path}: expected a run whose metrics are all measured, but {len(failed)} failed, first {failed[0]}; "
+            "mend that, and score the run again"
+        )
 
 
 def without_folders(content: Any) -> Any:

@@ -80,10 +80,10 @@ def test_accepting_keeps_the_rows_and_drops_the_machine(make_run, tmp_path: Path
     assert call("gate", "--baseline", kept, "--run", run).exit_code == 0
 
 
-def test_only_whole_runs_are_accepted_and_never_twice(make_run, tmp_path: Path) -> None:
-    broken = make_run("broken", {"l1": BASE}, failed={"c2": "RuntimeError: no"})
+def test_a_run_without_any_animation_is_refused_and_none_is_accepted_twice(make_run, tmp_path: Path) -> None:
+    broken = make_run("broken", {"l1": BASE}, failed=dict.fromkeys(BASE, "RuntimeError: no"))
     refused = call("report", "--accept", broken, "--out", tmp_path)
-    assert "clip c2: RuntimeError: no" in str(refused.exception)
+    assert "failed on every clip, first c0: RuntimeError: no" in str(refused.exception)
     whole = make_run("whole", {"l1": BASE})
     assert call("report", "--accept", whole, "--out", tmp_path).exit_code == 0
     assert "already accepted" in str(call("report", "--accept", whole, "--out", tmp_path).exception)

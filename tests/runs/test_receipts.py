@@ -246,6 +246,27 @@ def test_a_careful_forgery_is_told_by_scoring_clips_again(row: Path, runs: Path)
     assert [f.what for f in other.findings] == ["sha256 of the frames"]
 
 
+def test_a_clip_on_which_the_method_failed_is_told_everywhere(bench: Any, tmp_path: Path) -> None:
+    bench.run(options={"c": "raise"})
+    row = accept(bench.out / "r", tmp_path / "board")
+    said = read(row)
+    assert said is not None
+    assert [clip for clip, about in said.clips.items() if about.frames is None] == ["c"]
+    assert not verify(row).findings
+    with pytest.raises(UserError, match="--clips: the method failed on c"):
+        verify(row, dataset="fake", deep=["c"])
+    again = verify(row, dataset="fake", deep=4, run=bench.out / "r")
+    assert not again.findings
+    assert any(check.what.endswith("a, b, d") for check in again.checks)
+    (page, *_), _ = build_pages(tmp_path / "board" / "accepted", tmp_path / "board", accepted=True)
+    assert "fake (partial, self: 1 of 4 clips failed)" in page.text
+    pack = submit(bench.out / "r", tmp_path / "pack")
+    assert read(accept(pack / "accepted" / row.relative_to(row.parents[1]), tmp_path / "other")) == said
+    edit(row / RECEIPT, lambda r: r["clips"]["b"].update(frames=None, video=None, seed=None))
+    hidden = [str(finding) for finding in verify(row).findings]
+    assert f"{RECEIPT}, clip b, frames: expected a digest, found none, since the method failed" in hidden
+
+
 def test_deep_says_why_nothing_could_be_scored(row: Path, runs: Path, tmp_path: Path) -> None:
     found = verify(row, deep=1)
     assert (found.exit_code, "dataset fake is not built in" in found.verdict) == (3, True)

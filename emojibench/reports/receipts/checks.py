@@ -117,6 +117,11 @@ def clips(parts: Parts) -> Iterator[Finding]:
             for c in held
             if c not in wanted
         )
+        failed = parts.summary.clips.failed
+        for clip, about in held.items():
+            if (about.frames is None) != (clip in failed):
+                states = ("a digest", "none, since the method failed")
+                yield Finding(RECEIPT, f"clip {clip}, frames", *(states[::-1] if clip in failed else states))
 
 
 def values(parts: Parts) -> Iterator[Finding]:
@@ -171,13 +176,13 @@ def sets(parts: Parts) -> Iterator[Finding]:
 def inputs(parts: Parts) -> Iterator[Finding]:
     """Does every value name, as what it was computed from, the frames, dataset and protocol of the receipt?"""
     spec, receipt, rows = parts.spec, parts.receipt, parts.rows
+    frames = {clip: about.frames or "" for clip, about in receipt.clips.items()}
     for (name, columns), clip in ((m, clip) for m in _metrics(parts).items() for clip in spec.clips):
-        if clip not in receipt.clips:
-            continue
-        key = scoring.inputs(spec, clip, name, columns, frames=receipt.clips[clip].frames)
-        yield from _stale(rows, clip, columns, key)
-    for clip, about in receipt.clips.items():
-        yield from _stale(rows, clip, [LATENCY.name], about.frames[:16])
+        if clip in frames:
+            key = scoring.inputs(spec, clip, name, columns, frames=frames[clip])
+            yield from _stale(rows, clip, columns, key)
+    for clip, shown in frames.items():
+        yield from _stale(rows, clip, [LATENCY.name], shown[:16])
         for traits in DRIVING:
             driving = scoring.inputs(spec, clip, "motion", {traits.name: _version(parts, traits)})
             yield from _stale(rows, clip, [traits.name], driving)
@@ -185,9 +190,9 @@ def inputs(parts: Parts) -> Iterator[Finding]:
         for column in columns:
             if (held := receipt.sets.get(column)) and held.inputs:
                 members = {
-                    clip: scoring.inputs(spec, clip, name, columns, frames=receipt.clips[clip].frames)
+                    clip: scoring.inputs(spec, clip, name, columns, frames=frames[clip])
                     for clip in spec.clips
-                    if clip in receipt.clips and clip not in rows.get(column, {})
+                    if frames.get(clip) and clip not in rows.get(column, {})
                 }
                 if (key := scoring.set_inputs(members)) != held.inputs:
                     yield Finding(RECEIPT, f"{column}, inputs", key, held.inputs)
@@ -198,7 +203,8 @@ def seeds(parts: Parts) -> Iterator[Finding]:
     if parts.spec.source == "predictions":
         raise UncheckedError("finished videos have no seed")
     for clip, about in parts.receipt.clips.items():
-        if about.seed != (wanted := clip_seed(parts.spec.seed, clip)):
+        wanted = clip_seed(parts.spec.seed, clip) if about.frames else None
+        if about.seed != wanted:
             yield Finding(RECEIPT, f"clip {clip}, seed", str(wanted), str(about.seed))
 
 

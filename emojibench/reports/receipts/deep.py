@@ -54,13 +54,20 @@ def rescored(parts: Parts, wanted: int | Sequence[str], run: Path | None) -> lis
 
 
 def _chosen(parts: Parts, wanted: int | Sequence[str]) -> tuple[str, ...]:
-    there = parts.spec.clips
+    failed = parts.summary.clips.failed
+    there = [clip for clip in parts.spec.clips if clip not in failed]
+    if not there:
+        raise UncheckedError("the method failed on every clip")
     if isinstance(wanted, int):
         if wanted < 1:
             raise UserError(f"--deep: expected a number of clips from 1, got {wanted}")
         drawn = set(random.SystemRandom().sample(there, min(wanted, len(there))))
         return tuple(clip for clip in there if clip in drawn)
     for clip in wanted:
+        if clip in failed:
+            raise UserError(
+                f"--clips: the method failed on {clip}, so there is nothing to score; choose others"
+            )
         if clip not in there:
             raise UserError(f"--clips: {unknown('clip', clip, there)}")
     return tuple(wanted)
@@ -69,7 +76,7 @@ def _chosen(parts: Parts, wanted: int | Sequence[str]) -> tuple[str, ...]:
 def _expected(parts: Parts, clip: str) -> str:
     """How the digest of a clip's frames begins; rows without a receipt have 16 digits of it beside their latency."""
     try:
-        return parts.receipt.clips[clip].frames
+        return parts.receipt.clips[clip].frames or ""
     except (UncheckedError, KeyError):
         row = parts.rows.get(LATENCY.name, {}).get(clip)
         if row is None or not row.inputs:

@@ -118,7 +118,11 @@ def duplicates(accepted: Path, rows: Sequence[Path]) -> Iterator[Finding]:
         run = load_run(row)
         if not run.receipt:
             continue
-        frames = (run.track, run.spec.split, *sorted(clip.frames for clip in run.receipt.clips.values()))
+        frames = (
+            run.track,
+            run.spec.split,
+            *sorted(clip.frames or "" for clip in run.receipt.clips.values()),
+        )
         first = shown.setdefault(frames, run)
         if first.spec.method != run.spec.method:
             name, other = (path.relative_to(accepted) for path in (row, first.path))

@@ -77,6 +77,8 @@ def frames_digest(file: Path) -> str:
 def _clip(folder: RunFolder, clip: str) -> ClipReceipt:
     record = folder.animation(clip)
     file = folder.frames_file(clip)
+    if record is not None and record.status == "failed":
+        return ClipReceipt(frames=None, video=None, seed=None, values="0" * 16)
     if record is None or not record.digest:
         raise UserError(
             f"{file.parent}: expected the record of the clip's animation (animation.json), found none; "

@@ -38,12 +38,12 @@ class _Part(BaseModel):
 class ClipReceipt(_Part):
     """One clip."""
 
-    frames: SHA256
-    """Of the raw frames that were scored (T*H*W*3 bytes), whatever the container."""
+    frames: SHA256 | None
+    """Of the raw frames that were scored (T*H*W*3 bytes), whatever the container; None where the method failed."""
     video: SHA256 | None
     """Of frames.mkv, the lossless container; None where it was gone when the receipt was made."""
     seed: int | None
-    """That the method was given; None for finished videos."""
+    """That the method was given; None for finished videos and where the method failed."""
     source: str = ""
     """Digest of the finished video that was read; empty for methods."""
     values: _SHORT

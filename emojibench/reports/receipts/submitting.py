@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emojibench.errors import UserError
 from emojibench.files.writing import atomic, write_text
-from emojibench.reports.accepting import place_of, refuse_gaps, write_row
+from emojibench.reports.accepting import place_of, refuse_failures, write_row
 from emojibench.reports.blocks import Block, Bullets, Cell, Column, Footnotes, Heading, Table, measured
 from emojibench.reports.columns import paper_names
 from emojibench.reports.load import FinishedRun, load_run
@@ -35,11 +35,11 @@ def submit(run: Path, out: Path) -> Path:
         `out`.
 
     Raises:
-        UserError: the run is unfinished, damaged or has failed clips, the row does not agree with itself, or `out` is
-            there already.
+        UserError: the run is unfinished or damaged, a metric or every clip failed, the row does not agree with
+            itself, or `out` is there already.
     """
     source = load_run(run)
-    refuse_gaps(source)
+    refuse_failures(source)
     if out.exists():
         raise UserError(f"--out {out}: expected a path where nothing is yet; delete that, or choose another")
     with _packing(out) as folder:
