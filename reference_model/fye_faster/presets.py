@@ -19,9 +19,13 @@ class Preset:
     downscale: int
     """Pixels for each side of a latent cell."""
     autoencoder_widths: tuple[int, ...]
-    """Channels at 1/4, 1/8, ... of the resolution, down to the latent grid."""
+    """Channels of the encoder at 1/4, 1/8, ... of the resolution, down to the latent grid."""
+    decoder_widths: tuple[int, ...]
+    """Channels of the decoder at 1/4, 1/8, ... of the resolution; it may go below the latent grid."""
     widths: tuple[int, ...]
     """Channels of the denoiser and the reference net, finest level first."""
+    attention: tuple[bool, ...]
+    """Whether a level has spatial attention, to itself, the reference and the image prompt."""
     heads: tuple[int, ...]
     """Attention heads at each level."""
     layers: int
@@ -68,19 +72,21 @@ class Preset:
 MINI = Preset(
     name="mini",
     resolution=256,
-    latent_channels=48,
-    downscale=16,
-    autoencoder_widths=(48, 72, 104),
-    widths=(96, 96),
-    heads=(3, 3),
+    latent_channels=12,
+    downscale=8,
+    autoencoder_widths=(48, 72),
+    decoder_widths=(64, 96, 112),
+    widths=(48, 96, 96),
+    attention=(False, True, True),
+    heads=(3, 3, 3),
     layers=1,
     norm_groups=16,
-    landmark_widths=(48, 96),
+    landmark_widths=(48,),
     landmark_groups=("eyes", "brows", "nose", "lips", "pupils"),
     warp=True,
     queries=8,
     context_dim=96,
-    qformer_layers=4,
+    qformer_layers=3,
     motion_length=32,
     window=16,
     residual=0.1,

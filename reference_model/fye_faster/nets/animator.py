@@ -113,21 +113,23 @@ class ReferenceNet(nn.Module):
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
-        depth = len(preset.widths)
         self.unet = UNet2DConditionModel(
             sample_size=preset.latent_size,
             in_channels=preset.latent_channels,
             out_channels=preset.latent_channels,
             block_out_channels=preset.widths,
-            down_block_types=("CrossAttnDownBlock2D",) * depth,
+            down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in preset.attention),
             mid_block_type="UNetMidBlock2DCrossAttn",
-            up_block_types=("CrossAttnUpBlock2D",) * depth,
+            up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in preset.attention[::-1]),
             layers_per_block=preset.layers,
             norm_num_groups=preset.norm_groups,
             cross_attention_dim=preset.context_dim,
             attention_head_dim=preset.heads,  # diffusers' historical name: this is the number of heads
         )
         self.unet.conv_in = AddAfterConvolution(self.unet.conv_in)
+        # Levels above the last attention have no feature that anybody reads.
+        self.unet.up_blocks = self.unet.up_blocks[: len(preset.attention) - preset.attention.index(True)]
+        self.unet.up_blocks[-1].upsamplers = None
         trim(self.unet)
         self.unet.up_blocks[-1].attentions[-1].proj_out = nn.Identity()
 
@@ -169,14 +171,17 @@ def reference_features(unet: UNet2DConditionModel, portrait: Tensor, tokens: Ten
 
 def denoising_unet(preset: Preset) -> UNetMotionModel:
     """Denoiser: diffusers' UNet with AnimateDiff motion modules, the middle block's included."""
-    depth = len(preset.widths)
     unet = UNetMotionModel(
         sample_size=preset.latent_size,
         in_channels=preset.latent_channels,
         out_channels=preset.latent_channels,
         block_out_channels=preset.widths,
-        down_block_types=("CrossAttnDownBlockMotion",) * depth,
-        up_block_types=("CrossAttnUpBlockMotion",) * depth,
+        down_block_types=tuple(
+            "CrossAttnDownBlockMotion" if a else "DownBlockMotion" for a in preset.attention
+        ),
+        up_block_types=tuple(
+            "CrossAttnUpBlockMotion" if a else "UpBlockMotion" for a in preset.attention[::-1]
+        ),
         layers_per_block=preset.layers,
         norm_num_groups=preset.norm_groups,
         cross_attention_dim=preset.context_dim,

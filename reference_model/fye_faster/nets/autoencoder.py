@@ -41,18 +41,9 @@ class Autoencoder(nn.Module):
         down += [ResidualBlock(widths[-1]), nn.Conv2d(widths[-1], channels, 3, padding=1)]
         self.encoder = nn.Sequential(*down)
 
-        up: list[nn.Module] = [nn.Conv2d(3 * channels, widths[-1], 3, padding=1), ResidualBlock(widths[-1])]
-        for before, after in pairwise(widths[::-1]):
-            up += [nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2)]
-            up += [ResidualBlock(after), ResidualBlock(after)]
-        self.decoder = nn.Sequential(*up)
-        self.sources = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(144, widths[0], 3, padding=1))
-        self.fuse = ResidualBlock(widths[0])
-        self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
-        self.compose = nn.Sequential(nn.Conv2d(widths[0], 16 * 6, 3, padding=1), nn.PixelShuffle(4))
-        for last in (self.encoder[-1], self.flow, self.compose[0]):
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+        self.decoder = Decoder(channels, patch, preset.decoder_widths)
+        for parameter in self.encoder[-1].parameters():
+            nn.init.zeros_(parameter)
 
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(()))
@@ -80,9 +71,8 @@ class Autoencoder(nn.Module):
             maps: (N, 3, H, W) in [0, 1], the condition map of each frame.
         """
         layouts = torch.cat([raw, self.project(warped), self.project(still)], 1)
-        features = self.fuse(self.decoder(layouts) + self.sources(torch.cat([warped, still, maps], 1)))
-        warped = shift(warped, FLOW_UNIT * self.flow(features))
-        correction, gates = self.compose(features).split(3, 1)
+        flow, correction, gates = self.decoder(layouts, torch.cat([warped, still, maps], 1))
+        warped = shift(warped, FLOW_UNIT * flow)
         made, copied, kept = gates.softmax(1).split(1, 1)
         composed: Tensor = made * (self.expand(raw) + correction) + copied * warped + kept * still
         return composed
@@ -116,6 +106,58 @@ class Autoencoder(nn.Module):
         """Set mean (for each channel) and scale (overall) from raw latents (N, C, h, w)."""
         self.mean.copy_(raw.mean((0, 2, 3)))
         self.scale.copy_((raw - self.mean[:, None, None]).square().mean().sqrt())
+
+
+class Decoder(nn.Module):
+    """A U-Net over what a frame can be composed from; it reads the latents at the level of their grid."""
+
+    def __init__(self, channels: int, patch: int, widths: tuple[int, ...]) -> None:
+        """Take the latents' channels and cell size, and channels at 1/4, 1/8, ... of the resolution."""
+        super().__init__()
+        self.level = (patch // 4).bit_length() - 1
+        self.sources = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(144, widths[0], 3, padding=1))
+        self.down = nn.ModuleList(
+            nn.Sequential(ResidualBlock(before), nn.Conv2d(before, after, 3, stride=2, padding=1))
+            for before, after in pairwise(widths)
+        )
+        self.read = nn.Conv2d(widths[self.level] + 3 * channels, widths[self.level], 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(ResidualBlock(width), ResidualBlock(width)) for width in widths
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(after, 4 * before, 3, padding=1), nn.PixelShuffle(2))
+            for before, after in pairwise(widths)
+        )
+        self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
+        self.compose = nn.Sequential(nn.Conv2d(widths[0], 16 * 6, 3, padding=1), nn.PixelShuffle(4))
+        for last in (self.flow, self.compose[0]):
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, layouts: Tensor, sources: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decide how to compose.
+
+        Args:
+            layouts: (N, 3 C, h, w) latents of the frame, of the warped and of the still portrait.
+            sources: (N, 9, H, W) warped portrait, still portrait, condition map.
+
+        Returns:
+            Flow (N, 2, H / 4, W / 4) in units of `FLOW_UNIT`, correction (N, 3, H, W), logits of the three gates
+            (N, 3, H, W).
+        """
+        x = self.sources(sources)
+        skips: list[Tensor] = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        for level in reversed(range(len(self.blocks))):
+            if level < len(skips):
+                x = self.up[level](x) + skips[level]
+            if level == self.level:
+                x = self.read(torch.cat([x, layouts], 1))
+            x = self.blocks[level](x)
+        correction, gates = self.compose(x).split(3, 1)
+        return self.flow(x), correction, gates
 
 
 def shift(pictures: Tensor, flow: Tensor) -> Tensor:
