@@ -7,15 +7,16 @@ from fye_faster.presets import Preset
 def test_the_patch_start_reconstructs_pictures_it_was_fitted_to(tiny: Preset) -> None:
     torch.manual_seed(0)
     # Pictures of four free numbers a patch: exactly as many as there are channels.
-    basis = torch.randn(4, 3 * 16 * 16)
-    patches = (torch.randn(32 * 16, 4) @ basis).view(32, 4, 4, 3, 16, 16)
+    side, grid = tiny.downscale, tiny.latent_size
+    basis = torch.randn(4, 3 * side * side)
+    patches = (torch.randn(32 * grid * grid, 4) @ basis).view(32, grid, grid, 3, side, side)
     pictures = patches.permute(0, 3, 1, 4, 2, 5).reshape(32, 3, 64, 64)
     model = Autoencoder(tiny).requires_grad_(False)
     model.start_from_patches(pictures)
     raw = model.raw(pictures)
     assert raw.square().mean().sqrt() == pytest.approx(1, abs=0.05)
     # Nothing to copy from, and gates that say so.
-    model.compose[0].bias.view(6, 16)[3] = 30
+    model.decoder.compose[0].bias.view(6, 16)[3] = 30
     nothing = torch.zeros_like(pictures)
     error = (model.picture(raw, nothing, nothing, nothing) - pictures).abs().mean() / pictures.abs().mean()
     assert error < 0.1
@@ -25,7 +26,7 @@ def test_the_patch_start_reconstructs_pictures_it_was_fitted_to(tiny: Preset) ->
     )
     decoded = model.decode(model.encode(pictures), nothing, nothing, nothing)
     torch.testing.assert_close(decoded, model.picture(raw, nothing, nothing, nothing), atol=1e-3, rtol=1e-3)
-    model.compose[0].bias.view(6, 16)[:] = torch.tensor([0, 0, 0, 0, 30, 0])[:, None]
+    model.decoder.compose[0].bias.view(6, 16)[:] = torch.tensor([0, 0, 0, 0, 30, 0])[:, None]
     torch.testing.assert_close(model.picture(raw, pictures, nothing, nothing), pictures, atol=1e-3, rtol=1e-3)
 
 
@@ -48,9 +49,9 @@ def test_the_decoder_copies_the_moved_portrait_along_its_flow(tiny: Preset) -> N
     torch.manual_seed(0)
     model = Autoencoder(tiny).requires_grad_(False)
     warped, other = torch.rand(2, 3, 64, 64), torch.zeros(2, 3, 64, 64)
-    raw = torch.randn(2, tiny.latent_channels, 4, 4)
-    model.compose[0].bias.view(6, 16)[4] = 30
+    raw = torch.randn(2, tiny.latent_channels, tiny.latent_size, tiny.latent_size)
+    model.decoder.compose[0].bias.view(6, 16)[4] = 30
     torch.testing.assert_close(model.picture(raw, warped, other, other), warped, atol=1e-4, rtol=1e-4)
-    model.flow.bias[0] = 3 / FLOW_UNIT
+    model.decoder.flow.bias[0] = 3 / FLOW_UNIT
     shifted = model.picture(raw, warped, other, other)
     torch.testing.assert_close(shifted[..., :-3], warped[..., 3:], atol=1e-4, rtol=1e-4)
