@@ -168,7 +168,7 @@ def test_there_is_one_reference_feature_for_each_spatial_block(animator: Animato
 
 
 def test_motion_modules_sit_in_every_block_and_the_middle(animator: Animator) -> None:
-    assert len(motion_modules(animator.denoiser)) == 2 + 1 + 4
+    assert len(motion_modules(animator.denoiser)) == 3 + 1 + 6
 
 
 def test_mini_fits_its_size_limit() -> None:
