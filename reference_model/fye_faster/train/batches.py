@@ -107,7 +107,7 @@ class Batches(ABC):
         )
 
     def clips(self, step: int) -> ClipBatch:
-        """Phase 2: windows with the noise of the sampler.
+        """Phase 2: windows, whose frames share a part of their noise in every other step, so that samplers may.
 
         In turn keyframes, of which nothing is known (the paper has no such case), and consecutive frames with one of
         the paper's two masks: the first and the last are known, or each with probability 1/2.
@@ -118,7 +118,12 @@ class Batches(ABC):
         chosen = np.array(choices[self.rng.integers(0, len(choices))])
         hidden = count if step % 5 == 4 else 0
         scenes = self._clip_batch(
-            pairs.sequences, pairs.references, np.tile(chosen, (count, 1)), seen=slice(None), hidden=hidden
+            pairs.sequences,
+            pairs.references,
+            np.tile(chosen, (count, 1)),
+            seen=slice(None),
+            hidden=hidden,
+            shared_noise=self.preset.shared_noise if step % 2 else 0.0,
         )
         clean = scenes.clean
         known = torch.zeros(1, 1, len(chosen), 1, 1)
@@ -139,6 +144,7 @@ class Batches(ABC):
         *,
         seen: slice,
         hidden: int,
+        shared_noise: float = 0.0,
         least: int = 0,
     ) -> ClipBatch:
         """Frames (B, F) of sequences (B,) with portraits (B,); of these, those in `seen` are read, but `hidden`."""
@@ -148,7 +154,7 @@ class Batches(ABC):
         clean = tensor(self.latents.frames[rows, frames]).transpose(1, 2)
         scenes = ClipBatch(
             clean=clean,
-            noise=schedule.clip_noise(tuple(clean.shape), self.preset.shared_noise, self.torch_rng),
+            noise=schedule.clip_noise(tuple(clean.shape), shared_noise, self.torch_rng),
             t=self._timesteps(len(clean), least),
             maps=self.maps(points).unflatten(0, frames.shape),
             seen=tensor(self.latents.frames[sequences[seen][hidden:], references[seen][hidden:]]),
