@@ -49,14 +49,14 @@ def killed_and_continued(make: Callable[[Path], Any], folder: Path, saves: int) 
     whole, broken = make(folder / "whole").run(), make(folder / "broken")
     original, calls = broken.batches.frames, 0
 
-    def dies_in_the_middle() -> ClipBatch:
+    def dies_in_the_middle(portraits: int, targets: int) -> ClipBatch:
         nonlocal calls
         calls += 1
         if calls == saves:
             broken.save()
         if calls > saves:
             raise KilledError
-        return original()
+        return original(portraits, targets)
 
     broken.batches.frames = dies_in_the_middle
     with pytest.raises(KilledError):

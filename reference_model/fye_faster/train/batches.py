@@ -92,11 +92,12 @@ class Batches(ABC):
 
     def draw(self, phase: str, step: int) -> tuple[Any, ...]:
         """The batch of a step of one of `recipe.PHASES`, as `Objectives` takes it."""
-        return (self.frames(),) if phase == "frames" else (self.clips(step),)
+        if phase == "frames":
+            return (self.frames(self.recipe.portraits, self.recipe.targets),)
+        return (self.clips(step),)
 
-    def frames(self) -> ClipBatch:
-        """Phase 1: several frames of each portrait's identity, each with its own timestep and noise."""
-        portraits, targets = self.recipe.portraits, self.recipe.targets
+    def frames(self, portraits: int, targets: int) -> ClipBatch:
+        """Phase 1: `targets` frames of each portrait's identity, each with its own timestep and noise."""
         pairs = self.data.pairs(self.rng, portraits, targets)
         return self._clip_batch(
             pairs.sequences,

@@ -1,7 +1,9 @@
 """What is special about training `mini`: its autoencoder, and the warped portrait beside the landmarks.
 
-Before phases 1 and 2 the autoencoder is trained; after them its decoder learns to live with the latents that the
-denoiser really makes. Shapes: as in `batches`.
+Before phases 1 and 2 the autoencoder is trained. After them, decoder and denoiser are trained together for the picture
+that the denoiser's guess of clean latents gives, so that both know what is seen of an error. Perceptual losses on
+decoded guesses: Berrada et al., "Boosting latent diffusion with perceptual objectives", 2024, compares features of the
+decoder where LPIPS compares pictures here. Shapes: as in `batches`.
 """
 
 from collections.abc import Callable
@@ -98,15 +100,15 @@ class MiniBatches(Batches):
             self._pictures(pairs, cuts), noise=level * torch.randn(shape, generator=self.torch_rng)
         )
 
-    def decoder(self) -> tuple[ImageBatch, ClipBatch]:
-        """Whole frames and the scenes behind them, with strong noise."""
+    def decoder(self) -> tuple[ImageBatch, ClipBatch, ClipBatch]:
+        """Whole frames, the scenes behind them with strong noise, and a batch of phase 1, two frames a portrait."""
         pairs = self.data.pairs(self.rng, self.recipe.decoded)
         whole = slice(0, self.preset.resolution)
         pictures = self._pictures(pairs, [(whole, whole)] * self.recipe.decoded)
         scenes = self._clip_batch(
             pairs.sequences, pairs.references, pairs.frames[:, None], seen=slice(None), hidden=0, least=300
         )
-        return pictures, scenes
+        return pictures, scenes, self.frames(self.recipe.decoded, 2)
 
     def _clip_batch(
         self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any
@@ -160,16 +162,19 @@ class MiniObjectives(Objectives):
             self.model.autoencoder.picture(raw, pictures.warped, pictures.still, pictures.maps), pictures
         )
 
-    def _decoder(self, pictures: ImageBatch, scenes: MiniClipBatch) -> tuple[Tensor, Tensor]:
-        """The decoder learns to live with the denoiser's one-step guesses; loss and L1, both ()."""
+    def _decoder(
+        self, pictures: ImageBatch, scenes: MiniClipBatch, frames: MiniClipBatch
+    ) -> tuple[Tensor, Tensor]:
+        """Loss of decoded guesses from a single step, plus that of phase 1; and L1 of the former, both ()."""
         signal, sigma = self._signal_and_noise(scenes)
-        with torch.no_grad(), stills(self.model.animator.denoiser):
+        with stills(self.model.animator.denoiser):
             noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
             guess = signal * noisy - sigma * self._denoise(scenes, noisy)
         decoder = self.model.autoencoder.decode
-        return self._compare(
-            decoder(guess[:, :, 0], pictures.warped, pictures.still, pictures.maps), pictures
-        )
+        decoded = decoder(guess[:, :, 0], pictures.warped, pictures.still, pictures.maps)
+        total, l1 = self._compare(decoded, pictures)
+        usual, _ = self._frames(frames)
+        return total + usual, l1
 
     def _compare(self, predicted: Tensor, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
         """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
@@ -231,10 +236,10 @@ class MiniTrainer(Trainer):
             return {"autoencoder"} if self.start is None else set()
         if name.startswith("autoencoder"):
             return {"autoencoder", "decoder"}
-        return {"clips"} if id(parameter) in self.temporal else {"frames"}
+        return {"clips"} if id(parameter) in self.temporal else {"frames", "decoder"}
 
     def _peak_rate(self, phase: str) -> float:
-        return super()._peak_rate(phase) * (2 if phase == "autoencoder" else 1)
+        return super()._peak_rate(phase) * {"autoencoder": 2.0, "decoder": 0.4}.get(phase, 1.0)
 
     def _encode(self, pictures: Tensor) -> Tensor:
         """See `Trainer`."""

@@ -14,8 +14,8 @@ class Recipe:
 
     minutes: float
     """Wall-clock budget."""
-    shares: tuple[float, float, float, float] = (0.12, 0.55, 0.2, 0.13)
-    """Of the budget: autoencoder, phase 1, phase 2, decoder. A phase without a share is left out."""
+    shares: tuple[float, float, float, float] = (0.1, 0.5, 0.2, 0.2)
+    """Of the budget: autoencoder, phase 1, phase 2, decoder with denoiser. A phase without a share is left out."""
     steps: tuple[int, int, int, int] | None = None
     """Steps of the phases instead of a budget: reproducible to the bit on one machine. 0 leaves a phase out."""
     seed: int = 0
