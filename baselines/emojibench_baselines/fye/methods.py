@@ -153,7 +153,7 @@ TOME = Spec(
     """FYE-Faster with token merging.
 
     ToMe-SD: similar tokens are merged around spatial self-attention. Options: `ratio` of tokens merged (0.5, at most
-    0.75); `downsample` of the coarsest grid concerned (1, 2, 4, 8).
+    0.75); `downsample` of the coarsest grid concerned (1, 2, 4, 8; 1 is the finest with attention).
     """,
     _tome,
     {"ratio": float, "downsample": int},
@@ -163,7 +163,8 @@ PRUNE = Spec(
     """FYE-Faster with token pruning.
 
     SiTo: similar tokens are left out of spatial self-attention. Options: `ratio` of tokens pruned (0.5, at most 0.75);
-    `downsample` of the coarsest grid concerned (1, 2, 4, 8); `noise` in the choice of base tokens (0.1).
+    `downsample` of the coarsest grid concerned (1, 2, 4, 8; 1 is the finest with attention); `noise` in the choice of
+    base tokens (0.1).
     """,
     _prune,
     {"ratio": float, "downsample": int, "noise": float},

@@ -37,7 +37,9 @@ class TokenReduced(Accelerator):
     """
 
     def __init__(self, ratio: float, downsample: int) -> None:
-        """Take the share of tokens that go and the coarsest grid, as a fraction of the latent one, that is reduced.
+        """Take the share of tokens that go, and how much coarser than the finest grid with attention others may be.
+
+        1 reduces that one alone. In Stable Diffusion's UNets it is the grid of the latents, from which methods count.
 
         Raises:
             ValueError: ratio outside 0 to 0.75 (one token of each 2 x 2 cell remains), or an unknown downsample.
@@ -68,14 +70,14 @@ class TokenReduced(Accelerator):
         """See `Accelerator`.
 
         Raises:
-            ValueError: the UNet has no spatial transformer blocks on the grids that are reduced.
+            ValueError: the UNet has no spatial transformer blocks.
         """
         generator = torch.Generator().manual_seed(_SEED)
         found = list(_blocks(denoiser, self.downsample))
         if not found:
             raise ValueError(
-                f"looked for transformer blocks in `attentions` of down_blocks and up_blocks at 1/{self.downsample} "
-                f"of the latent grid or finer, but this {type(denoiser).__name__} has none"
+                "looked for transformer blocks in `attentions` of down_blocks, mid_block and up_blocks, but this "
+                f"{type(denoiser).__name__} has none"
             )
         handles = []
         for scale, block in found:
@@ -135,7 +137,10 @@ def cells(grid: tuple[int, int]) -> Tensor:
 
 
 def _blocks(unet: nn.Module, downsample: int) -> Iterator[tuple[int, Any]]:
-    """Spatial transformer blocks and how much coarser than the latents their grid is."""
+    """Spatial transformer blocks of the finest grid that has some and of those up to `downsample` times coarser.
+
+    Each with how much coarser than the latents its grid is.
+    """
     down, up = (list(getattr(unet, way, ())) for way in ("down_blocks", "up_blocks"))
     scales = [2**i for i in range(len(down))]
     levels = [
@@ -143,8 +148,11 @@ def _blocks(unet: nn.Module, downsample: int) -> Iterator[tuple[int, Any]]:
         *((scale, getattr(unet, "mid_block", None)) for scale in scales[-1:]),
         *zip(reversed(scales), up, strict=True),
     ]
-    for scale, level in levels:
-        if scale <= downsample:
-            for transformer in getattr(level, "attentions", ()):
-                for block in transformer.transformer_blocks:
-                    yield scale, block
+    blocks = [
+        (scale, block)
+        for scale, level in levels
+        for transformer in getattr(level, "attentions", ())
+        for block in transformer.transformer_blocks
+    ]
+    finest = min((scale for scale, _ in blocks), default=1)
+    return ((scale, block) for scale, block in blocks if scale <= downsample * finest)
