@@ -98,7 +98,7 @@ def _pareto(campaign: Campaign, pyplot: Any) -> style.Figure | None:
     errors = [name for name in _ERRORS if any(point[name] for _, point in points)]
     notes = (
         f"Means of {first.clips} clips (LPIPS, seconds) and {first.traced} (latents, FLOPs); squares: what fye-faster "
-        "ships with; crosses: noise floors; line: Pareto front."
+        "ships with; dotted: noise floors; line: Pareto front."
     )
     drawing, panels = style.panels(
         pyplot,
@@ -145,19 +145,23 @@ def _draw_errors(
     """Where each row's number belongs. They begin at 1; a row whose cost or error is unknown keeps its own."""
     panel.set(xscale="log", yscale="log")
     shown = [(k, row, x, y) for k, (row, x, y) in enumerate(points, 1) if x and y and min(x, y) > 0]
+    widest = max((x for _, row, x, _ in shown if "floor" not in row.groups), default=1.0)
+    named = {}
     for k, row, x, y in shown:
-        ours = row.method == "fye-faster"
-        colour, marker = (
-            ("#7F7F7F", "x") if "floor" in row.groups else ("#D55E00", "s") if ours else ("#0072B2", "o")
-        )
-        (dot,) = panel.plot(x, y, marker, color=colour, linestyle="", zorder=4 if ours else 3)
-        handles.setdefault(f"{k}  {_title(row, first)}", dot)
+        if "floor" in row.groups:  # what a floor costs is beside the point, and would take half of the panel
+            mark = panel.axhline(y, color="#7F7F7F", linestyle=":", zorder=1)
+            x = widest
+        else:
+            colour, marker = ("#D55E00", "s") if row.method == "fye-faster" else ("#0072B2", "o")
+            (mark,) = panel.plot(x, y, marker, color=colour, linestyle="", zorder=3 + (marker == "s"))
+        handles.setdefault(f"{k}  {_title(row, first)}", mark)
+        named[str(k)] = (x, y)
     for ticks in (panel.xaxis, panel.yaxis):
         style.plain_ticks(ticks)
     front = _front([(x, y) for _, row, x, y in shown if "floor" not in row.groups])
     if front:
         panel.step(*zip(*front, strict=True), where="post", color="0.4", linewidth=0.8, zorder=1)
-    return {str(k): (x, y) for k, _, x, y in shown}
+    return named
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
