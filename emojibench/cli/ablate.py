@@ -51,7 +51,7 @@ def ablate(
     steps: Annotated[
         str,
         typer.Option(
-            help="Train this many steps of single frames, clips and decoder instead of --minutes, e.g. 2000,800,400."
+            help="Train this many steps of single frames, clips and rollouts instead of --minutes, e.g. 2000,800,400."
         ),
     ] = "",
     device: Annotated[

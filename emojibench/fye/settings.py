@@ -83,13 +83,13 @@ class TrainSettings(TrainingSettings):
     start: FilePath | None = None
     """Weights to start from; a phase whose share is 0 keeps what they say."""
     shares: tuple[Share, ...] | None = None
-    """Of the budget, what each phase gets: autoencoder, frames, clips, decoder; paper: frames, clips."""
+    """Of the budget, what each phase gets: autoencoder, frames, clips, rollouts; paper: frames, clips."""
     steps: tuple[NonNegativeInt, ...] | None = None
     """Steps of the phases instead of a budget, in the same order."""
     learning_rate: Annotated[FiniteFloat, Field(ge=1e-7, le=0.1)] | None = None
     """Peak of the learning rate."""
     perceptual: Annotated[FiniteFloat, Field(ge=0, le=100)] = 0.0
-    """Weight of LPIPS (SqueezeNet, from the weights registry) in the decoder's phase."""
+    """Weight of LPIPS (SqueezeNet, from the weights registry) in the losses of autoencoder and rollouts."""
     dataset: str = ""
     """Folder made by `emojibench data build`; procedural identities where it is empty."""
     validation: PositiveInt = 6
@@ -161,7 +161,7 @@ class AblateSettings(_Measured, TrainingSettings):
     minutes: Minutes = 30.0
     """Training budget of each row, wall clock."""
     steps: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-    """Steps of single frames, clips and decoder instead of a budget."""
+    """Steps of single frames, clips and rollouts instead of a budget."""
     main: Path | None = None
     """Main weights: all rows have their encoder, some all of it; null for those of the package."""
     start: Literal["random", "main"] = "random"

@@ -36,8 +36,8 @@ class Planned:
 
         self.settings = settings
         self._preset = trainable.choose(settings.preset, settings.start, settings.files)
-        if settings.perceptual and "decoder" not in self._preset.phases:
-            raise UserError(f"--perceptual: preset {settings.preset} has no decoder to train; leave it out")
+        if settings.perceptual and "autoencoder" not in self._preset.phases:
+            raise UserError(f"--perceptual: preset {settings.preset} trains no decoder; leave it out")
         recipe = self._preset.recipe()
         self._recipe: Recipe = replace(
             recipe,

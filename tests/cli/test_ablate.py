@@ -106,7 +106,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     assert [r["phase"] for r in log if "finished" in r] == [
         "frames",
         "clips",
-        "decoder",
+        "rollouts",
     ]  # phase 1 was not trained again
     assert "Published: Table 4" in printed.out
     assert "1 + 1 + 1 steps" in printed.out

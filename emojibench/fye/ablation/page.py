@@ -104,7 +104,7 @@ def _row_data(row: AblationRow, runs: Mapping[str, FinishedRun]) -> dict[str, An
 
 
 def _measured_table(rows: Sequence[AblationRow], columns: Sequence[Column]) -> Table:
-    header = (Column("Row"), Column("Trained: frames + clips + decoder"), Column("n"), *columns)
+    header = (Column("Row"), Column("Trained: frames + clips + rollouts"), Column("n"), *columns)
     lines = (
         (
             Cell(row.title),

@@ -59,11 +59,11 @@ def plan(settings: AblateSettings) -> "tuple[Preset, Recipe]":
         bf16=settings.bf16,
         device=settings.device,
     )
-    encoder, phase1, phase2, decoder = recipe.shares
+    encoder, phase1, phase2, rollouts = recipe.shares
     rest = 1 - encoder
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    return preset, replace(recipe, shares=(0, phase1 / rest, phase2 / rest, decoder / rest))
+    return preset, replace(recipe, shares=(0, phase1 / rest, phase2 / rest, rollouts / rest))
 
 
 class Training:

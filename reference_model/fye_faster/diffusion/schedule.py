@@ -45,6 +45,22 @@ def signal_and_noise(alphas: Tensor, t: Tensor, dimensions: int) -> tuple[Tensor
     return alpha.sqrt(), (1 - alpha).sqrt()
 
 
+def jump(noisy: Tensor, v: Tensor, here: tuple[Tensor, Tensor], there: tuple[Tensor, Tensor]) -> Tensor:
+    """A deterministic DDIM step between any two timesteps.
+
+    Args:
+        noisy: z_t, (B, C, F, h, w).
+        v: the prediction for it, of the same shape.
+        here: `signal_and_noise` of t.
+        there: that of the timestep to go to.
+
+    Returns:
+        Latents there, of the same shape.
+    """
+    (signal, sigma), (next_signal, next_sigma) = here, there
+    return next_signal * (signal * noisy - sigma * v) + next_sigma * (sigma * noisy + signal * v)
+
+
 def preconditioning(alpha: Tensor, residual: float) -> tuple[Tensor, Tensor]:
     """Coefficients (a, b) of v = a z_t - b z_p, where z_p is the network's own guess of the clean latents.
 

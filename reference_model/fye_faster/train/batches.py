@@ -14,7 +14,7 @@ from torch import Tensor
 
 from emojibench.face.draw import expression_mask, face_mask
 from fye_faster.diffusion import schedule
-from fye_faster.train.data import Indices, TrainingSet
+from fye_faster.train.data import Indices, Pairs, TrainingSet
 from fye_faster.train.latents import Latents
 from fye_faster.train.recipe import Recipe
 
@@ -113,25 +113,40 @@ class Batches(ABC):
         In turn keyframes, of which nothing is known (the paper has no such case), and consecutive frames with one of
         the paper's two masks: the first and the last are known, or each with probability 1/2.
         """
-        count, kind = self.recipe.clips, step % 3
-        pairs = self.data.pairs(self.rng, count)
-        choices = self.data.keyframes if kind == 0 else self.data.windows
-        chosen = np.array(choices[self.rng.integers(0, len(choices))])
-        hidden = count if step % 5 == 4 else 0
+        count = self.recipe.clips
+        return self._windows(
+            self.data.pairs(self.rng, count),
+            self._chosen(step),
+            step,
+            hidden=count if step % 5 == 4 else 0,
+            shared_noise=self.preset.shared_noise if step % 2 else 0.0,
+        )
+
+    def _chosen(self, step: int) -> Indices:
+        """The frames (F,) of a window of the kind whose turn it is."""
+        choices = self.data.windows if step % 3 else self.data.keyframes
+        return np.array(choices[self.rng.integers(0, len(choices))])
+
+    def _windows(
+        self, pairs: Pairs, chosen: Indices, step: int, *, hidden: int, shared_noise: float
+    ) -> ClipBatch:
+        """The same frames of all pairs, with what is known of them; one frame at least has to be made."""
+        count = len(pairs.sequences)
         scenes = self._clip_batch(
             pairs.sequences,
             pairs.references,
             np.tile(chosen, (count, 1)),
             seen=slice(None),
             hidden=hidden,
-            shared_noise=self.preset.shared_noise if step % 2 else 0.0,
+            shared_noise=shared_noise,
         )
         clean = scenes.clean
         known = torch.zeros(1, 1, len(chosen), 1, 1)
-        if kind == 1:
+        if step % 3 == 1:
             known[:, :, [0, -1]] = 1
-        elif kind == 2:
+        elif step % 3 == 2:
             known[:, :, torch.rand(len(chosen), generator=self.torch_rng) < 0.5] = 1
+            known[:, :, self.rng.integers(len(chosen))] = 0
         # A little noise: at sampling time, anchors are the model's own work.
         rough = clean + 0.1 * torch.randn(clean.shape, generator=self.torch_rng)
         anchors = torch.cat([known * rough, known.expand(count, -1, -1, *clean.shape[3:])], 1)
@@ -146,7 +161,6 @@ class Batches(ABC):
         seen: slice,
         hidden: int,
         shared_noise: float = 0.0,
-        least: int = 0,
     ) -> ClipBatch:
         """Frames (B, F) of sequences (B,) with portraits (B,); of these, those in `seen` are read, but `hidden`."""
         assert self.latents is not None, "latents come first"
@@ -156,7 +170,7 @@ class Batches(ABC):
         scenes = ClipBatch(
             clean=clean,
             noise=schedule.clip_noise(tuple(clean.shape), shared_noise, self.torch_rng),
-            t=self._timesteps(len(clean), least),
+            t=self._timesteps(len(clean)),
             maps=self.maps(points).unflatten(0, frames.shape),
             seen=tensor(self.latents.frames[sequences[seen][hidden:], references[seen][hidden:]]),
             hidden=hidden,
@@ -167,9 +181,9 @@ class Batches(ABC):
         }
         return replace(scenes, **masks)
 
-    def _timesteps(self, count: int, least: int) -> Tensor:
-        """(count,) from `least` on: a share of them from the noisiest, where the frame's layout is decided."""
-        t = torch.randint(least, 1000, (count,), generator=self.torch_rng)
+    def _timesteps(self, count: int) -> Tensor:
+        """(count,) timesteps: a share of them from the noisiest, where the frame's layout is decided."""
+        t = torch.randint(0, 1000, (count,), generator=self.torch_rng)
         if self.recipe.noisiest == 0:
             return t
         noisy = torch.randint(NOISIEST, 1000, (count,), generator=self.torch_rng)

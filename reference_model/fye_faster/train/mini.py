@@ -1,9 +1,10 @@
 """What is special about training `mini`: its autoencoder, and the warped portrait beside the landmarks.
 
-Before phases 1 and 2 the autoencoder is trained. After them, decoder and denoiser are trained together for the picture
-that the denoiser's guess of clean latents gives, so that both know what is seen of an error. Perceptual losses on
-decoded guesses: Berrada et al., "Boosting latent diffusion with perceptual objectives", 2024, compares features of the
-decoder where LPIPS compares pictures here. Shapes: as in `batches`.
+Before phases 1 and 2 the autoencoder is trained. After them, denoiser, motion modules and decoder are trained together,
+at states that the sampler itself reaches (`rollout`), for the pictures that the denoiser's guess of clean latents gives
+there. So they learn what is seen of an error, and to mend their own. Perceptual losses on decoded guesses: Berrada et
+al., "Boosting latent diffusion with perceptual objectives", 2024, compares features of the decoder where LPIPS compares
+pictures here. Shapes: as in `batches`.
 """
 
 from collections.abc import Callable
@@ -18,15 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emojibench.face.draw import expression_mask
+from fye_faster.diffusion import schedule
+from fye_faster.diffusion.sampler import Guided
 from fye_faster.models.checkpoint import Model
-from fye_faster.nets.animator import stills, temporal
+from fye_faster.nets.animator import temporal
 from fye_faster.pipelines.mini import condition_maps, to_tensor
 from fye_faster.presets import Preset
-from fye_faster.train import loss
+from fye_faster.train import loss, rollout
 from fye_faster.train.batches import Batches, ClipBatch, tensor
 from fye_faster.train.data import Cut, Indices, Pairs, TrainingSet
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
+from fye_faster.train.rollout import Trajectory
 from fye_faster.train.trainer import Trainer
 from fye_faster.train.training_log import Log
 
@@ -85,7 +89,7 @@ class MiniBatches(Batches):
         """See `Batches`."""
         if phase == "autoencoder":
             return (self.autoencoder(),)
-        return self.decoder() if phase == "decoder" else super().draw(phase, step)
+        return self.rollout(step) if phase == "rollouts" else super().draw(phase, step)
 
     def autoencoder(self) -> ImageBatch:
         """Crops, with noise on the latents, so that the decoder weighs them against what it can copy."""
@@ -100,15 +104,23 @@ class MiniBatches(Batches):
             self._pictures(pairs, cuts), noise=level * torch.randn(shape, generator=self.torch_rng)
         )
 
-    def decoder(self) -> tuple[ImageBatch, ClipBatch, ClipBatch]:
-        """Whole frames, the scenes behind them with strong noise, and a batch of phase 1, two frames a portrait."""
-        pairs = self.data.pairs(self.rng, self.recipe.decoded)
+    def rollout(self, step: int) -> tuple[ClipBatch, Trajectory, ImageBatch, ClipBatch]:
+        """A window, the sampler's way to a state of it, the frames to decode there; and a batch of phase 1 or 2.
+
+        The latter come in turn; without them the model would forget states that it does not reach.
+        """
+        pair, chosen = self.data.pairs(self.rng, 1), self._chosen(step)
+        scenes = self._windows(pair, chosen, step, hidden=0, shared_noise=self.preset.shared_noise)
+        assert scenes.anchors is not None
+        way = rollout.draw(scenes.anchors[0, -1, :, 0, 0], self.preset, self.recipe, self.rng)
+        shown = chosen[way.shown.numpy()]
         whole = slice(0, self.preset.resolution)
-        pictures = self._pictures(pairs, [(whole, whole)] * self.recipe.decoded)
-        scenes = self._clip_batch(
-            pairs.sequences, pairs.references, pairs.frames[:, None], seen=slice(None), hidden=0, least=300
+        pictures = self._pictures(
+            Pairs(pair.sequences.repeat(len(shown)), pair.references.repeat(len(shown)), shown),
+            [(whole, whole)] * len(shown),
         )
-        return pictures, scenes, self.frames(self.recipe.decoded, 2)
+        usual = self.clips(step) if step % 2 else self.frames(self.recipe.decoded, 2)
+        return scenes, way, pictures, usual
 
     def _clip_batch(
         self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any
@@ -162,19 +174,31 @@ class MiniObjectives(Objectives):
             self.model.autoencoder.picture(raw, pictures.warped, pictures.still, pictures.maps), pictures
         )
 
-    def _decoder(
-        self, pictures: ImageBatch, scenes: MiniClipBatch, frames: MiniClipBatch
+    def _rollouts(
+        self, scenes: MiniClipBatch, way: Trajectory, pictures: ImageBatch, usual: MiniClipBatch
     ) -> tuple[Tensor, Tensor]:
-        """Loss of decoded guesses from a single step, plus that of phase 1; and L1 of the former, both ()."""
-        signal, sigma = self._signal_and_noise(scenes)
-        with stills(self.model.animator.denoiser):
-            noisy, _ = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
-            guess = signal * noisy - sigma * self._denoise(scenes, noisy)
-        decoder = self.model.autoencoder.decode
-        decoded = decoder(guess[:, :, 0], pictures.warped, pictures.still, pictures.maps)
-        total, l1 = self._compare(decoded, pictures)
-        usual, _ = self._frames(frames)
-        return total + usual, l1
+        """Loss of the guess of clean latents at the end of a trajectory, of its frames decoded, and of phase 1 or 2.
+
+        Returns:
+            their sum, and the L1 of the decoded frames, both ().
+        """
+        animator, preset = self.model.animator, self.model.preset
+        condition = self._condition(scenes)
+        predict = Guided(
+            animator, condition, way.times, preset.guidance, preset.guided, preset.guidance_rescale
+        )
+        noisy = rollout.follow(way, predict, preset.temperature * scenes.noise, self.alphas_cumprod)
+        (v,) = predict.rows(noisy, len(way.times) - 1, 1)
+        signal, sigma = schedule.signal_and_noise(self.alphas_cumprod, way.times[-1:], 5)
+        guess = signal * noisy - sigma * v
+        assert scenes.anchors is not None
+        made = 1 - scenes.anchors[:, -1:]
+        latents, _ = self._error(scenes, made * guess, made * scenes.clean, torch.ones_like(sigma))
+        shown = guess[0].transpose(0, 1)[way.shown]
+        decoded = self.model.autoencoder.decode(shown, pictures.warped, pictures.still, pictures.maps)
+        seen, l1 = self._compare(decoded, pictures)
+        phase = self._frames if usual.clean.shape[2] == 1 else self._clips
+        return latents + seen + phase(usual)[0], l1
 
     def _compare(self, predicted: Tensor, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
         """Loss and L1, both (), of frames (N, 3, H, W) in [-1, 1]."""
@@ -186,15 +210,21 @@ class MiniObjectives(Objectives):
 
     def _denoise(self, scenes: MiniClipBatch, noisy: Tensor) -> Tensor:
         """See `Objectives`."""
+        v: Tensor = self.model.animator.denoise(noisy, scenes.t, self._condition(scenes))
+        return v
+
+    def _condition(self, scenes: MiniClipBatch) -> Tensor:
+        """Show the model the portraits; returns the condition of the frames."""
         animator = self.model.animator
         if len(scenes.seen):
             animator.set_reference(animator.encode_reference(scenes.seen, scenes.seen_maps))
             animator.drop_reference(scenes.hidden)
         else:
             animator.clear_reference()
-        condition = animator.encode_condition(scenes.maps, scenes.portrait, scenes.warped, scenes.anchors)
-        v: Tensor = animator.denoise(noisy, scenes.t, condition)
-        return v
+        condition: Tensor = animator.encode_condition(
+            scenes.maps, scenes.portrait, scenes.warped, scenes.anchors
+        )
+        return condition
 
 
 class MiniTrainer(Trainer):
@@ -235,11 +265,11 @@ class MiniTrainer(Trainer):
         if name.startswith(tuple(f"autoencoder.{part}" for part in _ENCODER)):
             return {"autoencoder"} if self.start is None else set()
         if name.startswith("autoencoder"):
-            return {"autoencoder", "decoder"}
-        return {"clips"} if id(parameter) in self.temporal else {"frames", "decoder"}
+            return {"autoencoder", "rollouts"}
+        return {"clips" if id(parameter) in self.temporal else "frames", "rollouts"}
 
     def _peak_rate(self, phase: str) -> float:
-        return super()._peak_rate(phase) * {"autoencoder": 2.0, "decoder": 0.4}.get(phase, 1.0)
+        return super()._peak_rate(phase) * {"autoencoder": 2.0, "rollouts": 0.3}.get(phase, 1.0)
 
     def _encode(self, pictures: Tensor) -> Tensor:
         """See `Trainer`."""

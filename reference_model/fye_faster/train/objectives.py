@@ -47,13 +47,18 @@ class Objectives(nn.Module, ABC):
         """L_LDM + FFG (Eq. 1 to 3) and L_LDM alone, both ()."""
         signal, sigma = self._signal_and_noise(scenes)
         noisy, v = loss.v_target(scenes.clean, scenes.noise, signal, sigma)
-        predicted = self._denoise(scenes, noisy)
+        return self._error(scenes, self._denoise(scenes, noisy), v, sigma)
+
+    def _error(
+        self, scenes: ClipBatch, predicted: Tensor, target: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`loss.diffusion_loss` of all frames, with the FFG weights of the batch."""
         height, width = scenes.clean.shape[-2:]
         masks = [mask for mask in (scenes.expression, scenes.face) if mask is not None]
         weights = loss.ffg_weights(masks, (height, width)) if masks else None
         return loss.diffusion_loss(
             predicted.transpose(1, 2).flatten(0, 1),
-            v.transpose(1, 2).flatten(0, 1),
+            target.transpose(1, 2).flatten(0, 1),
             sigma[:, :, 0].repeat_interleave(scenes.clean.shape[2], 0),
             weights,
             self.ffg,

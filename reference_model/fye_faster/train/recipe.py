@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-PHASES = ("autoencoder", "frames", "clips", "decoder")
+PHASES = ("autoencoder", "frames", "clips", "rollouts")
 """In the order of training; `frames` and `clips` are phases 1 and 2 of the paper."""
 MASKS = ("expression", "face")
 """Of the FFG loss: M_e and M_f."""
@@ -15,7 +15,7 @@ class Recipe:
     minutes: float
     """Wall-clock budget."""
     shares: tuple[float, float, float, float] = (0.1, 0.5, 0.2, 0.2)
-    """Of the budget: autoencoder, phase 1, phase 2, decoder with denoiser. A phase without a share is left out."""
+    """Of the budget: autoencoder, phase 1, phase 2, rollouts. A phase without a share is left out."""
     steps: tuple[int, int, int, int] | None = None
     """Steps of the phases instead of a budget: reproducible to the bit on one machine. 0 leaves a phase out."""
     seed: int = 0
@@ -37,14 +37,18 @@ class Recipe:
     """Share of the timesteps that is drawn from the noisiest 30 %; the rest is uniform."""
     clips: int = 2
     """Phase 2: windows in a batch; every fifth batch hides the portraits."""
-    decoded: int = 8
-    """Last phase: frames in a batch."""
+    decoded: int = 4
+    """Rollouts: frames of a window that are decoded."""
+    jumps: tuple[float, ...] = (0.3, 0.4, 0.3)
+    """Rollouts: how likely it is that the sampler takes 0, 1, ... steps before the one that is trained."""
+    guided: float = 0.65
+    """Rollouts: how likely it is that these steps are guided where the preset guides."""
     ffg: float = 1.0
     """Weight of the FFG term."""
     ffg_masks: tuple[str, ...] = MASKS
     """Which of `MASKS` the FFG term has; without any, L_LDM is minimised alone."""
     perceptual: float = 0.0
-    """Autoencoder and decoder: weight of the perceptual distance that the trainer was given."""
+    """Autoencoder and rollouts: weight of the perceptual distance that the trainer was given."""
     bf16: bool = False
     """Mixed precision."""
     device: str = "cpu"
