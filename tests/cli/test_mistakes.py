@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PHASES = "expected 4 numbers (autoencoder, frames, clips, decoder), not all of them 0"
+PHASES = "expected 4 numbers (autoencoder, frames, clips, rollouts), not all of them 0"
 PUBLIC = "--from: preset paper starts from sd15-unet, sd15-vae, clip, motion, of which"
 RUN, TRAIN, PAPER = "run --method copy-reference", "train --dry-run", "train --dry-run --preset paper"
 ACCEL = "accel --dataset mini --clips 1"

@@ -183,7 +183,7 @@ def test_a_dataset_folder_is_trained_on(
     finished = [
         r["phase"] for r in map(json.loads, (out / "log.jsonl").read_text().splitlines()) if "finished" in r
     ]
-    assert finished == ["autoencoder", "frames", "clips", "decoder"]
+    assert finished == ["autoencoder", "frames", "clips", "rollouts"]
     note = json.loads((out / "data/done.json").read_text())
     assert note["usable"] == 3
     assert note["wanted"]["detector"] == json.loads((folder / "dataset.json").read_text())["detector"]
