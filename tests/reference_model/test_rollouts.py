@@ -9,9 +9,15 @@ from fye_faster.diffusion import schedule
 from fye_faster.diffusion.sampler import Guided
 from fye_faster.presets import Preset
 from fye_faster.train import rollout
+from fye_faster.train.data import TrainingSet
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.recipe import Recipe
 
+from emojibench.dataset.cache import shared_detector
+from emojibench.face.detect import detector_id
+from emojibench.synth.identity import sample_identity
+from emojibench.synth.motion import State
+from emojibench.synth.render import render
 from tests.reference_model.tiny_training import trainer, training_set
 
 
@@ -106,3 +112,26 @@ def test_phases_one_and_two_go_on_in_turn(run: MiniTrainer) -> None:
     frames = [run.batches.draw("rollouts", step)[3].clean.shape[2] for step in range(4)]
     assert frames[0] == frames[2] == 1
     assert min(frames[1], frames[3]) > 1
+
+
+def test_a_turn_is_measured_in_the_landmarks_of_a_rendered_head() -> None:
+    """Some 0.1 eye distances for every 10 degrees to either side; rolling a head is no turn."""
+    identity, detector = sample_identity(3, "realistic"), shared_detector(detector_id())
+    poses = (State(), State(yaw=30), State(yaw=-30), State(roll=20))
+    points = np.stack([detector.detect(render(identity, pose)) for pose in poses])[None]
+    data = TrainingSet(np.zeros((1, 4, 8, 8, 3), np.uint8), points, 1, (), ())
+    left, right, rolled = (data.turn(0, 0, np.array([frame])) for frame in (1, 2, 3))
+    assert left == pytest.approx(0.3, abs=0.1)
+    assert right == pytest.approx(left, rel=0.1)
+    assert rolled < 0.05
+    assert data.turn(0, 0, np.array([0, 1])) == pytest.approx(left / 2)
+
+
+def test_heads_that_turn_are_preferred(run: MiniTrainer) -> None:
+    def mean(turned: float) -> float:
+        batches = run.batches
+        batches.recipe, batches.rng = replace(run.recipe, turned=turned), np.random.default_rng(0)
+        drawn = [batches._turned(step) for step in range(300)]
+        return float(np.mean([batches.data.turn(p.sequences[0], p.references[0], f) for p, f in drawn]))
+
+    assert mean(1.0) > mean(0.5) > mean(0.0)

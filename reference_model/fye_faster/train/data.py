@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from emojibench.face.points import NOSE_TIP, OUTER_EYE_CORNERS
 from emojibench.face.warp import Warp
 
 Indices = NDArray[np.int64]
@@ -62,6 +63,17 @@ class TrainingSet:
         points = self.landmarks[sequence]
         warp = Warp(np.asarray(self.frames[sequence, portrait]), points[portrait])
         return np.stack([warp(points[frame]) for frame in frames])
+
+    def turn(self, sequence: int, portrait: int, frames: Indices) -> float:
+        """How far a head is turned from its portrait's pose, the mean over F frames (F,).
+
+        Measured by where the nose's tip is between the outer eye corners, in eye distances: 0.1 is some 10 degrees.
+        """
+        points = self.landmarks[sequence, [portrait, *frames], :, :2]
+        right, left = (points[:, corner] for corner in OUTER_EYE_CORNERS)
+        across = left - right
+        away = ((points[:, NOSE_TIP] - (right + left) / 2) * across).sum(1) / (across**2).sum(1)
+        return float(np.abs(away[1:] - away[0]).mean())
 
     def pairs(self, rng: np.random.Generator, portraits: int, targets: int = 1) -> Pairs:
         """Random portraits, and `targets` random frames of each."""

@@ -109,7 +109,7 @@ class MiniBatches(Batches):
 
         The latter come in turn; without them the model would forget states that it does not reach.
         """
-        pair, chosen = self.data.pairs(self.rng, 1), self._chosen(step)
+        pair, chosen = self._turned(step)
         scenes = self._windows(pair, chosen, step, hidden=0, shared_noise=self.preset.shared_noise)
         assert scenes.anchors is not None
         way = rollout.draw(scenes.anchors[0, -1, :, 0, 0], self.preset, self.recipe, self.rng)
@@ -121,6 +121,16 @@ class MiniBatches(Batches):
         )
         usual = self.clips(step) if step % 2 else self.frames(self.recipe.decoded, 2)
         return scenes, way, pictures, usual
+
+    def _turned(self, step: int) -> tuple[Pairs, Indices]:
+        """A portrait and the frames of a window; `Recipe.turned` prefers heads that turn, of which most is to learn."""
+        drawn = [(self.data.pairs(self.rng, 1), self._chosen(step))]
+        if self.rng.random() < self.recipe.turned:
+            drawn.append((self.data.pairs(self.rng, 1), self._chosen(step)))
+        return max(
+            drawn,
+            key=lambda window: self.data.turn(window[0].sequences[0], window[0].references[0], window[1]),
+        )
 
     def _clip_batch(
         self, sequences: Indices, references: Indices, frames: Indices, **chosen: Any

@@ -43,6 +43,8 @@ class Recipe:
     """Rollouts: how likely it is that the sampler takes 0, 1, ... steps before the one that is trained."""
     guided: float = 0.65
     """Rollouts: how likely it is that these steps are guided where the preset guides."""
+    turned: float = 0.7
+    """Rollouts: how likely it is that of two windows the one is taken whose head turns further from the portrait."""
     ffg: float = 1.0
     """Weight of the FFG term."""
     ffg_masks: tuple[str, ...] = MASKS
