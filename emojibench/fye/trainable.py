@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ from emojibench import registry
 from emojibench.errors import UserError
 
 if TYPE_CHECKING:
+    from emojibench_metrics.lpips import LpipsNetwork
     from fye_faster.presets import Preset
+    from fye_faster.train.critic import Perceptual
     from fye_faster.train.data import TrainingSet
-    from fye_faster.train.mini import Perceptual
     from fye_faster.train.recipe import Recipe
     from fye_faster.train.trainer import Trainer
     from fye_faster.train.training_log import Log
@@ -252,8 +253,21 @@ def paths(files: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+class _Lpips:
+    """LPIPS on the device of the pictures."""
+
+    def __init__(self, network: "LpipsNetwork") -> None:
+        self._network = network
+
+    def between(self, a: "Tensor", b: "Tensor") -> "Tensor":
+        return self._network.to(a.device).between(a, b)
+
+    def features(self, pictures: "Tensor") -> "Iterator[Tensor]":
+        return self._network.to(pictures.device).features(pictures)
+
+
 def distance(recipe: "Recipe") -> "Perceptual | None":
-    """LPIPS on the device of the pictures; None if its weight in the recipe is 0."""
+    """LPIPS with SqueezeNet, whose weights are fetched; None if its weight in the recipe is 0."""
     if recipe.perceptual == 0:
         return None
     from emojibench_metrics.lpips import WEIGHTS, LpipsNetwork
@@ -262,9 +276,4 @@ def distance(recipe: "Recipe") -> "Perceptual | None":
     from emojibench import weights
 
     backbone, heads = (load_tensors(weights.find(name)) for name in WEIGHTS["squeeze"])
-    network = LpipsNetwork("squeeze", backbone, heads)
-
-    def between(a: "Tensor", b: "Tensor") -> "Tensor":
-        return network.to(a.device).between(a, b)
-
-    return between
+    return _Lpips(LpipsNetwork("squeeze", backbone, heads))

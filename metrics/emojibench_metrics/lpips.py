@@ -122,10 +122,15 @@ class LpipsNetwork:
 
         total = torch.zeros(len(a), device=a.device)
         for features, weights in self._layers(torch.cat([a, b])):
-            unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
+            unit = _unit(features)
             difference = (unit[: len(a)] - unit[len(a) :]).square()
             total = total + (difference.movedim(1, -1) @ weights).mean(dim=(1, 2))
         return total
+
+    def features(self, pictures: "Tensor") -> Iterator["Tensor"]:
+        """Of pictures (N, 3, H, W) in [-1, 1]: (N, C, h, w), layer by layer, vectors of length 1; differentiable."""
+        for features, _ in self._layers(pictures):
+            yield _unit(features)
 
     def _one_by_one(self, a: Frames, b: Frames) -> "Tensor":
         """(N,) distances, without gradients; a frame of `a` that repeats the one before is looked at once."""
@@ -153,6 +158,14 @@ class LpipsNetwork:
             features = part(features)
             # The head is a 1x1 convolution onto one channel: a weighted sum over channels.
             yield features, head.model[-1].weight.flatten()
+
+
+def _unit(features: "Tensor") -> "Tensor":
+    """Features (N, C, H, W) as vectors of length 1."""
+    import torch
+
+    scaled: Tensor = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
+    return scaled
 
 
 def package_names(backbone: Backbone, weights: "dict[str, Tensor]") -> "dict[str, Tensor]":

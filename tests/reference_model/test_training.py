@@ -15,7 +15,7 @@ from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.recipe import Recipe
 from fye_faster.train.training_log import jsonl, tensorboard
 from fye_faster.train.validation import Validation
-from tiny_training import trainer, training_set
+from tiny_training import Pixels, trainer, training_set
 
 
 @pytest.fixture(scope="module")
@@ -198,11 +198,12 @@ def test_validation_writes_pictures_and_errors(tiny: Preset, data: TrainingSet, 
     assert record["validation"] == "start"
     assert record["l1_guided"] == error
 
-    def brightness(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        return (one - other).mean((1, 2, 3)).abs()
+    class Brightness(Pixels):
+        def between(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return (a - b).mean((1, 2, 3)).abs()
 
     both = Validation(
-        pipeline, pipeline.model, data, tmp_path, log, frames=2, perceptual=brightness, share=3.0
+        pipeline, pipeline.model, data, tmp_path, log, frames=2, perceptual=Brightness(), share=3.0
     )
     judged = both(Model(tiny).state_dict(), "start")
     record = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[1])
@@ -231,15 +232,16 @@ def test_a_perceptual_distance_counts_in_the_last_phase_alone(
 ) -> None:
     seen: list[tuple[torch.Size, bool]] = []
 
-    def distance(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        seen.append((predicted.shape, predicted.requires_grad))
-        return (predicted - target).square().mean((1, 2, 3))
+    class Watched(Pixels):
+        def between(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            seen.append((a.shape, a.requires_grad))
+            return super().between(a, b)
 
     losses = {}
     for weight in (0.0, 10.0):
-        recipe = Recipe(minutes=0, steps=(0, 0, 0, 1), decoded=2, perceptual=weight)
+        recipe = Recipe(minutes=0, steps=(0, 0, 0, 1), decoded=2, perceptual=weight, adversarial=0)
         torch.manual_seed(0)
-        run = MiniTrainer(Model(tiny), data, recipe, tmp_path, lambda _record: None, distance)
+        run = MiniTrainer(Model(tiny), data, recipe, tmp_path, lambda _record: None, Watched())
         run.batches.latents = run._latents()
         run.phase = 3
         run._start_phase()

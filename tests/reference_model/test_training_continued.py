@@ -15,7 +15,7 @@ from fye_faster.presets import Preset
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.mini import MiniTrainer
 from fye_faster.train.training_log import jsonl
-from tiny_training import killed_and_continued, trainer, training_set
+from tiny_training import Pixels, killed_and_continued, trainer, training_set
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,20 @@ def test_a_killed_training_continues_to_the_same_weights(
     tiny: Preset, data: TrainingSet, tmp_path: Path
 ) -> None:
     make = partial(trainer, tiny, data, steps=(2, 4, 3, 2))
-    whole, again = killed_and_continued(make, tmp_path, saves=3)
+    whole, again = killed_and_continued(make, tmp_path, saves=5)
     assert (again.phase, again.step) == (1, 2)
     result = again.run()
     for name, value in whole.items():
         assert torch.equal(result[name], value), name
+
+
+def test_a_critic_goes_on_where_it_stood(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:
+    make = partial(trainer, tiny, data, steps=(0, 0, 0, 5), perceptual=Pixels())
+    whole, again = killed_and_continued(make, tmp_path, saves=3)
+    assert (again.phase, again.step) == (3, 2)
+    assert again.critic.steps == 2
+    for name, value in again.run().items():
+        assert torch.equal(value, whole[name]), name
 
 
 def test_processes_go_on_with_draws_of_their_own(

@@ -7,7 +7,6 @@ al., "Boosting latent diffusion with perceptual objectives", 2024, compares feat
 pictures here. Shapes: as in `batches`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from fye_faster.pipelines.mini import condition_maps, to_tensor
 from fye_faster.presets import Preset
 from fye_faster.train import loss, rollout
 from fye_faster.train.batches import Batches, ClipBatch, tensor
+from fye_faster.train.critic import Critic, Perceptual
 from fye_faster.train.data import Cut, Indices, Pairs, TrainingSet
 from fye_faster.train.objectives import Objectives
 from fye_faster.train.recipe import PHASES, Recipe
@@ -37,8 +37,6 @@ from fye_faster.train.training_log import Log
 RECIPE = Recipe(minutes=60, cooldown=0.3, noisiest=0.4)
 _ENCODER = ("encoder.", "project.", "mean", "scale")
 """Tensors of the autoencoder that decide what latents are."""
-Perceptual = Callable[[Tensor, Tensor], Tensor]
-"""(N,) distances of pictures (N, 3, H, W) in [-1, 1], differentiable."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +170,14 @@ class MiniBatches(Batches):
 class MiniObjectives(Objectives):
     """Losses of all four phases."""
 
-    def __init__(self, model: Model, recipe: Recipe, perceptual: Perceptual | None) -> None:
-        """Take a model, the weights of the terms, and a perceptual distance for autoencoder and decoder."""
+    def __init__(
+        self, model: Model, recipe: Recipe, perceptual: Perceptual | None, *, criticised: bool = False
+    ) -> None:
+        """Take a model, the weights of the terms, a perceptual network, and whether a critic learns with it."""
         super().__init__(model, recipe.ffg)
         self.perceptual, self.share = perceptual, recipe.perceptual
+        if criticised and perceptual is not None and recipe.adversarial > 0:
+            self.critic = Critic(perceptual, recipe.adversarial)
 
     def _autoencoder(self, pictures: ImageBatch) -> tuple[Tensor, Tensor]:
         """Loss and L1, both ()."""
@@ -207,6 +209,8 @@ class MiniObjectives(Objectives):
         shown = guess[0].transpose(0, 1)[way.shown]
         decoded = self.model.autoencoder.decode(shown, pictures.warped, pictures.still, pictures.maps)
         seen, l1 = self._compare(decoded, pictures)
+        if self.critic is not None:
+            seen = self.critic(decoded, pictures.target, seen)
         phase = self._frames if usual.clean.shape[2] == 1 else self._clips
         return latents + seen + phase(usual)[0], l1
 
@@ -215,7 +219,7 @@ class MiniObjectives(Objectives):
         predicted = predicted.float()
         total = loss.picture_loss(predicted, pictures.target, pictures.weights)
         if self.perceptual is not None:
-            total = total + self.share * self.perceptual(predicted, pictures.target).mean()
+            total = total + self.share * self.perceptual.between(predicted, pictures.target).mean()
         return total, loss.l1(predicted, pictures.target)
 
     def _denoise(self, scenes: MiniClipBatch, noisy: Tensor) -> Tensor:
@@ -257,7 +261,8 @@ class MiniTrainer(Trainer):
     ) -> None:
         """Train `model` in place; as `Trainer`.
 
-        Without a perceptual distance the autoencoder learns from pixels alone, and draws softly what it is unsure of.
+        Without a perceptual network the autoencoder learns from pixels alone, and draws softly what it is unsure of;
+        and no critic judges decoded frames.
         Weights that training starts from fix what latents mean, for the denoiser among them knows those alone: the
         encoder stays, and the autoencoder's phase trains the decoder.
 
@@ -269,7 +274,8 @@ class MiniTrainer(Trainer):
         super().__init__(model, model, batches, recipe, out, log, start, latents)
 
     def _objectives(self) -> Objectives:
-        return MiniObjectives(self.model, self.recipe, self.perceptual)
+        criticised = self.phases[self.phase] == "rollouts"
+        return MiniObjectives(self.model, self.recipe, self.perceptual, criticised=criticised)
 
     def _trained_in(self, name: str, parameter: nn.Parameter) -> set[str]:
         if name.startswith(tuple(f"autoencoder.{part}" for part in _ENCODER)):

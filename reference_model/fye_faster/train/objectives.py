@@ -22,6 +22,8 @@ class Objectives(nn.Module, ABC):
         """Take a model with an `animator`, and the weight of the FFG term."""
         super().__init__()
         self.model, self.ffg = model, ffg
+        self.critic: nn.Module | None = None
+        """Trained beside the model in some phases, and not kept after them."""
         self.register_buffer("alphas_cumprod", schedule.ddim().alphas_cumprod, persistent=False)
 
     def forward(self, phase: str, *batch: Any) -> tuple[Tensor, Tensor]:

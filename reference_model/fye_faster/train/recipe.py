@@ -51,6 +51,8 @@ class Recipe:
     """Which of `MASKS` the FFG term has; without any, L_LDM is minimised alone."""
     perceptual: float = 0.0
     """Autoencoder and rollouts: weight of the perceptual distance that the trainer was given."""
+    adversarial: float = 0.5
+    """Rollouts with a perceptual distance: share of the critic's gradient, see `critic.Critic`; 0 leaves it out."""
     bf16: bool = False
     """Mixed precision."""
     device: str = "cpu"

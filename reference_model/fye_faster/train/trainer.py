@@ -98,6 +98,7 @@ class Trainer(ABC):
         self._progress: Progress = _silent
         self._written, self._sha256 = "", dict[str, str]()
         self.objectives: Any = None
+        self.critic: nn.Module | None = None
         self.optimizer: Any = None
         self.weights = dict(learnt.state_dict())
         self.average = {name: value.clone() for name, value in self.weights.items()}
@@ -162,14 +163,16 @@ class Trainer(ABC):
         for name, parameter in self.learnt.named_parameters():
             parameter.requires_grad_(phase in self._trained_in(name, parameter))
         self.trained = [(n, p) for n, p in self.learnt.named_parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            [p for _, p in self.trained],
-            lr=self._peak_rate(phase),
-            weight_decay=0.01,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
-        self.objectives, self.optimizer = self.accelerator.prepare(self._objectives(), optimizer)
+        objectives = self._objectives()
+        self.critic = objectives.critic
+        peak = self._peak_rate(phase)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for _, p in self.trained], "peak": peak, "betas": (0.9, 0.98)}
+        ]
+        if self.critic is not None:  # learns faster, and forgets sooner what the model has got rid of
+            groups.append({"params": list(self.critic.parameters()), "peak": 5 * peak, "betas": (0.5, 0.9)})
+        optimizer = torch.optim.AdamW(groups, lr=peak, weight_decay=0.01, fused=True)
+        self.objectives, self.optimizer = self.accelerator.prepare(objectives, optimizer)
 
     def _free(self) -> None:
         """Let go of what belongs to a phase alone: gradients, moments, and what accelerate wraps around the losses."""
@@ -184,7 +187,7 @@ class Trainer(ABC):
         self.objectives.train()
         while (done := self._done()) < 1:
             for group in self.optimizer.param_groups:
-                group["lr"] = self._peak_rate(phase) * self._rate(done)
+                group["lr"] = group["peak"] * self._rate(done)
             drawn = self.batches.draw(phase, self.step)
             batch = [to_device(part, self.accelerator.device) for part in drawn]
             objective, reported = self.objectives(phase, *batch)
@@ -329,9 +332,13 @@ class Trainer(ABC):
         if stem != self._written:  # else the state that is there depends on these very files
             checkpoint.save(weights, self.weights, self.preset, torch.float32)
             checkpoint.save(average, self.average, self.preset, torch.float32)
-            state_of = None if self.optimizer is None else self.optimizer.state_dict()
+            stored = {
+                "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
+                "rng": self.batches.torch_rng.get_state(),
+                "critic": None if self.critic is None else self.critic.state_dict(),
+            }
             with checkpoint.whole(moments) as partial, partial.open("wb") as file:
-                torch.save({"optimizer": state_of, "rng": self.batches.torch_rng.get_state()}, file)
+                torch.save(stored, file)
             self._sha256 = {name: training_state.digest(self.out / name) for name in names}
         state = State(
             checkpoint=stem,
@@ -375,8 +382,8 @@ class Trainer(ABC):
             self._start_phase()
         else:
             self._free()
-            self.trained = []
-        loaded, generator = training_state.read_moments(moments, [p for _, p in self.trained])
+            self.trained, self.critic = [], None
+        loaded, generator = training_state.read_moments(moments, [p for _, p in self.trained], self.critic)
         if self.optimizer is not None:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": loaded, "param_groups": groups})

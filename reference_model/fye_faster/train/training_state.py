@@ -133,21 +133,25 @@ def differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 
 def read_moments(
-    path: Path, parameters: Sequence[nn.Parameter]
+    path: Path, parameters: Sequence[nn.Parameter], critic: nn.Module | None = None
 ) -> tuple[dict[int, dict[str, torch.Tensor]], torch.Tensor]:
     """Moments of AdamW by the parameter's number, and the state of a generator; nothing but tensors is unpickled.
 
     Args:
         path: what `torch.save` wrote.
-        parameters: those that the moments belong to; none where all phases are finished.
+        parameters: those of the model that the moments belong to; none where all phases are finished.
+        critic: is trained beside them and follows them in number; takes the weights that are stored.
 
     Raises:
-        ValueError: another file, or moments of other parameters.
+        ValueError: another file, or moments or weights of other parameters.
     """
     try:
         check_stored(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
         moments = stored["optimizer"]["state"] if parameters else {}
+        if critic is not None:
+            critic.load_state_dict(stored["critic"])
+            parameters = [*parameters, *critic.parameters()]
         for index, entry in moments.items():
             shape = parameters[index].shape
             if not entry["exp_avg"].shape == entry["exp_avg_sq"].shape == shape or entry["step"].numel() != 1:

@@ -1,6 +1,5 @@
 """A look at the model while it trains: pictures and an L1 on identities it does not train on."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fye_faster.pipelines.mini import Animated, Frames, to_tensor
+from fye_faster.train.critic import Perceptual
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.training_log import Log
 
@@ -42,7 +42,7 @@ class Validation:
         log: Log,
         frames: int = 4,
         *,
-        perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+        perceptual: Perceptual | None = None,
         share: float = 0.0,
     ) -> None:
         """Use all of `data`'s sequences and `frames` frames of each; pictures go to `out`/validation.
@@ -56,7 +56,7 @@ class Validation:
             out: folder.
             log: takes the errors.
             frames: of each sequence.
-            perceptual: distance of frames (N, 3, H, W) in [-1, 1] to as many others, such as LPIPS.
+            perceptual: tells how far frames are from the truth, such as LPIPS.
             share: of it in what the weights are judged by, as in `Recipe.perceptual`.
         """
         self.pipeline, self.learnt, self.data = pipeline, learnt, data
@@ -94,7 +94,7 @@ class Validation:
                 errors.setdefault(name, []).append(error)
             if self.perceptual is not None:
                 with torch.no_grad():
-                    apart = self.perceptual(to_tensor(results["guided"]), to_tensor(truth))
+                    apart = self.perceptual.between(to_tensor(results["guided"]), to_tensor(truth))
                 distances.append(float(apart.mean()))
             columns.append(np.concatenate([np.concatenate(list(row), 1) for row in rows], 0))
         self.out.mkdir(parents=True, exist_ok=True)
