@@ -1,14 +1,14 @@
 """A critic of decoded frames, so that they are as sharp as rendered ones.
 
-Where a head turns, much may be right: where exactly an ear or an outline lies is not known. Any distance to the truth,
-LPIPS too, is least for a mean of all that, in which they fade. The critic learns to tell such a frame from its truth,
-and the model to be taken for it.
+Where a head turns, nobody can know exactly where an ear or an outline will be. Any distance to the truth, LPIPS too, is
+least for a mean of all that is possible, in which they fade. The critic learns to tell such a frame from its truth, and
+the model learns to pass it.
 
-It looks at features of a frozen network (Sauer et al., "Projected GANs converge faster", 2021), and judges a frame
-against its own truth (Jolicoeur-Martineau, "The relativistic discriminator", 2019): few pictures in a batch, of one
-identity, teach little else. On pixels alone it told nothing apart after 150 steps; so it did after 10. How much it
-counts is set by norms of gradients (Esser et al., "Taming transformers", 2021, 3.2; there of the last layer's weights,
-here of the frame).
+It looks at features of a frozen network (Sauer et al., "Projected GANs converge faster", 2021), and judges each frame
+against its own truth (Jolicoeur-Martineau, "The relativistic discriminator", 2019), because the few frames of a batch
+are all of one identity. A critic of pixels told nothing apart after 100 steps; this one did after 10. The norms of
+gradients set its weight, as in Esser et al., "Taming transformers", 2021, 3.2: there with respect to the last layer,
+here to the frame.
 """
 
 from collections.abc import Iterable
