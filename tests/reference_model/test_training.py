@@ -316,6 +316,6 @@ def test_timesteps_and_learning_rate_follow_the_recipe(tiny: Preset, data: Train
     run.batches.recipe = replace(run.recipe, noisiest=0.4)
     t = run.batches._timesteps(20_000)
     assert (t >= 700).float().mean().item() == pytest.approx(0.4 + 0.6 * 0.3, abs=0.02)
-    run.step, run.recipe = 100, replace(run.recipe, cooldown=0.25)
-    rates = [run._rate(done) for done in (0.1, 0.75, 0.875, 1.0)]
+    recipe = replace(run.recipe, cooldown=0.25)
+    rates = [recipe.rate(100, done) for done in (0.1, 0.75, 0.875, 1.0)]
     assert rates == pytest.approx([1, 1, 0.5, 0])

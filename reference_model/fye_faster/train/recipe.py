@@ -1,5 +1,6 @@
 """What decides a training, as data."""
 
+import math
 from dataclasses import dataclass
 
 PHASES = ("autoencoder", "frames", "clips", "rollouts")
@@ -58,3 +59,13 @@ class Recipe:
     device: str = "cpu"
     """Where to train: cpu, or cuda."""
     checkpoint_minutes: float = 10.0
+
+    def rate(self, step: int, done: float) -> float:
+        """Learning rate as a share of its peak: linear warm-up, constant, half a cosine over the cool-down.
+
+        Args:
+            step: of the phase, from 0 on.
+            done: share of the phase that is done, 0 to 1.
+        """
+        cooled = max(0.0, 1 - (1 - done) / self.cooldown)
+        return min((step + 1) / self.warm_up, 1.0) * (0.5 + 0.5 * math.cos(math.pi * cooled))

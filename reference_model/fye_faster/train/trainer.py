@@ -187,7 +187,7 @@ class Trainer(ABC):
         self.objectives.train()
         while (done := self._done()) < 1:
             for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * self._rate(done)
+                group["lr"] = group["peak"] * self.recipe.rate(self.step, done)
             drawn = self.batches.draw(phase, self.step)
             batch = [to_device(part, self.accelerator.device) for part in drawn]
             objective, reported = self.objectives(phase, *batch)
@@ -270,11 +270,6 @@ class Trainer(ABC):
         """Share of this phase that is done."""
         budget = self._budget(self.phases[self.phase])
         return (self.spent if self.recipe.steps is None else self.step) / budget
-
-    def _rate(self, done: float) -> float:
-        """Learning rate as a share of its peak: linear warm-up, constant, half a cosine over the cool-down."""
-        cooled = max(0.0, 1 - (1 - done) / self.recipe.cooldown)
-        return min((self.step + 1) / self.recipe.warm_up, 1.0) * (0.5 + 0.5 * math.cos(math.pi * cooled))
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the current ones."""
