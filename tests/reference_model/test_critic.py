@@ -46,7 +46,7 @@ def test_it_learns_to_tell_faded_frames_from_their_truth(critic: Critic) -> None
 
 
 def gradients(critic: Critic) -> tuple[Tensor, Tensor, Tensor]:
-    """Of faded frames: what the model gets, what the distance alone gives, and how frames that fade less are taken."""
+    """Of faded frames: what the model gets, what the distance alone would give it, and the way to the truth."""
     drawn, truth = frames(0.5).requires_grad_(), frames()
     distance = Pixels().between(drawn, truth).mean()
     (alone,) = torch.autograd.grad(distance, drawn, retain_graph=True)
