@@ -16,16 +16,20 @@ STEPS = 30
 
 PRESETS: Mapping[str, AcceleratorConfig] = MappingProxyType(
     {
-        "near-lossless": AcceleratorConfig(12, "dpm++", guidance=GuidanceShare((0, 2, 3, 4), 1, 0.0)),
+        "near-lossless": AcceleratorConfig(
+            STEPS,
+            cache=Forecast(explicit(STEPS, (0, 3, 6, 9, 12, 15, 18, 21, 25, 27, 29)), 2, "newton", 0.0),
+            guidance=GuidanceShare((0, 3, 6, 9, 12), 1, 0.0),
+        ),
         "balanced": AcceleratorConfig(
             STEPS,
-            cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 18, 20, 25, 29)), 2, "newton", 0.0),
-            guidance=GuidanceShare((0, 8), 0, 0.0),
+            cache=Forecast(explicit(STEPS, (0, 5, 8, 9, 13, 17, 22, 26, 29)), 2, "newton", 0.0),
+            guidance=GuidanceShare((0, 8), 1, 0.0),
         ),
         "fast": AcceleratorConfig(
             STEPS,
             cache=Forecast(explicit(STEPS, (0, 7, 12, 20, 25, 29)), 3, "newton", 0.0),
-            guidance=GuidanceShare((0, 7), 0, 0.0),
+            guidance=GuidanceShare((0, 7), 1, 0.0),
         ),
     }
 )
