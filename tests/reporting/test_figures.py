@@ -169,3 +169,24 @@ def test_agreement_is_kendalls_tau_b() -> None:
         signs = [{"c": np.sign(x[one] - x[other])} for x in (a, b)]
         assert kendall(*signs)["c"] == pytest.approx(kendalltau(a, b, variant="b").statistic)
     assert kendall({"c": np.zeros(3)}, {"c": np.ones(3)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.00004, 30, ["0.0001", "0.001", "0.01", "0.1", "1", "10"]),
+        (0.002, 0.4, ["0.003", "0.01", "0.03", "0.1", "0.3"]),
+        (1350, 4400, ["1500", "2000", "3000"]),
+        (25, 95, ["30", "50", "70"]),
+    ],
+)
+def test_a_logarithmic_axis_has_few_ticks_at_plain_numbers(
+    low: float, high: float, expected: list[str]
+) -> None:
+    with style.paper() as pyplot:
+        panel = pyplot.figure().subplots()
+        panel.set(xscale="log", xlim=(low, high))
+        style.plain_ticks(panel.xaxis)
+        assert [
+            panel.xaxis.get_major_formatter()(value) for value in panel.xaxis.get_majorticklocs()
+        ] == expected

@@ -138,11 +138,18 @@ def title(panel: Any, text: str) -> None:
 
 def plain_ticks(ticks: Any) -> None:
     """Few ticks with plain numbers on a logarithmic axis (`panel.xaxis`) whose data are drawn."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
     low, high = ticks.get_view_interval()
-    subs = (1.0,) if high > 200 * low else (1.0, 3.0) if high > 20 * low else (1.0, 2.0, 5.0)
-    ticks.set_major_locator(LogLocator(subs=subs))
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    for leading in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        at = [digit * 10.0**decade for decade in decades for digit in leading]
+        at = [value for value in at if low <= value <= high]
+        if len(at) >= 3:
+            ticks.set_major_locator(FixedLocator(at))
+            break
+    else:  # less than half a decade
+        ticks.set_major_locator(MaxNLocator(3))
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ticks.set_minor_formatter(NullFormatter())
 
