@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emojibench import extras
 from emojibench.files.writing import atomic, write_text
 
@@ -142,7 +144,7 @@ def plain_ticks(ticks: Any) -> None:
 
     low, high = ticks.get_view_interval()
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    for leading in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+    for leading in ((1,), (1, 3), (1, 2, 5), (1.5, 3, 6), (1, 1.5, 2, 3, 5, 7)):
         at = [digit * 10.0**decade for decade in decades for digit in leading]
         at = [value for value in at if low <= value <= high]
         if len(at) >= 3:
@@ -150,8 +152,13 @@ def plain_ticks(ticks: Any) -> None:
             break
     else:  # less than half a decade
         ticks.set_major_locator(MaxNLocator(3))
-    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
     ticks.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float) -> str:
+    """Six digits without an exponent."""
+    return np.format_float_positional(value, precision=6, fractional=False, trim="-")
 
 
 def bottom(panels: Sequence[Any], text: str) -> None:
