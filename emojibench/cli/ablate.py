@@ -107,6 +107,7 @@ def ablate(
     typer.echo("loading the training code …", err=True)
     import shutil
 
+    from emojibench.files.locking import alone
     from emojibench.fye.ablation import matrix as matrices
     from emojibench.fye.ablation import running
     from emojibench.fye.training_data import synthetic
@@ -130,15 +131,14 @@ def ablate(
         typer.echo(settings.yaml(), nl=False)
         return
     named = set(settings.rows or (row.name for row in chosen))
-    if fresh:
-        for row in known:
-            if row.name in named:
-                shutil.rmtree(training.folder(row.name), ignore_errors=True)
-            if row.name in named or row.weights in named:
-                shutil.rmtree(training.out / "runs" / row.name, ignore_errors=True)
-
     page, failed = "", False
-    with how.executor:
+    with alone(out, "another process trains rows here; wait for it or choose another --out"), how.executor:
+        if fresh:
+            for row in known:
+                if row.name in named:
+                    shutil.rmtree(training.folder(row.name), ignore_errors=True)
+                if row.name in named or row.weights in named:
+                    shutil.rmtree(training.out / "runs" / row.name, ignore_errors=True)
         for row in chosen:
             if row.trained:
                 typer.echo(f"training {row.name}", err=True)

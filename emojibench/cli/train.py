@@ -98,6 +98,7 @@ def train(
     if dry_run:
         typer.echo(planned.dry_run(tell), nl=False)
         return
-    sequences = planned.prepare(fresh=fresh)
-    if not data_only and (weights := planned.train(sequences, tell)) is not None:
-        typer.echo(str(weights))
+    with planned.alone():
+        sequences = planned.prepare(fresh=fresh)
+        if not data_only and (weights := planned.train(sequences, tell)) is not None:
+            typer.echo(str(weights))

@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+import shlex
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,11 +122,12 @@ def clicking_page(picture: Path) -> Path:
     """
     buffer = io.BytesIO()
     Pillow.fromarray(read_image(picture)).save(buffer, format="png")
+    command = f"emojibench data landmarks {shlex.quote(str(picture))} --points "
     told: Mapping[str, str] = {
         "PICTURE": base64.b64encode(buffer.getvalue()).decode(),
         "NAMES": json.dumps(list(NAMED)),
         "NEEDED": str(len(NEEDED)),
-        "COMMAND": json.dumps(f"emojibench data landmarks '{picture}' --points ").replace("<", "\\u003c"),
+        "COMMAND": json.dumps(command).replace("<", "\\u003c"),
         "TITLE": html.escape(picture.name),
     }
     page = Path(tempfile.mkdtemp(prefix="emojibench-")) / "landmarks.html"

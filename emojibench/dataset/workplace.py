@@ -1,5 +1,6 @@
 """A hidden folder beside the result, in which a build works; those of builds that were killed are cleared away."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -40,16 +41,20 @@ def workplace(out: Path, content: str = "dataset") -> Iterator[Path]:
 def _clear(parent: Path, prefix: str, content: str) -> None:
     """Remove what is certainly a build's own folder, and no living build's."""
     for folder in parent.iterdir():
-        if not folder.name.startswith(prefix) or folder.is_symlink() or not (folder / LOCK).is_file():
-            continue
-        if not {entry.name for entry in folder.iterdir()} <= {LOCK, content}:
-            continue
-        lock = _try_lock(folder / LOCK)
-        if lock is not None:
-            shutil.rmtree(folder / content, ignore_errors=True)
-            if not (folder / content).exists():  # the lock goes last, as the mark of an unfinished clearing
-                shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+        if folder.name.startswith(prefix) and not folder.is_symlink() and (folder / LOCK).is_file():
+            with contextlib.suppress(FileNotFoundError):  # its own process, or another, removes it now
+                _clear_one(folder, content)
+
+
+def _clear_one(folder: Path, content: str) -> None:
+    if not {entry.name for entry in folder.iterdir()} <= {LOCK, content}:
+        return
+    lock = _try_lock(folder / LOCK)
+    if lock is not None:
+        shutil.rmtree(folder / content, ignore_errors=True)
+        if not (folder / content).exists():  # the lock goes last, as the mark of an unfinished clearing
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:

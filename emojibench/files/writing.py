@@ -152,10 +152,3 @@ def check_own(folder: Path, *, temporary: str = "") -> None:
                     )
         if Path(root) == folder and temporary in folders:
             folders.remove(temporary)
-
-
-def _remove(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:  # a folder that vanished or never could be made; the first error is the one to report
-        return

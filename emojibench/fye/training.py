@@ -1,13 +1,16 @@
 """What `emojibench train` does, from settings to weights."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from emojibench.errors import UserError
+from emojibench.files.locking import alone
 from emojibench.files.writing import check_own, continued
 from emojibench.fye import trainable
 from emojibench.fye import training_data as sequences
@@ -80,6 +83,19 @@ class Planned:
         found = json.dumps({"sequences": len(data.frames), "frames": data.frames.shape[1], **step})
         return f"# found by --dry-run: {found}\n{self.settings.model_copy(update=told).yaml()}"
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep another training out of the folder, for all processes that train this one together.
+
+        Raises:
+            UserError: another training is at work there.
+            WriteError: the folder cannot be written, or it holds links, pipes or devices, and writing would lead
+                elsewhere.
+        """
+        check_own(self._out)
+        if os.environ.get("RANK", "0") != "0":  # as launchers set it; the first process holds the lock
+            return nullcontext()
+        return alone(self._out, "another process trains here; wait for it or choose another --out")
+
     def prepare(self, *, fresh: bool) -> "TrainingSet":
         """The training data, made where it is not there.
 
@@ -88,11 +104,10 @@ class Planned:
 
         Raises:
             UserError: too few sequences, or data that was made otherwise.
-            WriteError: no space left; the folder holds links, pipes or devices, and writing would lead elsewhere.
+            WriteError: no space left.
         """
         from fye_faster.train import training_state
 
-        check_own(self._out)
         if fresh:  # before anything new is made, so that no later call goes on from the old
             training_state.discard(self._out)
         folder, validation = self._out / "data", self.settings.validation

@@ -94,7 +94,7 @@ def collect(
 def _found(output: Output, filled: Mapping[str, str], folder: Path) -> Path:
     """The one file or folder that the pattern names."""
     pattern = fill(output.pattern, {name: glob.escape(value) for name, value in filled.items()})
-    found = sorted(map(Path, glob.glob(pattern)))  # noqa: PTH207 - an absolute pattern
+    found = sorted(map(Path, glob.glob(str(folder.absolute() / pattern))))  # noqa: PTH207 - it may be absolute
     wanted = "file" if output.kind == "video" else "folder of pictures"
     shown = fill(output.pattern, filled)
     if not found:

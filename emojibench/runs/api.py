@@ -349,8 +349,8 @@ class _Bench:
         roots = [Root(folder.scratch, private=True), *self.dataset.roots]
         if stage == "score":
             roots.insert(1, Root(folder.path, "spec.json"))
-        if predictions:
-            roots.append(Root(predictions.folder, predictions.witness(self.clips)))
+        if predictions and (witness := predictions.witness(self.clips)):
+            roots.append(Root(predictions.folder, witness))
         work = Work(setup, what, quiet=self.quiet, needs=needs, roots=tuple(roots))
         return Workers(self.executor, work, timeout=self.timeout, log=log)
 

@@ -23,7 +23,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -40,6 +39,7 @@ from emojibench.dataset import locating
 from emojibench.errors import UnavailableError, UserError
 from emojibench.files import reading
 from emojibench.files.arrays import read_npz
+from emojibench.files.locking import LOCK, lock
 from emojibench.files.writing import check_own, replacing, sync
 from emojibench.runs import columns
 from emojibench.runs.records import AnimationRecord, Row
@@ -55,6 +55,7 @@ LOG_LIMIT = 2**20
 _ANEW = "delete the line and its value is computed again"
 _TEMPORARY = ".tmp"
 """Ends the names of files that are being written."""
+_BUSY = "another emojibench process is working on this run; wait for it or start another"
 
 
 class OutputError(UserError):
@@ -72,24 +73,17 @@ class RunFolder:
         """Take the lock and tidy up after a killed process.
 
         Raises:
-            UserError: another process holds the lock.
+            UserError: another process holds the lock, or the folder is no run's and holds other things.
             OutputError: the folder cannot be made or written.
             WriteError: it holds links, pipes or devices, through which writing would lead elsewhere.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             check_own(self.path, temporary=self.scratch.name)
-            self._lock = (self.path / ".lock").open("a+")
+            self._refuse_strangers()
+            self._lock = lock(self.path, _BUSY)
         except OSError as error:
-            raise _unwritable(error, self.path, "choose another folder with --out") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise UserError(
-                f"{self.path}: another emojibench process is working on this run; "
-                "wait for it or choose another --name"
-            ) from error
+            raise _unwritable(error, self.path, "make it writable or use a folder elsewhere") from error
         try:
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(exist_ok=True)
@@ -97,6 +91,15 @@ class RunFolder:
         except OSError as error:
             raise _unwritable(error, self.path) from error
         return self
+
+    def _refuse_strangers(self) -> None:
+        """See that it is a run's folder, or holds nothing, before anything in it is touched."""
+        strangers = sorted(entry.name for entry in self.path.iterdir() if not _own(entry.name))
+        if strangers and not (self.path / "spec.json").exists():
+            raise UserError(
+                f"{self.path} is not a run folder (no spec.json) but holds {strangers[0]!r}; "
+                "choose another --name or --out"
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,7 +110,7 @@ class RunFolder:
             bound = (self.path / "spec.json").exists()
             if bound and isinstance(error, Exception) and not isinstance(error, UserError | UnavailableError):
                 tracebacks.keep(error, self.path / "logs")
-            if not bound and {p.name for p in self.path.iterdir()} == {".lock"}:
+            if not bound and {p.name for p in self.path.iterdir()} == {LOCK}:
                 shutil.rmtree(self.path, ignore_errors=True)  # nothing came of it
         self._lock.close()
 
@@ -149,10 +152,6 @@ class RunFolder:
             spec = self._joined(spec, earlier)
             if spec != earlier:
                 self.reopen()  # a summary of another protocol must never be read as one of this
-        elif strangers := [p.name for p in self.path.iterdir() if not _own(p.name)]:
-            raise UserError(
-                f"{self.path} is not a run folder but holds {strangers[0]!r}; choose another --name or --out"
-            )
         if not spec.columns:
             factories = registry.usable(registry.METRICS)
             here = (factory for name, factory in factories.items() if name in spec.metrics)
@@ -182,16 +181,10 @@ class RunFolder:
         (self.path / "summary.json").unlink(missing_ok=True)
 
     def _empty(self) -> None:
-        known = (self.path / "spec.json").exists()
+        self.reopen()  # first, so that a run which is gutted half-way never looks finished
         shutil.rmtree(self.path / "logs", ignore_errors=True)
         for entry in self.path.iterdir():
-            if _own(entry.name):
-                continue
-            if not known:
-                raise UserError(
-                    f"--overwrite: {self.path} is not a run folder (no spec.json); delete it yourself"
-                )
-            if entry.name != "spec.json":
+            if not _own(entry.name) and entry.name != "spec.json":
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     # Animations
@@ -334,21 +327,25 @@ class RunFolder:
             raise _unwritable(error, file) from error
 
     def keep_log(self, log: Path, name: str) -> Path | None:
-        """Move a worker's log into logs/, its middle left out where it is long; None where it said nothing."""
+        """Copy a worker's log into logs/, its middle left out where it is long; None where it said nothing.
+
+        Clips that were made together have one log, which is kept under the name of each.
+        """
         final = self.path / "logs" / f"{name}.txt"
         try:
             if not log.exists() or log.stat().st_size == 0:
                 return None
             final.parent.mkdir(exist_ok=True)
             _leave_out_middle(log)
-            return log.replace(final)
+            shutil.copyfile(log, final)
         except OSError as error:
             raise _unwritable(error, final) from error
+        return final
 
 
 def _own(name: str) -> bool:
     """Whether a folder may hold this and still count as empty: what a killed command leaves behind."""
-    return name in (".lock", ".scratch", "logs") or (name.startswith(".") and name.endswith(_TEMPORARY))
+    return name in (LOCK, ".scratch", "logs") or (name.startswith(".") and name.endswith(_TEMPORARY))
 
 
 def _unwritable(error: OSError, file: Path, advice: str = "") -> OutputError:

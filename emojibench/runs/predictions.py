@@ -60,9 +60,9 @@ class Predictions:
         return tuple(sorted(path.iterdir())) if path.is_dir() else (path,)
 
     def witness(self, clips: tuple[str, ...]) -> str:
-        """Some file below the folder."""
-        found = next(path for clip in clips for path in self.sources(clip))
-        return str(found.relative_to(self.folder))
+        """Some file below the folder that is read; empty where none is."""
+        found = next((path for clip in clips for path in self.sources(clip)), None)
+        return str(found.relative_to(self.folder)) if found else ""
 
     def digest(self, clip_id: str) -> str:
         """sha256 of the file, or of the names and contents of the pictures in order.
@@ -110,8 +110,7 @@ class Predictions:
             UserError: it holds nothing for any of `clips`.
         """
         there = self._visible()
-        names = {path.name for path in there} | {path.stem for path in there}
-        if not names & set(clips):
+        if not any(_belongs(path, clip) for path in there for clip in clips):
             example = ", ".join(path.name for path in there[:3]) or "nothing"
             raise UserError(
                 f"--predictions: {self.folder} holds no video of this dataset and split: expected names such "

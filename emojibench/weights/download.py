@@ -73,14 +73,8 @@ def download(wanted: WeightFile | Archive) -> store.Found:
         raise missing(wanted, "nobody publishes its digest, so that a download could not be verified")
     target = store.cache_folder() / wanted.file
     part = target.with_name(f"{target.name}.part")
-    resumed = part.exists()
     try:
-        transfer(wanted, part)
-        digests = store.digests_of(part)
-        if resumed and not digests.match(wanted.digest):  # the old part may have been of something else
-            part.unlink()
-            transfer(wanted, part)
-            digests = store.digests_of(part)
+        digests = transfer(wanted, part, lambda found: found.match(wanted.digest))
     except _BrokenOffError as error:
         raise UnavailableError(f"{wanted.file}: {error}") from error
     except TransferError as error:
@@ -103,12 +97,33 @@ def missing(wanted: WeightFile | Archive, why: str) -> UnavailableError:
     )
 
 
-def transfer(wanted: Downloadable, part: Path) -> None:
-    """Bring `part` to its full length, continuing after breaks for as long as bytes keep coming.
+def transfer(wanted: Downloadable, part: Path, right: Callable[[store.Digests], bool]) -> store.Digests:
+    """Bring `part` to its full length, continuing what an earlier call left and after breaks.
+
+    Args:
+        wanted: what to fetch.
+        part: where to.
+        right: whether digests are the wanted file's. Where those of a continued part are not, it may have been of
+            something else, and all is fetched anew.
+
+    Returns:
+        Digests of what came; whoever calls refuses what is not right.
 
     Raises:
         TransferError: no network, the server refuses, or the transfer breaks; `part` keeps what came.
     """
+    continued = part.exists()
+    _complete(wanted, part)
+    digests = store.digests_of(part)
+    if continued and not right(digests):
+        part.unlink()
+        _complete(wanted, part)
+        digests = store.digests_of(part)
+    return digests
+
+
+def _complete(wanted: Downloadable, part: Path) -> None:
+    """Requests, one after the other for as long as bytes keep coming."""
     with Stages(count=bytes_of) as progress:
         fruitless = 0
         while fruitless < _FRUITLESS_ATTEMPTS:
@@ -128,7 +143,9 @@ def _receive(wanted: Downloadable, part: Path, report: Callable[[int], None]) ->
     response = ask(wanted.url, {"Range": f"bytes={offset}-"} if offset else {})
     with response:
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
-            part.unlink()  # at least as long as the file, yet not finished: not a part of it
+            if response.headers.get("Content-Range") == f"bytes */{offset}":
+                return True  # complete; an earlier call ended before it was verified
+            part.unlink()  # longer than the file: not a part of it
             return False
         if not response.ok:
             raise _refused(response)

@@ -1,5 +1,6 @@
 """`emojibench baselines`: states, set-up and examination of a small baseline that these tests make."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -16,7 +17,7 @@ from emojibench_baselines.external.description import Checkpoint, load
 from typer.testing import CliRunner
 
 from emojibench.cli.commands import app
-from emojibench.errors import UserError
+from emojibench.errors import UserError, WriteError
 from emojibench.weights import download
 
 UV = """#!/bin/sh
@@ -244,6 +245,67 @@ def test_a_hubs_folder_is_fetched_whole_and_verified(bench, monkeypatch):
     listing.write_text(json.dumps(tree))
     bench.describe(checkpoints=[hub | {"file": "sd2"}])
     assert "sent another file (expected sha256 000" in bench.setup()["checkpoint"].what
+
+
+def test_a_file_of_a_hub_has_the_digest_that_the_hub_publishes(bench, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", bench.url)
+    content = bench.checkpoint("who/model/resolve/main/ckpts/unet.pth").read_bytes()
+    listing = bench.served / "api/models/who/model/tree/main"
+    listing.parent.mkdir(parents=True)
+    one = {"file": "net/unet.pth", "url": "https://huggingface.co/who/model/resolve/main/ckpts/unet.pth"}
+
+    def setup(path, digest):
+        entry = {"type": "file", "path": path, "size": len(content), "lfs": {"oid": digest}}
+        listing.write_text(json.dumps([entry]))
+        bench.describe(checkpoints=[one])
+        return bench.setup()["checkpoint"]
+
+    assert "huggingface.co lists no such file" in setup("ckpts/other.pth", "0" * 64).what
+    assert "sent another file (expected sha256 000" in setup("ckpts/unet.pth", "0" * 64).what
+    assert setup("ckpts/unet.pth", hashlib.sha256(content).hexdigest()).state == "done"
+    assert (records.folder("tps") / "weights/net/unet.pth").read_bytes() == content
+
+
+def test_a_hubs_list_cannot_name_a_place_outside(bench, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", bench.url)
+    listing = bench.served / "api/models/who/model/tree/main"
+    listing.parent.mkdir(parents=True)
+    outside = bench.root / "outside.pth"
+    bench.checkpoint(f"who/model/resolve/main/{outside}")
+    paths = [str(outside), f"net/{outside}", "net/../../outside.pth"]
+    listing.write_text(json.dumps([{"type": "file", "path": path, "size": 1} for path in paths]))
+    for url in ("https://huggingface.co/who/model", "https://huggingface.co/who/model/tree/main/net"):
+        bench.describe(checkpoints=[{"file": "net", "url": url}])
+        assert bench.setup()["checkpoint"].state == "missing"
+    assert not outside.exists()
+
+
+def test_a_full_disk_names_the_file(bench, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "_receive", full)
+    with pytest.raises(
+        WriteError, match=r"cannot write .*vox\.pth\.tar\.part: No space left on device; free some space"
+    ):
+        bench.setup()
+
+
+def test_checkpoints_are_examined_before_every_run(bench):
+    bench.setup()
+    description = load("tps")
+    assert rows.places(description, {}).random_weights is False
+    path = records.folder("tps") / "weights" / "vox.pth.tar"
+    content = path.read_bytes()
+    path.write_bytes(content + b"\0")
+    with pytest.raises(UserError, match=r"expected sha256 .*, recorded at its first use, got"):
+        rows.places(description, {})
+    path.write_bytes(content)
+    rows.places(description, {})
+    records.write("tps", records.read("tps").model_copy(update={"files": {}}))
+    assert state() == [f"{path} was put there after `setup`, which has to examine it"]
+    with pytest.raises(UserError, match=r"has to examine it; run `emojibench baselines setup tps`"):
+        rows.places(description, {})
 
 
 def test_a_wrong_checkpoint_is_known_by_its_keys(bench):

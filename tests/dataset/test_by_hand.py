@@ -69,6 +69,9 @@ def test_landmarks_that_are_there_are_not_replaced_unasked(cat):
 def test_the_page_holds_the_picture_the_names_and_the_command(cat):
     page = clicking_page(cat).read_text()
     assert "data:image/png;base64,iVBOR" in page
-    assert f"emojibench data landmarks '{cat}' --points " in page
+    assert f"emojibench data landmarks {cat} --points " in page
     assert not re.search("PICTURE|NAMES|NEEDED|COMMAND", page)
     assert all(f'"{name}"' in page for name in NAMED)
+    named = cat.rename(cat.with_name("d'Artagnan; ls.png"))
+    (command,) = re.findall(r'"emojibench data landmarks .*?--points "', clicking_page(named).read_text())
+    assert shlex.split(json.loads(command)) == ["emojibench", "data", "landmarks", str(named), "--points"]

@@ -39,6 +39,15 @@ def test_pictures_arrive_as_they_are(method: Any, tmp_path: Path) -> None:
     assert set(animation.seconds) == {"inputs", "command", "outputs"}
 
 
+def test_a_relative_pattern_is_below_the_private_folder(
+    method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "out").mkdir(parents=True)  # of the same name, where the user is
+    monkeypatch.chdir(tmp_path / "here")
+    opened = method(output={"pattern": "out", "kind": "pictures"})
+    assert np.array_equal(opened.animate(make_clip(), **QUIET).frames, expected(tmp_path))
+
+
 def test_its_memory_is_measured_while_it_runs(tmp_path: Path) -> None:
     limits = process.Limits(seconds=30, memory=None, output=2**20)
     holds = "import time; held = b'x' * (50 << 20); time.sleep(0.5)"

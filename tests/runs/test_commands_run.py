@@ -99,7 +99,8 @@ def test_a_command_that_fails_fails_all_its_clips(bench: Any, file: Any) -> None
     result = bench.run(file("--clips {clips} --fault crash"), clips=3)
     assert set(result.failed) == {"a", "b", "c"}
     assert "mine: the command ended with exit code 1: RuntimeError: CUDA out of memory" in result.failed["c"]
-    assert "loading the model" in (result.folder / "logs" / "animate-a.txt").read_text()
+    for clip in "abc":
+        assert "loading the model" in (result.folder / "logs" / f"animate-{clip}.txt").read_text()
     assert result.exit_code == 3
 
 

@@ -28,6 +28,7 @@ def spec(first_scored: int) -> RunSpec:
 def test_the_last_row_counts_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "r")
     with folder:
+        folder.bind(spec(1))
         folder.append([row("a", 1.0), row("b", 2.0)])
         folder.append([row("a", 3.0)])
     file = tmp_path / "r" / "rows.jsonl"
@@ -78,6 +79,42 @@ def test_what_a_kill_leaves_while_a_file_is_written_is_no_stranger(tmp_path: Pat
             folder.bind(spec(1), overwrite=overwrite)
     assert folder.spec().model_copy(update={"columns": ()}) == spec(1)
     assert not (tmp_path / "r" / ".spec.json.tmp").exists()
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    for name in ("logs/mine.txt", ".scratch/mine.txt", "notes/mine.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=r"is not a run folder \(no spec\.json\) but holds 'notes'"):
+        RunFolder(tmp_path).__enter__()
+    assert len(list(tmp_path.rglob("mine.txt"))) == 3
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_run_that_is_replaced_never_looks_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with RunFolder(tmp_path / "r") as folder:
+        folder.bind(spec(1))
+        folder.write_json("summary.json", {})
+        (tmp_path / "r" / "animations").mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr("emojibench.runs.folder.shutil.rmtree", killed)
+            with pytest.raises(KeyboardInterrupt):
+                folder.bind(spec(2), overwrite=True)
+    assert not (tmp_path / "r" / "summary.json").exists()
+
+
+def test_a_disk_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("emojibench.files.locking.fcntl.flock", none)
+    with pytest.raises(
+        UserError, match=r"expected a disk that can lock files, got No locks available; choose"
+    ):
+        RunFolder(tmp_path / "r").__enter__()
 
 
 def test_a_run_under_another_protocol_has_no_summary_until_it_is_scored(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_full_disk_stops_the_run_and_leaves_it_whole(bench: Any, registered: P
 
 def test_a_place_that_cannot_be_written_is_named(bench: Any) -> None:
     bench.out.write_text("a file where the folder should be")  # stops root as well
-    with pytest.raises(UserError, match=r"cannot write .*runs.*choose another folder with --out"):
+    with pytest.raises(UserError, match=r"cannot write .*runs.*use a folder elsewhere"):
         bench.run("fake")
 
 

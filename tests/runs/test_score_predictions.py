@@ -112,6 +112,24 @@ def test_names_are_taken_as_people_write_them(bench: Any, tmp_path: Path) -> Non
     assert {rows.loc[(clip, "fake_l1"), "value"] for clip in "ab"} == {0}
 
 
+@pytest.mark.parametrize("name", ["a.gif", "a.json", "b"])
+def test_a_folder_without_a_video_of_a_clip_is_refused(bench: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / name).write_text("no video")
+    with pytest.raises(UserError, match=rf"holds no video of this dataset and split: .*found {name}"):
+        bench.score(tmp_path / "theirs", metrics=["fake_l1"])
+
+
+def test_clips_fail_where_none_has_one_video(bench: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    (folder / "b").mkdir(parents=True)
+    for name in ("a.mkv", "a.mp4"):
+        (folder / name).write_bytes(b"which one?")
+    failed = bench.score(folder, metrics=["fake_l1"], clips=2).failed
+    assert "expected one video, found" in failed["a"]
+    assert set(failed) == {"a", "b"}
+
+
 def test_bad_videos_fail_with_the_reason(bench: Any, tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     dataset = fakes.FakeDataset(32, "fake-detector")

@@ -29,7 +29,10 @@ def site() -> Iterator[Site]:
                 return
             start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and state.ranges else 0
             if start >= len(content):
-                self.send_error(416)
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(content) - start))

@@ -10,6 +10,7 @@ from weights_site import CONTENT, Site
 
 from emojibench import weights
 from emojibench.errors import UnavailableError
+from emojibench.weights import download
 from emojibench.weights.table import WeightFile
 
 
@@ -61,6 +62,13 @@ def test_a_part_of_another_file_is_thrown_away(entry: WeightFile, fresh: Path, p
     fresh.mkdir(parents=True)
     (fresh / "demo.pth.part").write_bytes(part)
     assert weights.find("demo").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_complete_is_not_fetched_again(entry: WeightFile, site: Site, fresh: Path) -> None:
+    fresh.mkdir(parents=True)
+    (fresh / "demo.pth.part").write_bytes(CONTENT)
+    assert download.download(entry).path == fresh / "demo.pth"
+    assert site.requests == [("/demo.pth", f"bytes={len(CONTENT)}-")]
 
 
 def test_another_file_under_the_official_url_is_never_used(
@@ -115,8 +123,6 @@ def test_an_unreachable_host_is_tried_once_a_process(
 def test_a_silent_resolver_does_not_hold_anybody_up(
     entry: WeightFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emojibench.weights import download
-
     monkeypatch.setattr(download, "_CONNECT_SECONDS", 0.1)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(2))
     monkeypatch.setitem(weights.TABLE, "demo", replace(entry, url="http://weights.invalid/demo.pth"))

@@ -3,13 +3,14 @@
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from emojibench.errors import UnavailableError, UserError, one_line
 from emojibench.files.reading import open_file, parse_json
+from emojibench.files.writing import continued
 from emojibench.methods.description import Strict
 from emojibench.weights import download, store
 from emojibench_baselines.external.description import Checkpoint
@@ -78,6 +79,11 @@ def fetch(checkpoint: Checkpoint, weights: Path) -> None:
     for part in parts:
         _fetch(part, arriving / part.file, checkpoint, weights)
     arriving.replace(target)
+
+
+def examined(checkpoint: Checkpoint, known: Facts) -> bool:
+    """Whether `examine` has seen a checkpoint."""
+    return any(file == checkpoint.file or file.startswith(f"{checkpoint.file}/") for file in known)
 
 
 def examine(checkpoint: Checkpoint, weights: Path, known: Facts) -> dict[str, FileFacts]:
@@ -165,31 +171,37 @@ def _parts(checkpoint: Checkpoint) -> Iterator[_Part]:
     address = urlsplit(checkpoint.url)
     steps = [step for step in address.path.split("/") if step]
     if address.netloc == HUB and (len(steps) == 2 or steps[2:3] == ["tree"]):
-        yield from _in_hub(checkpoint, "/".join(steps[:2]), steps[3:])
-    elif PurePosixPath(address.path).suffix and (address.netloc != HUB or "resolve" in steps):
-        yield _Part(checkpoint.file, _mirrored(checkpoint.url), checkpoint.bytes, checkpoint.sha256)
+        revision, folder = (steps[3], "/".join(steps[4:])) if steps[3:] else ("main", "")
+        for inner, part in _in_hub("/".join(steps[:2]), revision, folder):
+            if not checkpoint.only or any(fnmatch(inner, pattern) for pattern in checkpoint.only):
+                yield part
+    elif address.netloc == HUB and steps[2:3] == ["resolve"] and steps[4:]:
+        found = dict(_in_hub("/".join(steps[:2]), steps[3], "/".join(steps[4:-1])))
+        if steps[-1] not in found:
+            raise download.TransferError(f"{HUB} lists no such file")
+        yield replace(found[steps[-1]], file=checkpoint.file)
+    elif address.netloc != HUB and PurePosixPath(address.path).suffix:
+        yield _Part(checkpoint.file, checkpoint.url, checkpoint.bytes, checkpoint.sha256)
 
 
-def _in_hub(checkpoint: Checkpoint, repository: str, tree: list[str]) -> Iterator[_Part]:
-    """Files of a folder of a model hub. The hub publishes the sha256 of those that are large."""
-    revision, folder = (tree[0], "/".join(tree[1:])) if tree else ("main", "")
-    listed = _listing(f"https://{HUB}/api/models/{repository}/tree/{revision}?recursive=true")
-    for entry in listed:
+def _in_hub(repository: str, revision: str, folder: str) -> Iterator[tuple[str, _Part]]:
+    """Files of a folder of a model hub, by their path in it. The hub publishes the sha256 of those that are large."""
+    for entry in _listing(f"https://{HUB}/api/models/{repository}/tree/{revision}?recursive=true"):
         path = entry.get("path")
-        if entry.get("type") != "file" or not isinstance(path, str) or ".." in path.split("/"):
+        if entry.get("type") != "file" or not isinstance(path, str):
             continue
         inner = path.removeprefix(f"{folder}/") if folder else path
-        if folder and inner == path:
-            continue
-        if checkpoint.only and not any(fnmatch(inner, pattern) for pattern in checkpoint.only):
+        place = PurePosixPath(inner)
+        if (folder and inner == path) or place.is_absolute() or ".." in place.parts:
             continue
         large, size = entry.get("lfs"), entry.get("size")
-        yield _Part(
+        part = _Part(
             file=inner,
             url=_mirrored(f"https://{HUB}/{repository}/resolve/{revision}/{quote(path)}"),
             bytes=size if isinstance(size, int) else None,
             sha256=large.get("oid") if isinstance(large, dict) else None,
         )
+        yield inner, part
 
 
 def _listing(url: str) -> list[dict[str, object]]:
@@ -216,11 +228,12 @@ def _fetch(part: _Part, target: Path, checkpoint: Checkpoint, weights: Path) -> 
         return
     arriving = target.with_name(f"{target.name}.part")
     try:
-        arriving.parent.mkdir(parents=True, exist_ok=True)
-        download.transfer(part, arriving)
+        with continued(arriving):
+            arriving.parent.mkdir(parents=True, exist_ok=True)
+            got = download.transfer(part, arriving, lambda found: part.sha256 in (None, found.sha256)).sha256
     except download.TransferError as error:
         raise UnavailableError(_by_hand(checkpoint, weights, str(error))) from error
-    if part.sha256 and (got := store.digests_of(arriving).sha256) != part.sha256:
+    if part.sha256 not in (None, got):
         arriving.unlink()
         raise UnavailableError(
             f"{part.file}: {part.url} sent another file (expected sha256 {part.sha256}, got {got}); discarded"

@@ -83,22 +83,34 @@ def lacking(description: Description, record: Record) -> list[str]:
         return [f"cannot run: {description.state.reason}"]
     where = weights(description.name, record)
     absent = [each for each in description.checkpoints if checkpoints.missing(each, where)]
+    strange = [
+        each
+        for each in description.checkpoints
+        if each not in absent and not checkpoints.examined(each, record.files)
+    ]
     return [
         *([] if record.repo and record.repo.is_dir() else ["no repository"]),
         *([] if (environment(description.name) / VERSIONS).is_file() else ["no environment"]),
         *(f"no checkpoint: {checkpoints.told(each)}" for each in absent),
+        *(f"{where / each.file} was put there after `setup`, which has to examine it" for each in strange),
         *([] if "cpu" in description.device or has_gpu() else [CUDA]),
     ]
 
 
 def check(description: Description, record: Record) -> None:
-    """Raise `UserError` with the command to type where a baseline is not set up."""
+    """See that a baseline is set up, and that its checkpoints are still what they were then.
+
+    Raises:
+        UserError: it is not set up, with the command to type; a checkpoint was changed.
+    """
     missing = [what for what in lacking(description, record) if what != CUDA]
     if missing:
         raise UserError(
             f"{description.name}: {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}; "
             f"run `emojibench baselines setup {description.name}`"
         )
+    for checkpoint in description.checkpoints:
+        checkpoints.examine(checkpoint, weights(description.name, record), record.files)
 
 
 def has_gpu() -> bool:

@@ -118,9 +118,11 @@ def _with_repository(
         place = record.repo
     else:
         place = records.home() / "checkouts" / f"{repository.url.rpartition('/')[2]}-{repository.commit[:12]}"
-        state = "there" if place.is_dir() else "done"
-        if not place.is_dir():
-            _clone(repository, place, tell)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.with_name(f"{place.name}.lock")):  # other baselines may use the same checkout
+            state = "there" if place.is_dir() else "done"
+            if not place.is_dir():
+                _clone(repository, place, tell)
     scripts = [parser.file for parser in description.parsers]
     if absent := [file for file in scripts if not (place / file).is_file()]:
         raise UserError(
