@@ -22,6 +22,7 @@ from emojibench.cli.flags import (
 from emojibench.extras import require_model
 
 if TYPE_CHECKING:
+    from emojibench.fye.matrix import Measuring
     from emojibench.fye.ablation.matrix import AblationVariant
     from emojibench.fye.ablation.running import Training
 
@@ -146,16 +147,18 @@ def ablate(
             typer.echo(f"measuring {row.name}", err=True)
             result = running.measure(row, training, how, overwrite=overwrite and row.name in named)
             failed |= result.exit_code != 0
-            page = _write(known, training, result.folder, settings.table or out / "ablation.md")
+            page = _write(known, training, how, result.folder, settings.table or out / "ablation.md")
     typer.echo(page, nl=False)
     if failed:
         raise typer.Exit(3)
 
 
-def _write(known: "tuple[AblationVariant, ...]", training: "Training", latest: Path, file: Path) -> str:
+def _write(
+    known: "tuple[AblationVariant, ...]", training: "Training", how: "Measuring", latest: Path, file: Path
+) -> str:
     """Write the page: all rows, and the runs of those that were trained and measured as the latest run was."""
     from emojibench.fye.ablation.page import AblationRow, write_ablation
-    from emojibench.fye.ablation.running import effort, start
+    from emojibench.fye.ablation.running import effort, revision, start
     from emojibench.reports.load import load_run
 
     like = load_run(latest)
@@ -168,6 +171,8 @@ def _write(known: "tuple[AblationVariant, ...]", training: "Training", latest: P
                 run, reason = None, "measured on other clips or under another protocol; run it again"
             elif differing := training.otherwise(row.weights or row.name):
                 run, reason = None, f"trained otherwise ({differing}); run it again with --fresh"
+            elif run.spec.revision != revision(row, training, how):
+                run, reason = None, "measured with other options or weights; run it again with --overwrite"
         folder = training.folder(row.name)
         trained, began = (effort(folder), start(folder)) if row.trained else (None, None)
         lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained, began))

@@ -99,11 +99,12 @@ def accel(
         typer.echo(settings.yaml(), nl=False)
         return
 
+    named = set(settings.rows or (row.name for row in chosen))
     text, failed, finished = "", False, dict[str, Finished]()
     with how.executor:
         for row in chosen:
             typer.echo(f"running {row.name}", err=True)
-            finished[row.name] = work.run(row, overwrite=overwrite)
+            finished[row.name] = work.run(row, overwrite=overwrite and row.name in named)
             failed |= finished[row.name].exit_code != 0
             if row is chosen[0]:
                 others = {other.name: work.kept(other) for other in known if other is not row}

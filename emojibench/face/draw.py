@@ -75,18 +75,6 @@ GROUPS: dict[str, tuple[Stroke, ...]] = {
 EXPRESSION_AWARE = ("eyes", "brows", "lips", "pupils")
 """What the released code draws."""
 
-VARIANTS: dict[str, tuple[str, ...]] = {
-    "expression-aware": EXPRESSION_AWARE,
-    "with-contour": ("contour", *EXPRESSION_AWARE),
-    "without-pupils": ("eyes", "brows", "lips"),
-    "plain-2d": ("contour", "eyes", "brows", "nose", "lips", "outer-lips"),
-}
-"""Rows of the landmark ablation (paper, Table 4): name to `groups` of `draw`.
-
-`plain-2d` is every stroke of ordinary face landmarks, which have no pupils; the ablation draws it from the driving
-points as detected, the others from points aligned to the portrait.
-"""
-
 PUPILS = (LEFT_PUPIL, RIGHT_PUPIL)
 PUPIL_COLOUR = (255, 0, 0)
 

@@ -16,6 +16,7 @@ from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
 import yaml
+from emojibench_metrics.cost import is_cost
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emojibench.errors import UserError
@@ -23,7 +24,6 @@ from emojibench.files import reading
 from emojibench.files.writing import write_text
 from emojibench.protocol import statistics
 from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
-from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.ranking import LEVEL
 from emojibench.reports.verdicts import Tolerance
@@ -40,6 +40,7 @@ METHOD = (
     "(Sidak)."
 )
 _HEADER = "# Written by `emojibench gate calibrate`; `emojibench gate --tolerances FILE` reads it.\n"
+_COST = "costs belong to a machine, so they are not held against an earlier calibration"
 _STILL = (
     "does not vary in these runs, which does not show what chance can do: the gate's own tolerance counts"
 )
@@ -153,7 +154,7 @@ class CalibrationResult:
         if not self.changes:
             return cells
         if (change := self.changes.get(name)) is None:
-            return cells + [missing("not in the earlier calibration")] * 5
+            return cells + [missing(_COST if is_cost(name) else "not in the earlier calibration")] * 5
         cells += [number(value, form=form) for value in (change.before.mean, change.before.spread)]
         cells += [number(p, form=".3f") for p in (change.spread_p, change.mean_p)]
         return [*cells, Cell(change.verdict, "" if change.verdict == "same" else "strong")]
@@ -214,7 +215,7 @@ def calibrate(
         name: Calibrated(
             tolerance=statistics.unchanged_tolerance(values, share) if name in varies else None,
             mean=fmean(values),
-            spread=stdev(values) if name in varies else 0.0,
+            spread=stdev(values),
             runs=len(values),
         )
         for name, values in means.items()
@@ -359,7 +360,7 @@ def _changes(now: Calibration, before: Calibration, decimals: Mapping[str, int])
     for field in ("method", "dataset_digest", "split", "protocol", "clips_digest"):
         if (ours := getattr(now.of, field)) != (theirs := getattr(before.of, field)):
             raise UserError(f"--against: expected a calibration of the same {field}, {ours}, got {theirs}")
-    names = [name for name in now.columns if name in before.columns]
+    names = [name for name in now.columns if name in before.columns and not is_cost(name)]
     pairs = [(now.columns[name], before.columns[name]) for name in names]
     spread = [statistics.spread_p_value((a.spread, a.runs), (b.spread, b.runs)) for a, b in pairs]
     means = [

@@ -3,17 +3,27 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from emojibench_metrics.cost import TRAITS
+from emojibench_metrics.cost import TRAITS, is_cost
 from emojibench_metrics.interface import Traits
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from emojibench import registry
 from emojibench.errors import UserError
 from emojibench.files import reading
-from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
-from emojibench.reports.columns import PAPER, is_cost
+from emojibench.reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Footnotes,
+    Heading,
+    Table,
+    measured,
+    missing,
+    number,
+)
+from emojibench.reports.columns import PAPER
 from emojibench.runs.summary import ColumnSummary
 
 COSTS: tuple[tuple[str, str, str, float], ...] = (
@@ -58,6 +68,10 @@ class Mean(_Part):
     low: Number | None = None
     high: Number | None = None
     clips: int | None = None
+    expected: int | None = None
+    kind: Literal["clip", "set"] = "clip"
+    reason: str = ""
+    """What it is not of; files of versions before 0.4 do not say."""
     lost: Annotated[float, Field(ge=0, le=1)] | None = None
     unit: str = ""
 
@@ -105,9 +119,10 @@ class CampaignRow(_Part):
             return None
         known = traits().get(name)
         clips = self.clips if found.clips is None else found.clips
+        expected = max(self.clips, clips) if found.expected is None else found.expected
         return ColumnSummary(
-            mean=found.mean, low=found.low, high=found.high, n_clips=clips, expected=max(self.clips, clips),
-            status="ok", lost=found.lost, unit=found.unit or (known.unit if known else ""),
+            mean=found.mean, low=found.low, high=found.high, n_clips=clips, expected=expected, kind=found.kind,
+            status="ok", reason=found.reason, lost=found.lost, unit=found.unit or (known.unit if known else ""),
             better=known.better if known else "none", decimals=known.decimals if known else 3,
         )  # fmt: skip
 
@@ -220,9 +235,7 @@ def _mean_cell(row: CampaignRow, column: Column) -> Cell:
     summary = row.summary(column.name)
     if summary is None:
         return missing(row.missing or "this row did not measure it")
-    assert summary.mean is not None
-    form = f".{summary.decimals}f"
-    return number(summary.mean, summary.low, summary.high, form=form, lacks=summary.lacks)
+    return measured(summary)
 
 
 def _cost_table(rows: Sequence[CampaignRow]) -> Table:

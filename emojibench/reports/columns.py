@@ -1,7 +1,8 @@
 """Which columns a page shows, and in which order."""
 
 from collections.abc import Collection, Sequence
-from fnmatch import fnmatchcase
+
+from emojibench_metrics.cost import is_cost
 
 from emojibench.reports.blocks import Column
 from emojibench.reports.load import FinishedRun
@@ -21,14 +22,6 @@ PAPER: dict[str, tuple[dict[str, str], ...]] = {
 }
 """Table 1 of the paper without its user study: split to its columns, each as our names for it and their titles.
 The paper does not name its backbones, so some columns have several of ours; the usual one comes first."""
-
-COSTS = ("latency*", "flops*", "peak_memory*")
-"""Columns about what a method costs, not about what it makes."""
-
-
-def is_cost(name: str) -> bool:
-    """Whether a column is about time, arithmetic or memory."""
-    return any(fnmatchcase(name, pattern) for pattern in COSTS)
 
 
 def paper_names(split: str, measured: Collection[str]) -> dict[str, str]:

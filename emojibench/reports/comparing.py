@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from emojibench_metrics.cost import depends_on_device
+
 from emojibench.errors import UserError
 from emojibench.notebooks import share_lost
 from emojibench.protocol.statistics import Difference, holm, paired_difference, paired_p_value
 from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
-from emojibench.reports.columns import is_cost, paper_names
+from emojibench.reports.columns import paper_names
 from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.parts import setting
 from emojibench.reports.ranking import LEVEL
@@ -108,8 +110,8 @@ def _gap(name: str, one: FinishedRun, other: FinishedRun, common: Sequence[str])
         return f"versions {about.version} and {theirs.version} of the metric; score the older run again"
     if "set" in (about.kind, theirs.kind):
         return "one value of the whole set: clips cannot be compared"
-    if is_cost(name) and one.animated.device != other.animated.device:
-        return "made on different machines"
+    if depends_on_device(name) and (gap := one.cost_gap(other)):
+        return gap
     return "" if common else about.reason or theirs.reason or "no clip has a value in both"
 
 

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from emojibench_metrics.cost import LATENCY
+from emojibench_metrics.cost import LATENCY, is_cost
 
 from emojibench.notebooks import DASH
 from emojibench.reports.blocks import Block, Cell, Column, Heading, Table, number
-from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.rows import rows_of
 from emojibench.runs.summary import ColumnSummary

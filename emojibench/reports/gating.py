@@ -15,6 +15,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from emojibench_metrics.cost import depends_on_device, is_cost
+
 from emojibench.errors import UserError
 from emojibench.notebooks import DASH, html_table, share_lost
 from emojibench.protocol.statistics import paired_difference
@@ -31,9 +33,9 @@ from emojibench.reports.blocks import (
     number,
 )  # fmt: skip
 from emojibench.reports.calibrating import read_calibration
-from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun, load_run
 from emojibench.reports.markdown import render
+from emojibench.reports.subsets import clip_rows
 from emojibench.reports.verdicts import EXIT_CODES, Rule, Verdict, read_tolerances
 
 LOST = 0.01
@@ -247,6 +249,8 @@ def _compare(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[s
         return _without_value(rule, Verdict.INFO, f"in neither run ({gaps[0]})")
     if any(gaps):
         return _without_value(rule, rule.unmeasured, "".join(gaps))
+    if depends_on_device(rule.column) and not rule.ungated and (gap := old.cost_gap(new)):
+        return _without_value(rule, rule.unmeasured, gap)
     versions = [run.summaries[rule.column].version for run in (old, new)]
     if None not in versions and versions[0] != versions[1]:
         reason = f"version {versions[0]} of the metric in the baseline, {versions[1]} in the run"
@@ -273,7 +277,7 @@ def _compare_sets(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozen
     assert second.mean is not None
     if chosen != set(old.spec.clips):
         return _without_value(rule, Verdict.INFO, "value of a set: of all clips, not of those chosen")
-    if first.n_clips != second.n_clips or set(old.spec.clips) != set(new.spec.clips):
+    if _members(old, rule.column) != _members(new, rule.column):
         reason = f"value of a set: N = {first.n_clips} and {second.n_clips} or other clips do not compare"
         return _without_value(rule, rule.unmeasured, reason)
     effect = second.mean - first.mean
@@ -291,6 +295,11 @@ def _compare_sets(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozen
         clips=first.n_clips,
         decimals=rule.decimals,
     )
+
+
+def _members(run: FinishedRun, column: str) -> set[str]:
+    """Clips that the value of a set is of: the others have a row that says why not."""
+    return set(run.spec.clips) - clip_rows(run).rows.get(column, {}).keys()
 
 
 def _compare_clips(rule: Rule, old: FinishedRun, new: FinishedRun, chosen: frozenset[str]) -> Comparison:

@@ -21,6 +21,7 @@ from emojibench.reports.receipts.receipt import NONE, Receipt
 from emojibench.reports.receipts.receipt import read as read_receipt
 from emojibench.reports.rows import Values, read_rows
 from emojibench.runs.columns import DRIVING
+from emojibench.runs.cost import MIXED
 from emojibench.runs.folder import RunFolder
 from emojibench.runs.provenance import Provenance, Start
 from emojibench.runs.spec import RunSpec
@@ -90,6 +91,19 @@ class FinishedRun:
     def animated(self) -> Start:
         """The start of the command that animated clips: its device is that of the latencies."""
         return self.provenance.animated
+
+    def cost_gap(self, other: "FinishedRun") -> str:
+        """Why seconds and bytes of this run cannot be compared with another's, or its own clips with one another.
+
+        Empty where they can.
+        """
+        for run in (self, other):
+            if any(summary.note.startswith(MIXED) for summary in run.summaries.values()):
+                return f"clips of {run.spec.name} were {MIXED}"
+        if self.animated.device != other.animated.device:
+            return "made on different machines"
+        jobs = [run.animated.platform.jobs for run in (self, other)]
+        return "" if jobs[0] == jobs[1] else f"made by {jobs[0]} and by {jobs[1]} workers at a time"
 
 
 def load_run(path: Path) -> FinishedRun:

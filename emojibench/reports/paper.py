@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from emojibench_metrics.cost import depends_on_device
+
 from emojibench.protocol.statistics import paired_ratio
 from emojibench.reports.blocks import (
     Block,
@@ -186,8 +188,8 @@ def _speed(entry: Entry, column: Column, entries: Sequence[Entry]) -> Cell:
     if base is None:
         return missing("no run of `fye-faster` with `--set cache=none` to compare with")
     run, reference = entry.runs[column.split], base.runs[column.split]
-    if column.name != "flops" and run.animated.device != reference.animated.device:
-        return missing("another machine than that of the uncached row")
+    if depends_on_device(column.name) and (gap := run.cost_gap(reference)):
+        return missing(f"this row and the uncached one: {gap}")
     ours, theirs = (r.values.get(column.name, {}) for r in (run, reference))
     common = sorted(set(ours) & set(theirs))
     if not common or min(min(theirs[clip].value, ours[clip].value) for clip in common) <= 0:

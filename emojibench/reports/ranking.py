@@ -7,9 +7,10 @@ one on the clips that both have, clustered by portrait, and the p values of a co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from emojibench_metrics.cost import depends_on_device
+
 from emojibench.protocol.statistics import Difference, holm, paired_difference, paired_p_value
 from emojibench.reports.blocks import Column
-from emojibench.reports.columns import is_cost
 from emojibench.reports.rows import Value
 from emojibench.reports.tables import Entry
 
@@ -79,10 +80,8 @@ def _mean(column: Column, entry: Entry) -> float | None:
 
 
 def _of_one_machine(column: Column, entries: Sequence[Entry]) -> bool:
-    if not is_cost(column.name):
-        return True
-    starts = [entry.runs[column.split].animated for entry in entries if column.split in entry.runs]
-    return len({(start.device, start.platform.jobs) for start in starts}) == 1
+    runs = [entry.runs[column.split] for entry in entries if column.split in entry.runs]
+    return not depends_on_device(column.name) or not any(runs[0].cost_gap(run) for run in runs)
 
 
 def _values(column: Column, entry: Entry) -> Mapping[str, Value]:

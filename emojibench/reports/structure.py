@@ -42,6 +42,9 @@ def means_data(run: FinishedRun) -> dict[str, Any]:
             "low": s.low,
             "high": s.high,
             "clips": s.n_clips,
+            "expected": s.expected,
+            "kind": s.kind,
+            "reason": s.reason,
             "lost": s.lost,
             "unit": s.unit,
         }

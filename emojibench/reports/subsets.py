@@ -95,6 +95,11 @@ def part(run: FinishedRun, clips: Collection[str], rows: ClipRows) -> FinishedRu
     traits = _traits(run)
     summaries = {}
     for name, whole in run.summaries.items():
+        if (
+            whole.kind == "clip" and whole.mean is None
+        ):  # perhaps of an older version, with values in the rows
+            summaries[name] = whole.model_copy(update={"expected": len(kept)})
+            continue
         of_column = [row for clip, row in rows.rows.get(name, {}).items() if clip in clips]
         summary = _summary(whole, traits.get(name), of_column, len(kept))
         if summary.lost is None and summary.mean is not None:  # rows of an older version

@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from emojibench_metrics.cost import is_cost
+
 from emojibench.protocol.statistics import paired_difference
 from emojibench.reports.blocks import Column
-from emojibench.reports.columns import is_cost, other_columns, paper_columns
+from emojibench.reports.columns import other_columns, paper_columns
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.rows import Value
 from emojibench.runs.spec import RunSpec
@@ -126,10 +128,12 @@ def _name(spec: RunSpec) -> str:
 
 def _partial(run: FinishedRun, runs: Sequence[FinishedRun]) -> str:
     """Why a run covers less than the others of its split, or nothing."""
-    widest = max((set(r.spec.clips) for r in runs if r.spec.split == run.spec.split), key=len)
-    if set(run.spec.clips) != widest:
-        return f"{len(run.spec.clips)} of {len(widest)} clips"
-    return f"{len(run.failed)} of {len(widest)} clips failed" if run.failed else ""
+    widest = max((r for r in runs if r.spec.split == run.spec.split), key=lambda r: len(r.spec.clips))
+    count = len(widest.spec.clips)
+    if set(run.spec.clips) != set(widest.spec.clips):
+        same = len(run.spec.clips) == count
+        return f"other clips than {widest.spec.name}" if same else f"{len(run.spec.clips)} of {count} clips"
+    return f"{len(run.failed)} of {count} clips failed" if run.failed else ""
 
 
 def _best(column: Column, entries: Sequence[Entry]) -> str | None:

@@ -17,6 +17,9 @@ AMORTISED = "amortised"
 COPIED = "as counted on the first clip of this shape"
 """Note on the operations of clips that were not counted themselves."""
 
+MIXED = "made on different devices"
+"""Begins the note on seconds and bytes of a run that was begun on one device and continued on another."""
+
 _ELSEWHERE = "the video was made elsewhere"
 _UNSEEN = "no torch operations were seen in the method's process"
 
@@ -25,11 +28,6 @@ def columns(records: Iterable[AnimationRecord]) -> tuple[Traits, ...]:
     """The cost columns of a run: fixed ones, and one for each stage that its method named."""
     stages = dict.fromkeys(stage for record in records for stage in record.seconds)
     return (*TRAITS, *(stage_latency(stage) for stage in stages))
-
-
-def depends_on_device(traits: Traits) -> bool:
-    """Whether a column holds seconds or bytes, which another device makes others of."""
-    return traits == PEAK_MEMORY or traits.name.startswith("latency")
 
 
 def measured(record: AnimationRecord, wanted: Iterable[Traits]) -> list[tuple[Measured, str]]:

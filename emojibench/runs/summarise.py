@@ -5,6 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from emojibench_metrics.cost import depends_on_device
 from emojibench_metrics.interface import Traits
 
 from emojibench.protocol.statistics import clustered_bootstrap
@@ -47,7 +48,7 @@ def summarise(folder: RunFolder) -> Summary:
             ]  # its value is the set's, not the clip's
         else:
             view = of_clips(traits, of_column, len(spec.clips))
-        told = [_amortised(of_column), mixed if cost.depends_on_device(traits) else ""]
+        told = [_amortised(of_column), mixed if depends_on_device(traits.name) else ""]
         note = columns.KEPT if column.kept else "; ".join(filter(None, told))
         views[traits.name] = view.model_copy(update={"note": note})
         per_clip += of_column
@@ -76,7 +77,7 @@ def _mixed(records: Sequence[AnimationRecord]) -> str:
     if len(devices) < 2:
         return ""
     shares = (f"{count} clips on {device}" for device, count in devices.most_common())
-    return f"made on different devices: {', '.join(shares)}"
+    return f"{cost.MIXED}: {', '.join(shares)}"
 
 
 def _amortised(rows: Sequence[Row]) -> str:

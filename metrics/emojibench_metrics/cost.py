@@ -41,6 +41,11 @@ def is_cost(column: str) -> bool:
     return column.startswith("latency_") or any(column == traits.name for traits in TRAITS)
 
 
+def depends_on_device(column: str) -> bool:
+    """Whether a column holds seconds or bytes, which another device makes others of."""
+    return is_cost(column) and column != FLOPS.name
+
+
 def stage_latency(stage: str) -> Traits:
     """Traits of the seconds that one stage takes (`denoise` gives column `latency_denoise_s`).
 

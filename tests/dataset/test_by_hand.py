@@ -1,4 +1,6 @@
+import json
 import re
+import shlex
 
 import numpy as np
 import pytest

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from fye_faster.presets import MINI
 from tiny_model import SHARED, head
 
 from emojibench.face import draw as landmarks
+from emojibench.fye.ablation import matrix
 
 
 def normalised() -> np.ndarray:
@@ -24,9 +26,9 @@ def colours(maps: np.ndarray) -> set[tuple[int, ...]]:
 
 def test_variants_of_the_ablation_differ_by_just_what_they_are_named_for() -> None:
     points = normalised()
-    maps = {name: landmarks.draw(points, (256, 256), groups=g) for name, g in landmarks.VARIANTS.items()}
-    whole = maps["expression-aware"]
-    assert np.array_equal(whole, landmarks.draw(points, (256, 256)))
+    rows = {row.name: row.landmarks for row in matrix.read(matrix.PAPER) if row.landmarks}
+    maps = {name: landmarks.draw(points, (256, 256), groups=groups) for name, groups in rows.items()}
+    whole = landmarks.draw(points, (256, 256), groups=MINI.landmark_groups)
 
     contour = landmarks.draw(points, (256, 256), groups=("contour",))
     changed = (maps["with-contour"] != whole).any(-1)

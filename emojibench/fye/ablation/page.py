@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emojibench_metrics.cost import is_cost
+
 from emojibench.notebooks import DASH, share_lost
 from emojibench.protocol.statistics import Difference, paired_difference
 from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
-from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.parts import cells, origin, published, setting, shared_columns
 from emojibench.reports.published import load_table

@@ -224,6 +224,17 @@ def options(row: AblationVariant, training: Training, how: Measuring) -> dict[st
     return chosen if weights is None else chosen | {"weights": str(weights)}
 
 
+def revision(row: AblationVariant, training: Training, how: Measuring) -> str:
+    """The revision of the method that `measure` would run now: it names weights and options; empty without weights."""
+    from emojibench import registry
+
+    try:
+        opened = registry.load(registry.METHODS, row.method)(options(row, training, how))
+    except UserError:
+        return ""
+    return str(opened.revision)
+
+
 def check(rows: Sequence[AblationVariant], training: Training, how: Measuring) -> None:
     """Find out before hours of training whether the rows could be measured.
 

@@ -73,9 +73,8 @@ def _figures(row: AccelerationRow, base: AccelerationRow, far: "Mapping[str, Cli
     subjects = {name: clip.subject for name, clip in (row.distances or {}).items()}
     if row.traces and base.traces:
         found |= _traced(row.traces, base.traces, far, subjects)
-    seconds, base_seconds = (_seconds(r.run) for r in (row, base))
-    found["seconds"] = seconds
-    found["seconds_speedup"] = base_seconds.mean / seconds.mean if seconds and base_seconds else None
+    found["seconds"] = _seconds(row.run)
+    found["seconds_speedup"] = _speedup(row.run, base.run)
     if row.distances:
         clips = list(row.distances.values())
         who = [clip.subject for clip in clips]
@@ -127,8 +126,18 @@ def worst(values: Any, share: float = 0.05) -> float:
     return float(ordered[-max(1, round(share * len(ordered))) :].mean())
 
 
-def _seconds(run: FinishedRun | None) -> Interval | None:
-    summary = run.summaries.get(_DENOISE) if run is not None else None
+def _speedup(run: FinishedRun, base: FinishedRun) -> float | None:
+    """Seconds of the base over those of the run, on the clips of both; None where they cannot be compared."""
+    ours, theirs = (side.values.get(_DENOISE, {}) for side in (run, base))
+    common = ours.keys() & theirs.keys()
+    spent = math.fsum(ours[clip].value for clip in common)
+    if not spent or run.cost_gap(base):
+        return None
+    return math.fsum(theirs[clip].value for clip in common) / spent
+
+
+def _seconds(run: FinishedRun) -> Interval | None:
+    summary = run.summaries.get(_DENOISE)
     if summary is None or summary.mean is None:
         return None
     low, high = (math.nan if bound is None else bound for bound in (summary.low, summary.high))

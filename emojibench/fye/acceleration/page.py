@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emojibench_metrics.cost import is_cost
+
 from emojibench.fye.acceleration.comparing import AccelerationRow, Figures, counted, figures
 from emojibench.protocol.statistics import Interval
 from emojibench.reports.blocks import Block, Cell, Column, Footnotes, Heading, Table, missing, number
 from emojibench.reports.campaigns import COSTS, GROUPS
-from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.parts import cells, origin, published, setting, shared_columns
 from emojibench.reports.published import load_table

@@ -82,12 +82,13 @@ class Acceleration:
             dataset = load_dataset(spec.dataset_ref, size=spec.protocol.size, detector=spec.protocol.detector)
             self._subjects = {clip: dataset.clip(clip).subject for clip in spec.clips}
             if self._traced:
-                self._tracing = Tracing(spec, spec.clips[: self._traced], self._out / "traces")
+                good = [clip for clip in spec.clips if clip not in run.failed]
+                self._tracing = Tracing(spec, good[: self._traced], self._out / "traces")
         return Finished(
             run,
             result.exit_code,
             self._fidelity.of(result.folder, self._subjects),
-            self._tracing.row(row.name, run.spec) if self._tracing else {},
+            self._tracing.row(row.name, run) if self._tracing else {},
         )
 
     def kept(self, row: AccelerationVariant) -> Finished | None:
@@ -122,7 +123,8 @@ class Acceleration:
         distances = self._fidelity.of(folder, self._subjects, measure=False)
         traces = self._tracing.kept(row.name, spec) if self._tracing else {}
         compared = set(clips) - set(run.failed) - set(self._first.failed)
-        if not compared <= set(distances) or len(traces) < min(self._traced, len(self._first.spec.clips)):
+        traced = self._tracing.wanted(run) if self._tracing else ()
+        if not compared <= set(distances) or not set(traced) <= set(traces):
             return None
         return Finished(run, 0, distances, traces)
 

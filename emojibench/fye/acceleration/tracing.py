@@ -14,6 +14,7 @@ from emojibench.errors import UserError
 from emojibench.files.arrays import ArraySpec, npz_names, read_npz
 from emojibench.files.writing import atomic
 from emojibench.progress import ClipProgress
+from emojibench.reports.load import FinishedRun
 from emojibench.runs.clips import Clips
 from emojibench.runs.spec import RunSpec, clip_seed
 
@@ -66,14 +67,19 @@ class Tracing:
         found = {clip: _kept(self._folder / name / f"{clip}.npz", key) for clip in self._clips}
         return {clip: trace for clip, trace in found.items() if trace is not None}
 
-    def row(self, name: str, spec: RunSpec) -> dict[str, ClipTrace]:
-        """Clip id to trace of one row, from the spec of its run; the first call makes the reference."""
+    def wanted(self, run: FinishedRun) -> tuple[str, ...]:
+        """Those of the clips that a run did not fail on."""
+        return tuple(clip for clip in self._clips if clip not in run.failed)
+
+    def row(self, name: str, run: FinishedRun) -> dict[str, ClipTrace]:
+        """Clip id to trace of one row, as its run was made; the first call makes the reference."""
+        spec, clips = run.spec, self.wanted(run)
         method: Any = None
         made: dict[str, ClipTrace] = {}
         first = not self._references
         key = self._key(spec)
-        with ClipProgress(f"tracing {name}", len(self._clips)) as progress:
-            for clip in self._clips:
+        with ClipProgress(f"tracing {name}", len(clips)) as progress:
+            for clip in clips:
                 file = self._folder / name / f"{clip}.npz"
                 trace = _kept(file, key)
                 if trace is None or trace.step_errors is None:

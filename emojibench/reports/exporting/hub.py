@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import yaml
 
+from emojibench.notebooks import share_lost
 from emojibench.reports.exporting.about import About, started
 from emojibench.reports.load import FinishedRun
 from emojibench.runs.summary import ColumnSummary
@@ -34,6 +35,8 @@ def written(
 def _notes(run: FinishedRun, column: ColumnSummary) -> str:
     spec = run.spec
     parts = [f"{column.n_clips} of {column.expected} clips"]
+    if column.lost:
+        parts.append(share_lost(column.lost))
     if column.low is not None and column.high is not None:
         parts.append(f"95 % interval {column.interval}")
     parts += [

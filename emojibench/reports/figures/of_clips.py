@@ -1,7 +1,6 @@
 """Figures of values of whole clips: by part, quality over cost, agreement of columns."""
 
 import textwrap
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,13 +71,15 @@ def pareto(view: View, pyplot: Any) -> style.Figure:
     if not found:
         raise NothingToDrawError("no run has seconds or FLOPs of clips")
     columns = view.columns()[:2]
-    machine = f" Seconds on {next(iter(runs.values())).animated.device}." if "latency_s" in found else ""
+    machine = (
+        f" Seconds on {next(iter(runs.values())).animated.device}." if runs and "latency_s" in found else ""
+    )
     notes = (
         f"{view.setting}: means of {counted(max(len(r.spec.clips) for r in view.runs.values()), 'clip')}; "
         f"bars: 95 % intervals (by portrait); line: Pareto front.{machine}"
     )
     if away and machine:
-        notes += f" Made elsewhere, so without seconds: {', '.join(away)}."
+        notes += f" Another machine or number of workers, so without seconds: {', '.join(away)}."
     if "flops" not in found:
         notes += " FLOPs are known of fewer than two rows."
     elif uncounted := [label for label, run in view.runs.items() if not _known({label: run}, "flops")]:
@@ -229,10 +230,12 @@ def _all_columns(view: View) -> list[Column]:
 
 
 def _one_machine(view: View) -> tuple[dict[str, FinishedRun], list[str]]:
-    """The runs of the machine that made most of them, and the labels of the others."""
-    devices = Counter(run.animated.device for run in view.runs.values())
-    device = devices.most_common(1)[0][0]
-    runs = {label: run for label, run in view.runs.items() if run.animated.device == device}
+    """The most runs whose seconds can be compared with one another, and the labels of the others."""
+    alike = [
+        {label: run for label, run in view.runs.items() if not first.cost_gap(run)}
+        for first in view.runs.values()
+    ]
+    runs = max(alike, key=len)
     return runs, [label for label in view.runs if label not in runs]
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from emojibench.reports.blocks import Column
 from emojibench.reports.figures import style
-from emojibench.reports.figures.view import View, axis, counted
+from emojibench.reports.figures.view import NothingToDrawError, View, axis, counted
 
 _STEP = 5
 """Degrees of a bin of head turn."""
@@ -76,6 +76,8 @@ def _lines(view: View, pyplot: Any, name: str, x: str, places: Any, about: str) 
             points = _points(view, column, label, places(frames), data)
             handles[label] = _draw(panel, list(view.runs).index(label), points, marked=name == "yaw")
         style.title(panel, axis(column))
+    if len(data) == 1:
+        raise NothingToDrawError(f"{about}: no clip that all runs have values of says where it belongs")
     style.bottom(axes, x)
     style.legend(drawing, list(handles.values()), list(handles))
     return style.Figure(f"{name}-{view.split}", drawing, data)
@@ -92,7 +94,7 @@ def _points(
         points.append((x, found.mean, found.low, found.high))
         bounds = (found.low, found.high) if found.defined else ("", "")
         data.append((column.name, label, x, found.mean, *bounds, len(values), len(set(clips))))
-    return np.array(points)
+    return np.array(points).reshape(-1, 4)
 
 
 def _draw(panel: Any, number: int, points: NDArray[np.float64], *, marked: bool) -> Any:

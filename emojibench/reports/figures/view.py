@@ -18,11 +18,12 @@ from emojibench.reports.load import FinishedRun
 from emojibench.reports.rows import rows_of
 from emojibench.reports.subsets import ClipRows, clip_rows
 from emojibench.reports.tables import Track
-from emojibench.runs.columns import TURN
+from emojibench.runs.columns import DRIVING, TURN
 
 PANELS = 4
 _BESIDE = ("nme", "jitter", "acceleration_error")
 """Columns that are shown where the paper's leave room."""
+_OF_DRIVING = {traits.name for traits in DRIVING}
 _RESAMPLES = 400
 _UNITS = ("of 100", "eye distances", "dB")
 """Units that a reader may not guess."""
@@ -83,7 +84,12 @@ class View:
             file = run.path / "rows.parquet"
             wanted, of_run = set(run.spec.clips), found.setdefault(label, {})
             for row in rows_of(file, frames=True):
-                if row["clip_id"] in wanted and row["status"] == "ok" and row.get("frames"):
+                if (
+                    row["clip_id"] in wanted
+                    and row["status"] == "ok"
+                    and row.get("frames")
+                    and row["metric"] in run.values  # else it is of an older version of the metric
+                ):
                     values = np.array([np.nan if v is None else v for v in row["frames"]], np.float64)
                     _check(file, row, values, lengths.setdefault(row["clip_id"], len(values)))
                     of_run.setdefault(row["metric"], {})[row["clip_id"]] = values
@@ -150,7 +156,7 @@ def _check(file: Path, row: Mapping[str, Any], values: NDArray[np.float64], leng
         raise UserError(
             f"{where}: values of {len(values)} frames, other rows of this clip have {length}; score the run again"
         )
-    if row["metric"] == TURN.name or not len(known):  # not a mean
+    if row["metric"] in _OF_DRIVING or not len(known):  # not a mean over the scored frames
         return
     mean = float(known.mean())
     if row["value"] is None or not math.isclose(mean, row["value"], rel_tol=1e-3, abs_tol=1e-6):

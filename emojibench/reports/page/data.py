@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from emojibench_metrics.cost import is_cost
+
 from emojibench.protocol import AGGREGATION
 from emojibench.reports.accepting import without_folders
 from emojibench.reports.blocks import (
@@ -18,7 +20,6 @@ from emojibench.reports.blocks import (
     measured,
     missing,
 )  # fmt: skip
-from emojibench.reports.columns import is_cost
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.page.clips import Shown
 from emojibench.reports.page.folder import key

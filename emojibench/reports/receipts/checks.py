@@ -192,7 +192,7 @@ def inputs(parts: Parts) -> Iterator[Finding]:
                 members = {
                     clip: scoring.inputs(spec, clip, name, columns, frames=frames[clip])
                     for clip in spec.clips
-                    if frames.get(clip) and clip not in rows.get(column, {})
+                    if frames.get(clip) and any(clip not in rows.get(each, {}) for each in columns)
                 }
                 if (key := scoring.set_inputs(members)) != held.inputs:
                     yield Finding(RECEIPT, f"{column}, inputs", key, held.inputs)

@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 
 
 class Denoiser(Protocol):
-    """A network that remembers one portrait, such as `networks.Animator`."""
+    """A network that remembers one portrait, such as `fye_faster.nets.animator.Animator`."""
 
     def drop_reference(self, unconditional: int) -> None:
         """Let the first `unconditional` samples of the coming `denoise` calls ignore the portrait."""

@@ -3,7 +3,7 @@
 The released networks with what their release lacks: a four-layer Q-Former on CLIP's tokens in place of the linear
 layers, and the known frames of progressive generation as a further input. It starts from Stable Diffusion 1.5 (denoiser
 and reference net), AnimateDiff v2 (motion modules) and CLIP, of which the paper names no versions. Shapes: as in
-`networks`.
+`fye_faster.nets.animator`.
 """
 
 from collections.abc import Callable, Mapping

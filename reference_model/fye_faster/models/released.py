@@ -2,7 +2,7 @@
 
 Stable Diffusion 1.5 twice, as denoiser with AnimateDiff v2 motion modules and as reference net. Unlike the paper's
 model it has no Q-Former, but one linear layer on the tokens of CLIP in each of the two, and no progressive
-conditioning. Shapes: as in `networks`.
+conditioning. Shapes: as in `fye_faster.nets.animator`.
 """
 
 from dataclasses import dataclass
@@ -93,8 +93,8 @@ class FrameNorm(nn.GroupNorm):
 class ReleasedAnimator(nn.Module):
     """Denoiser, reference net and landmark guider: what Follow-Your-Emoji trained.
 
-    Serves `sampler.Guided` as `networks.Animator` does. Inputs may lie on any device and have any floating type;
-    latents are returned as they came, everything else in the networks' own.
+    Serves `sampler.Guided` as `fye_faster.nets.animator.Animator` does. Inputs may lie on any device and have any
+    floating type; latents are returned as they came, everything else in the networks' own.
     """
 
     def __init__(self, preset: ReleasedPreset) -> None:

@@ -300,9 +300,13 @@ class MiniTrainer(Trainer):
         if phase != "autoencoder":
             super()._begin(phase)
         elif self.step == 0 and self.start is None:
-            some = self.batches.data.some_frames(self.batches.rng, 256)
+            some = self._same_frames(256)
             self.model.autoencoder.start_from_patches(to_tensor(some).to(self.accelerator.device))
             self._follow(0.0)
+
+    def _same_frames(self, count: int) -> NDArray[np.uint8]:
+        """Frames that all processes draw alike: they set parameters, and gradients are averaged over one model."""
+        return self.batches.data.some_frames(np.random.default_rng(self.recipe.seed), count)
 
     def _finish(self, phase: str) -> None:
         if phase == "autoencoder" and self.start is None:
@@ -312,7 +316,7 @@ class MiniTrainer(Trainer):
     @torch.no_grad()
     def _normalise_latents(self) -> None:
         self.model.eval()
-        batches = np.array_split(self.batches.data.some_frames(self.batches.rng, 128), 8)
+        batches = np.array_split(self._same_frames(128), 8)
         raw = [self.model.autoencoder.raw(to_tensor(b).to(self.accelerator.device)) for b in batches]
         self.model.autoencoder.normalise(torch.cat(raw))
         for name in ("autoencoder.mean", "autoencoder.scale"):

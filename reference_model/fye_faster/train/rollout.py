@@ -69,4 +69,7 @@ def follow(way: Trajectory, predict: Guided, noise: Tensor, alphas: Tensor) -> T
         rows = predict.rows(latents, step, 2 if step < way.guided else 1)
         v = predict.mix(*rows) if step < way.guided else rows[0]
         latents = schedule.jump(latents, v, here, there)
+    # Autocast of older PyTorch (its issue 112583) remembers weights that it cast without gradients, and the step that
+    # is trained would use them.
+    torch.clear_autocast_cache()
     return latents

@@ -11,13 +11,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -34,6 +35,8 @@ Validate = Callable[[dict[str, Tensor], str], float]
 """Takes averaged weights and a label, returns an error: less is better."""
 Progress = Callable[[str, int, int], None]
 """Takes what is going on, how much of it is done, and of how much: steps, seconds or pictures."""
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for the one that encodes the data; ten minutes, the default of NCCL, may be too short."""
 
 
 class Trainer(ABC):
@@ -76,7 +79,9 @@ class Trainer(ABC):
         if recipe.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device: cuda was asked for, but PyTorch sees no CUDA device; use cpu")
         self.accelerator = Accelerator(
-            mixed_precision="bf16" if recipe.bf16 else "no", cpu=recipe.device == "cpu"
+            mixed_precision="bf16" if recipe.bf16 else "no",
+            cpu=recipe.device == "cpu",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
         if self.accelerator.num_processes > 1 and recipe.steps is None:
             raise ValueError(
