@@ -22,9 +22,9 @@ from emojibench.cli.flags import (
 from emojibench.extras import require_model
 
 if TYPE_CHECKING:
-    from emojibench.fye.matrix import Measuring
     from emojibench.fye.ablation.matrix import AblationVariant
     from emojibench.fye.ablation.running import Training
+    from emojibench.fye.matrix import Measuring
 
 
 def ablate(

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from emojibench.errors import UserError
 from emojibench.fye import training_data as training
-from emojibench.fye.ablation import matrix
+from emojibench.fye.ablation import matrix, running
 from emojibench.fye.ablation.running import Training
 from emojibench.fye.matrix import Measuring
 
@@ -62,6 +62,7 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
 ) -> None:
     """Rows are trained for real; they are measured with a method that costs nothing."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(running, "revision", lambda *_: "1")  # of the method that measures here
     measure = Measuring.run
 
     def free(how: Measuring, name: str, _method: str, *rest: Any, **others: Any) -> Any:
@@ -134,6 +135,14 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     unaligned = json.loads(Path("ablation/runs/without-alignment/spec.json").read_text())["options"]
     assert unaligned == {"preset": "mini", "cache": "none", "weights": str(full), "alignment": "false"}
     assert len(revisions) == 2
+
+    monkeypatch.setattr(running, "revision", lambda row, *_: "1" if row.name == "without-pupils" else "2")
+    assert emojibench(*command[:-1], "pages/other.md", "--rows", "without-pupils") == 0
+    other = {
+        row["name"]: row.get("missing") for row in json.loads(Path("pages/other.json").read_text())["rows"]
+    }
+    assert other["full"] == "measured with other options or weights; run it again with --overwrite"
+    assert not other["without-pupils"]
 
     changed = ["2,1,1" if argument == "1,1,1" else argument for argument in command]
     assert emojibench(*changed) == 2

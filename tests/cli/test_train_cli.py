@@ -28,6 +28,7 @@ from tiny_model import TINY
 
 from emojibench.cli import app
 from emojibench.errors import UserError, WriteError
+from emojibench.files.locking import alone
 from emojibench.fye import trainable
 from emojibench.fye import training_data as training
 
@@ -195,6 +196,24 @@ def test_a_training_never_writes_through_a_link(small: Preset, tmp_path: Path) -
     assert isinstance(refused.exception, UserError)
     assert f"{tmp_path}/out/log.jsonl: expected a plain file" in str(refused.exception)
     assert precious.read_text() == "two lines,\nthe last without an end"
+
+
+def test_a_second_training_waits_for_the_first(
+    small: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["train", "--preset", small.name, "--identities", "4", "--validation", "1"]
+    arguments += ["--steps", "1,0,0,0", "--out", str(tmp_path)]
+    with alone(tmp_path, "busy"):
+        refused = CliRunner().invoke(app, arguments)
+        assert str(refused.exception) == (
+            f"{tmp_path}: another process trains here; wait for it or choose another --out"
+        )
+        assert not (tmp_path / "data").exists()
+        monkeypatch.setenv("RANK", "1")  # of several processes that train together
+        helping = CliRunner().invoke(app, [*arguments, "--data-only"])
+        assert helping.exit_code == 0, helping.stderr
+    monkeypatch.delenv("RANK")
+    assert CliRunner().invoke(app, arguments).exit_code == 0
 
 
 def test_continuing_says_so_and_other_flags_are_refused(small: Preset, tmp_path: Path) -> None:

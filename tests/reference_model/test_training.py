@@ -11,7 +11,7 @@ from fye_faster.pipelines.mini import Pipeline
 from fye_faster.presets import Preset
 from fye_faster.train.data import TrainingSet
 from fye_faster.train.latents import Latents
-from fye_faster.train.mini import MiniTrainer
+from fye_faster.train.mini import MiniBatches, MiniTrainer
 from fye_faster.train.recipe import Recipe
 from fye_faster.train.training_log import jsonl, tensorboard
 from fye_faster.train.validation import Validation
@@ -250,6 +250,18 @@ def test_a_perceptual_distance_counts_in_the_last_phase_alone(
     assert seen == [(torch.Size((2, 3, 64, 64)), True)] * 2
     assert losses[10.0][0] > losses[0.0][0]
     assert losses[10.0][1] == losses[0.0][1]
+
+
+def test_all_processes_begin_and_scale_alike(tiny: Preset, data: TrainingSet) -> None:
+    """Their batches differ; what sets parameters must not."""
+    made = []
+    for process in range(2):
+        one = trainer(tiny, data, None, (1, 0, 0, 0))
+        one.batches = MiniBatches(data, tiny, one.recipe, one.recipe.seed + process)
+        one._begin("autoencoder")
+        one._normalise_latents()
+        made.append({name: value.clone() for name, value in one.weights.items()})
+    assert all(torch.equal(value, made[1][name]) for name, value in made[0].items())
 
 
 def test_a_device_that_is_not_there_is_named(tiny: Preset, data: TrainingSet, tmp_path: Path) -> None:

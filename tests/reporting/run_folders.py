@@ -60,6 +60,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         failed: Mapping[str, str] | None = None,
         finished: bool = True,
         jobs: int = 1,
+        device: str = "cpu: test",
+        lacking: Mapping[str, Mapping[str, str]] | None = None,
         versions: Mapping[str, int] | None = None,
         lost: Mapping[str, float] | None = None,
         scored_on: str = "",
@@ -79,7 +81,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             "stage": "animate",
             "command": "emojibench run --out /home/somebody/runs",
             "code": {"commit": "0123456789abcdef", "dirty": False},
-            "device": "cpu: test",
+            "device": device,
             "platform": {"jobs": jobs},
             "earlier": [],
         }
@@ -99,7 +101,16 @@ def make_run(tmp_path: Path) -> MakeRun:
         if finished:
             who = subjects or {clip: f"person {clip}" for clip in clips}
             _write_results(
-                spec, path, values, clips, who, failed or {}, versions or {}, lost or {}, frames or {}
+                spec,
+                path,
+                values,
+                clips,
+                who,
+                failed or {},
+                versions or {},
+                lost or {},
+                frames or {},
+                lacking or {},
             )
         return path
 
@@ -116,6 +127,7 @@ def _write_results(
     versions: Mapping[str, int],
     shares: Mapping[str, float],
     frames: Mapping[str, Mapping[str, Sequence[float | None]]],
+    lacking: Mapping[str, Mapping[str, str]],
 ) -> None:
     rows: list[Row] = []
     views = {}
@@ -129,7 +141,9 @@ def _write_results(
             views[metric] = about | {"mean": None, "n_clips": 0, "status": "unavailable", "reason": content}
             rows += [_row(clip, who, metric, None, "unavailable", content) for clip in clips]
         elif isinstance(content, float):
-            views[metric] = about | {"mean": content, "n_clips": len(clips), "kind": "set"}
+            without = lacking.get(metric, {})
+            views[metric] = about | {"mean": content, "n_clips": len(clips) - len(without), "kind": "set"}
+            rows += [_row(clip, who, metric, None, "undefined", reason) for clip, reason in without.items()]
         else:
             numbers = {clip: value for clip, value in content.items() if not isinstance(value, str)}
             lost = {clip: reason for clip, reason in content.items() if isinstance(reason, str)}

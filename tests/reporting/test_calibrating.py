@@ -134,6 +134,24 @@ def test_columns_that_do_not_vary_keep_the_gates_own_tolerance(make_run, tmp_pat
     assert (column.tolerance, column.reason) == (0.001, "")
 
 
+def test_neither_costs_nor_what_nobody_sees_make_an_alarm(make_run, tmp_path: Path) -> None:
+    def runs(name: str, l1: tuple[float, ...], seconds: float) -> list[Path]:
+        made = []
+        for seed, value in enumerate(l1):
+            cost = {"latency_s": dict.fromkeys(CLIPS, seconds + seed / 100)}
+            values = {"l1": dict.fromkeys(CLIPS, value)} | cost
+            made.append(make_run(f"{name}-{seed}", values, seed=seed))
+        return made
+
+    file = tmp_path / "first.yaml"
+    write_file(calibrate(runs("before", (0.0200, 0.0204, 0.0209), 1.0)).calibration, file)
+    now = calibrate(runs("now", (0.0200, 0.0204, 0.0211), 9.0), against=file)
+    assert now.changes["l1"].verdict == "same"
+    assert set(now.changes) == {"l1"}
+    assert now.exit_code == 0
+    assert "costs belong to a machine" in str(now.blocks())
+
+
 def test_what_is_no_repetition_is_refused(unchanged, make_run, tmp_path: Path) -> None:
     runs = unchanged(3)
     file = tmp_path / "t.yaml"

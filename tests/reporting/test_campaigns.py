@@ -75,6 +75,17 @@ def test_rows_stand_above_the_papers_and_are_ranked_as_printed(tmp_path: Path) -
     assert only["Uncached, 30 steps", "flops"]["value"] == "4.0", "of denoising alone, as the paper's"
 
 
+def test_means_that_lack_clips_are_told_and_never_ranked(tmp_path: Path) -> None:
+    lacking = {"mean": 0.0100, "clips": 3, "expected": 4, "reason": "1 of 4: no face"}
+    means = {"l1": lacking, "fvd": {"mean": 90.0, "clips": 4, "expected": 4, "kind": "set"}}
+    text = report(tmp_path, acceleration(metrics=means), "--table", "3").stdout
+    assert "0.010 (3 of 4)" in text
+    assert "**0.010" not in text
+    page = render(campaign_page(load_campaign(tmp_path / "campaign.json")))
+    assert "90.0 (N = 4)" in page
+    assert "1 of 4: no face" in page
+
+
 def test_an_ablation_is_in_the_papers_order_and_says_of_which_clips_it_is(tmp_path: Path) -> None:
     text = report(tmp_path, ablation(), "--table", "4").output
     assert text.index("| Plain ") < text.index("| Full ")

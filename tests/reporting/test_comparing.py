@@ -45,6 +45,15 @@ def test_differences_wins_and_what_cannot_be_compared(pair: tuple[Path, Path]) -
     assert found["l1", "ssim"]["n"] == "3"
 
 
+def test_seconds_of_other_numbers_of_workers_are_not_compared(make_run: MakeRun) -> None:
+    seconds = {"latency_s": of("1 1 2 2"), "l1": of("0.1 0.1 0.2 0.2")}
+    one, four = (make_run(f"r{jobs}", seconds, jobs=jobs) for jobs in (1, 4))
+    text = rendered(compare(one, four), "csv")
+    found = {(c["row"], c["column"]): c for c in csv.DictReader(io.StringIO(text))}
+    assert found["latency_s", "difference"]["reason"] == "made by 1 and by 4 workers at a time"
+    assert float(found["l1", "difference"]["value"]) == 0
+
+
 def test_runs_of_other_tracks_are_refused(pair: tuple[Path, Path], make_run: MakeRun) -> None:
     cross = make_run("cross", {"l1": of("1 1 1 1")}, split="cross")
     with pytest.raises(UserError, match="expected two runs of one track and split"):

@@ -82,6 +82,14 @@ def test_the_hub_reads_the_entries(run: Path) -> None:
     assert "the dataset's id is a guess" in call("export", run, "--format", "hf").stderr
 
 
+def test_the_hub_is_told_of_lost_frames(make_run) -> None:
+    path = make_run("r", {"l1": GOOD, "id_sim": GOOD}, lost={"id_sim": 0.25})
+    entries = yaml.safe_load(call("export", path, "--format", "hf").stdout)
+    notes = {entry["dataset"]["task_id"]: entry["notes"] for entry in entries}
+    assert ", 25.0 % lost, " in notes["self_id_sim"]
+    assert "lost" not in notes["self_l1"]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

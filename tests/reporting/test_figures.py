@@ -41,6 +41,9 @@ def runs(make_run: MakeRun, tmp_path: Path) -> Path:
         ssim = {clip: 1 - value for clip, value in l1.items()}
         cost = {"latency_s": dict.fromkeys(CLIPS, 5000.0 / 10**number), "flops": dict.fromkeys(CLIPS, 1.0)}
         framed = {"l1": each, "driving_turn": dict.fromkeys(CLIPS, TURN)}
+        framed["driving_smile"] = {
+            clip: [0.0, 0.0, 0.0, 1.0] for clip in CLIPS
+        }  # its value is of more frames
         values = {"l1": l1, "ssim": ssim, **cost, **driving}
         make_run(method, values, method=method, frames={} if method == "mcnet" else framed)
     return tmp_path / "runs"
@@ -112,6 +115,17 @@ def test_what_runs_have_no_data_for_is_said_by_name(make_run: MakeRun, tmp_path:
     }.items():
         with pytest.raises(UserError, match=message):
             write_figures([asked], tmp_path / "runs", tmp_path)
+
+
+def test_a_head_whose_turn_nobody_knows_is_said(make_run: MakeRun, tmp_path: Path) -> None:
+    frames = {
+        "l1": {clip: [0.2, 0.2] for clip in CLIPS},
+        "driving_turn": {clip: [None, None] for clip in CLIPS},
+    }
+    values = {"l1": dict.fromkeys(CLIPS, 0.2), "driving_turn": dict.fromkeys(CLIPS, 33.0)}
+    make_run("a", values, frames=frames)
+    with pytest.raises(UserError, match=r"nothing to draw.*no clip that all runs have values of says where"):
+        write_figures(["yaw"], tmp_path / "runs", tmp_path)
 
 
 def test_the_command_prints_its_files(runs: Path, tmp_path: Path) -> None:

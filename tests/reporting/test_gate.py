@@ -199,6 +199,9 @@ def test_values_of_a_set_need_the_same_clips(verdicts) -> None:
     assert verdicts({"fvd": 106.0}, {"fvd": 100.0})["fvd"].verdict == Verdict.IMPROVED
     fewer = verdicts({"fvd": 100.0}, {"fvd": 100.0}, run_options={"clips": ("c0", "c1")})["fvd"]
     assert fewer.verdict == Verdict.UNMEASURED
+    lacking = [{"lacking": {"fvd": {clip: "the method failed"}}} for clip in ("c0", "c1")]
+    assert verdicts({"fvd": 100.0}, {"fvd": 100.0}, *lacking)["fvd"].verdict == Verdict.UNMEASURED
+    assert verdicts({"fvd": 100.0}, {"fvd": 100.0}, lacking[0], lacking[0])["fvd"].verdict == Verdict.SAME
 
 
 def test_costs_are_shown_and_judged_only_on_request(verdicts) -> None:
@@ -206,6 +209,12 @@ def test_costs_are_shown_and_judged_only_on_request(verdicts) -> None:
     assert verdicts(*slow)["latency_s"].verdict == Verdict.INFO
     assert verdicts(*slow)["latency_s"].effect == pytest.approx(1.0)
     assert verdicts(*slow, gate_costs=True)["latency_s"].verdict == Verdict.REGRESSED
+    for options, reason in (
+        ({"jobs": 4}, "made by 1 and by 4 workers at a time"),
+        ({"device": "cuda: big"}, "made on different machines"),
+    ):
+        found = verdicts(*slow, gate_costs=True, run_options=options)["latency_s"]
+        assert (found.verdict, found.reason) == (Verdict.UNMEASURED, reason)
     gone = ({"l1": BASE, "latency_s": BASE}, {"l1": BASE})
     assert verdicts(*gone)["latency_s"].verdict == Verdict.INFO
 

@@ -105,6 +105,9 @@ def test_coverage_and_partial_runs_are_labelled(tmp_path: Path, make_run) -> Non
     make_run("faceless", {"l1": GOOD | {"c1": "no face"}}, method="faceless")
     text = page(tmp_path)
     assert line(text, "few")[0] == "few (partial, self: 2 of 4 clips)"
+    away = {f"c{i}": 0.01 for i in range(4, 8)}
+    make_run("others", {"l1": away}, method="others", clips=tuple(away))
+    assert line(page(tmp_path), "others")[0] == "others (partial, self: other clips than broken)"
     assert line(text, "broken")[:2] == [
         "broken (partial, self: 1 of 4 clips failed)",
         "0.012 [0.006, 0.020] (3 of 4)[1]",

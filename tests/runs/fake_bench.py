@@ -25,7 +25,7 @@ def write_site(site: Path) -> Path:
         "fake-small = fakes:SmallMethod\nfake-adaptive = fakes:AdaptiveMethod\n"
         "[emojibench.metrics]\nfake_l1 = fakes:FakeL1\nfake_face = fakes:FakeFace\nfake_set = fakes:FakeSet\n"
         "fake_missing = fakes:FakeMissing\nfake_broken = fakes:FakeBroken\nfake_raising = fakes:FakeRaising\n"
-        "fake_survivors = fakes:FakeSurvivors\n"
+        "fake_survivors = fakes:FakeSurvivors\nfake_pair = fakes:FakePair\n"
     )
     return site
 

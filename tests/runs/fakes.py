@@ -53,7 +53,7 @@ class FakeDataset:
     def clip(self, clip_id: str) -> Clip:
         rng = np.random.default_rng(IDS.index(clip_id))
         portrait = rng.integers(0, 256, (self.size, self.size, 3), np.uint8)
-        landmarks = rng.random((FRAMES, 478, 3), np.float32)
+        landmarks = rng.random((_length(clip_id), 478, 3), np.float32)
         driving = DrivingSequence(landmarks, 25.0, (SIDE, SIDE), self.detector)
         return Clip(clip_id, "self", "cartoon", "s", "s", portrait, landmarks[0], driving)
 
@@ -61,10 +61,15 @@ class FakeDataset:
         return ()
 
     def ground_truth(self, clip_id: str) -> Any:
-        return np.repeat(self.clip(clip_id).portrait[None], FRAMES, axis=0)
+        return np.repeat(self.clip(clip_id).portrait[None], _length(clip_id), axis=0)
 
     def prepare(self, clip_ids: Any, *, executor: Any = None, quiet: bool = False) -> None:
         return None
+
+
+def _length(clip_id: str) -> int:
+    """Frames of a clip; FAKE_SHORT names one that has fewer."""
+    return 3 if clip_id == os.environ.get("FAKE_SHORT") else FRAMES
 
 
 def load_dataset(ref: Any, *, size: int | None = None, detector: str = "auto") -> FakeDataset:
@@ -234,6 +239,16 @@ class FakeSet:
             return {"fake_set": Figure(None, len(generated), "needs 2 clips")}
         gap = np.concatenate(generated).mean(0) - np.concatenate(truth).mean(0)
         return {"fake_set": Figure(float(gap @ gap), len(generated))}
+
+
+class FakePair(FakeSet):
+    """Two values of the set, one of which needs longer clips."""
+
+    traits = (_traits("fake_short", "truth"), _traits("fake_pair", "truth", minimum_frames=4))
+
+    def aggregate(self, generated: Any, truth: Any) -> dict[str, Figure]:
+        (found,) = super().aggregate(generated, truth).values()
+        return {traits.name: found for traits in self.traits}
 
 
 class FakeMissing(FakeL1):

@@ -132,6 +132,17 @@ def test_a_clip_on_which_the_method_failed_is_told_everywhere(bench: Any, tmp_pa
     assert f"{RECEIPT}, clip b, frames: expected a digest, found none, since the method failed" in hidden
 
 
+def test_a_value_of_the_set_is_of_clips_that_some_column_of_its_metric_takes(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_SHORT", "b")
+    found = bench.run(metrics=["fake_pair"]).summary.metrics
+    assert (found["fake_short"].n_clips, found["fake_pair"].status) == (4, "ok")
+    assert "needs" not in found["fake_short"].reason
+    row = accept(bench.out / "r", tmp_path / "board")
+    assert not verify(row).findings
+
+
 def test_deep_says_why_nothing_could_be_scored(row: Path, runs: Path, tmp_path: Path) -> None:
     found = verify(row, deep=1)
     assert (found.exit_code, "dataset fake is not built in" in found.verdict) == (3, True)

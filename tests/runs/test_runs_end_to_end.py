@@ -103,7 +103,11 @@ def test_costs_of_different_devices_say_so(bench: Any) -> None:
     file.write_text(json.dumps(made | {"device": "cuda: big", "node": "two"}))
     columns = bench.rescore(metrics=["fake_l1"]).summary.metrics
     note = f"made on different devices: 2 clips on {made['device']}, 1 clips on cuda: big"
-    assert (columns["latency_s"].note, columns["fake_l1"].note) == (note, "")
+    assert (columns["latency_s"].note, columns["peak_memory"].note, columns["fake_l1"].note) == (
+        note,
+        note,
+        "",
+    )
 
 
 def test_a_second_start_redoes_nothing(bench: Any, tmp_path: Path) -> None:

@@ -35,8 +35,7 @@ Validate = Callable[[dict[str, Tensor], str], float]
 """Takes averaged weights and a label, returns an error: less is better."""
 Progress = Callable[[str, int, int], None]
 """Takes what is going on, how much of it is done, and of how much: steps, seconds or pictures."""
-_PATIENCE = timedelta(hours=6)
-"""How long processes wait for the one that encodes the data; ten minutes, the default of NCCL, may be too short."""
+_PATIENCE = timedelta(hours=6)  # with the process that encodes the data; NCCL's ten minutes may be too short
 
 
 class Trainer(ABC):
