@@ -60,37 +60,51 @@ def spec(revision: str, offset: str, **options: str) -> Any:
     )  # fmt: skip
 
 
+def made(*revision: str, **options: str) -> Any:
+    """A run."""
+    return SimpleNamespace(spec=spec(*revision, **options), failed={})
+
+
 def test_errors_and_costs_of_each_step_over_all_windows(make: Any) -> None:
     work = make()
-    work.row("base", spec("r0", "0"))
-    found = work.row("other", spec("r1", "0.5"))
+    work.row("base", made("r0", "0"))
+    found = work.row("other", made("r1", "0.5"))
     assert Method.calls[0] == ("a", clip_seed(7, "a"))  # as `emojibench run` draws it
     trace = found["a"]
     assert trace.step_errors == pytest.approx([0, 0.5, 1.0])
     assert trace.flops.tolist() == [20, 40, 60]
     assert trace.cached_bytes == 200
-    assert trace.error(work.row("base", spec("r0", "0"))["a"]) == pytest.approx([1.5] * 3)
+    assert trace.error(work.row("base", made("r0", "0"))["a"]) == pytest.approx([1.5] * 3)
     # Steps 0 of three and of four are equally noisy, no others are.
-    four = work.row("four", spec("r2", "0", steps="4"))["a"].step_errors
+    four = work.row("four", made("r2", "0", steps="4"))["a"].step_errors
     assert four == pytest.approx([0, np.nan, np.nan], nan_ok=True)
-    six = work.row("six", spec("r3", "0", steps="6"))["a"].step_errors
+    six = work.row("six", made("r3", "0", steps="6"))["a"].step_errors
     assert not np.isnan(six).any()  # every second of them is
 
 
 def test_traces_are_kept_until_a_revision_changes(make: Any) -> None:
     work = make()
-    work.row("base", spec("r0", "0"))
-    first = work.row("other", spec("r1", "0.5"))["b"]
+    work.row("base", made("r0", "0"))
+    first = work.row("other", made("r1", "0.5"))["b"]
     assert len(Method.calls) == 4
     again = make()
-    again.row("base", spec("r0", "0"))
-    kept = again.row("other", spec("r1", "0.5"))["b"]
+    again.row("base", made("r0", "0"))
+    kept = again.row("other", made("r1", "0.5"))["b"]
     assert len(Method.calls) == 4
     assert np.array_equal(kept.latents, first.latents)
     assert np.array_equal(kept.step_errors, first.step_errors)
     assert (kept.cached_bytes, kept.flops.tolist()) == (first.cached_bytes, first.flops.tolist())
-    assert again.row("other", spec("r9", "0.25"))["b"].step_errors == pytest.approx([0, 0.25, 0.5])
+    assert again.row("other", made("r9", "0.25"))["b"].step_errors == pytest.approx([0, 0.25, 0.5])
     assert len(Method.calls) == 6
+
+
+def test_clips_that_failed_are_not_traced(make: Any) -> None:
+    work, base, other = make(), made("r0", "0"), made("r1", "0.5")
+    other.failed = {"a": "no face in any driving frame"}
+    assert (work.wanted(base), work.wanted(other)) == (("a", "b"), ("b",))
+    work.row("base", base)
+    assert list(work.row("other", other)) == ["b"]
+    assert [clip for clip, _ in Method.calls] == ["a", "b", "b"]
 
 
 class Lpips:

@@ -4,16 +4,12 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from emojibench.dataset import load_dataset
 from emojibench.errors import UserError
 from emojibench.fye.acceleration import matrix
-from emojibench.fye.acceleration.tracing import Tracing
-from emojibench.protocol import Protocol
 from emojibench.runs.api import run
 
 MATRIX = """
@@ -109,29 +105,6 @@ def test_rows_are_compared_with_the_first_and_kept(
     assert emojibench(*COMMAND, "--rows", "tic", "--overwrite") == 0
     again = {path for path, time in runs.items() if path.stat().st_mtime_ns != time}
     assert {path.parts[2] for path in again if path.suffix == ".mkv"} == {"tic"}
-
-
-def test_clips_that_failed_are_not_traced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Fails:
-        def __init__(self, _options: object) -> None:
-            pass
-
-        def traced(self, *_: object, **__: object) -> object:
-            raise UserError("no face in any driving frame")
-
-    monkeypatch.setattr("emojibench.registry.load", lambda *_: Fails)
-    spec = SimpleNamespace(
-        dataset_ref="mini", protocol=Protocol(detector="auto", frames=2), revision="1", dataset_digest="d", seed=0,
-        method="m", options={},
-    )  # fmt: skip
-    clips = load_dataset("mini").clip_ids("self")[:2]
-    tracing = Tracing(spec, clips, folder)
-    run = SimpleNamespace(spec=spec, failed={clips[0]: "no face in any driving frame"})
-    assert tracing.wanted(run) == (clips[1],)
-    with pytest.raises(UserError):  # the other one
-        tracing.row("base", run)
-    run.failed[clips[1]] = "the same"
-    assert tracing.row("base", run) == {}
 
 
 @pytest.mark.parametrize(
