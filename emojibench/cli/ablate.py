@@ -23,8 +23,10 @@ from emojibench.extras import require_model
 
 if TYPE_CHECKING:
     from emojibench.fye.ablation.matrix import AblationVariant
+    from emojibench.fye.ablation.page import AblationRow
     from emojibench.fye.ablation.running import Training
     from emojibench.fye.matrix import Measuring
+    from emojibench.reports.load import FinishedRun
 
 
 def ablate(
@@ -76,6 +78,14 @@ def ablate(
     bf16: Annotated[bool, typer.Option("--bf16", hidden=True)] = False,
     threads: HiddenInt = None,
     dry_run: DryRun = False,
+    redraw: Annotated[
+        bool,
+        typer.Option(
+            "--redraw",
+            help="Write the page again from the rows that are finished in --out, and train and measure nothing. "
+            "Their weights and videos are not needed.",
+        ),
+    ] = False,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -111,7 +121,9 @@ def ablate(
     from emojibench.files.locking import alone
     from emojibench.fye.ablation import matrix as matrices
     from emojibench.fye.ablation import running
+    from emojibench.fye.ablation.page import write_ablation
     from emojibench.fye.training_data import synthetic
+    from emojibench.reports.load import load_run
 
     known = matrices.read(settings.matrix or matrices.PAPER)
     chosen = [row for row in matrices.choose(known, settings.rows) if not row.missing]
@@ -131,6 +143,10 @@ def ablate(
     if dry_run:
         typer.echo(settings.yaml(), nl=False)
         return
+    file = settings.table or out / "ablation.md"
+    if redraw:
+        typer.echo(_redraw(known, training, how, file), nl=False)
+        return
     named = set(settings.rows or (row.name for row in chosen))
     page, failed = "", False
     with alone(out, "another process trains rows here; wait for it or choose another --out"), how.executor:
@@ -139,7 +155,7 @@ def ablate(
                 if row.name in named:
                     shutil.rmtree(training.folder(row.name), ignore_errors=True)
                 if row.name in named or row.weights in named:
-                    shutil.rmtree(training.out / "runs" / row.name, ignore_errors=True)
+                    shutil.rmtree(training.run(row.name), ignore_errors=True)
         for row in chosen:
             if row.trained:
                 typer.echo(f"training {row.name}", err=True)
@@ -147,33 +163,52 @@ def ablate(
             typer.echo(f"measuring {row.name}", err=True)
             result = running.measure(row, training, how, overwrite=overwrite and row.name in named)
             failed |= result.exit_code != 0
-            page = _write(known, training, how, result.folder, settings.table or out / "ablation.md")
+            page = write_ablation(_lines(known, training, how, load_run(result.folder)), file)
     typer.echo(page, nl=False)
     if failed:
         raise typer.Exit(3)
 
 
-def _write(
-    known: "tuple[AblationVariant, ...]", training: "Training", how: "Measuring", latest: Path, file: Path
-) -> str:
-    """Write the page: all rows, and the runs of those that were trained and measured as the latest run was."""
-    from emojibench.fye.ablation.page import AblationRow, write_ablation
-    from emojibench.fye.ablation.running import effort, revision, start
+def _redraw(known: "tuple[AblationVariant, ...]", training: "Training", how: "Measuring", file: Path) -> str:
+    """Write the page of what is finished; the first row that is says what the others must be like."""
+    from emojibench.errors import UserError
+    from emojibench.fye.ablation.page import write_ablation
     from emojibench.reports.load import load_run
 
-    like = load_run(latest)
+    reason = "no row is finished"
+    for row in known:
+        if training.run(row.name).joinpath("summary.json").is_file():
+            lines = _lines(known, training, how, load_run(training.run(row.name)))
+            if any(line.run for line in lines):
+                return write_ablation(lines, file)
+            reason = next(f"row {line.name}: {line.reason}" for line in lines if line.name == row.name)
+            break
+    raise UserError(
+        f"--redraw: {training.out} holds no row that fits the settings ({reason}); name the folder of an ablation "
+        "with --out and its settings with --config"
+    )
+
+
+def _lines(
+    known: "tuple[AblationVariant, ...]", training: "Training", how: "Measuring", like: "FinishedRun"
+) -> "list[AblationRow]":
+    """All rows of the page, with the runs of those that were trained and measured as `like` was."""
+    from emojibench.fye.ablation.page import AblationRow
+    from emojibench.fye.ablation.running import effort, is_todays, start
+    from emojibench.reports.load import load_run
+
     lines = []
     for row in known:
         run, reason = None, row.missing or "not run yet"
-        if (folder := training.out / "runs" / row.name).joinpath("summary.json").is_file():
-            run = load_run(folder)
+        if training.run(row.name).joinpath("summary.json").is_file():
+            run = load_run(training.run(row.name))
             if (run.track, run.spec.split, run.spec.clips) != (like.track, like.spec.split, like.spec.clips):
                 run, reason = None, "measured on other clips or under another protocol; run it again"
             elif differing := training.otherwise(row.weights or row.name):
                 run, reason = None, f"trained otherwise ({differing}); run it again with --fresh"
-            elif run.spec.revision != revision(row, training, how):
+            elif not is_todays(run.spec, row, training, how):
                 run, reason = None, "measured with other options or weights; run it again with --overwrite"
         folder = training.folder(row.name)
         trained, began = (effort(folder), start(folder)) if row.trained else (None, None)
         lines.append(AblationRow(row.name, row.title, row.against, run, reason, trained, began))
-    return write_ablation(lines, file)
+    return lines

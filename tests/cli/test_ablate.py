@@ -1,6 +1,7 @@
 """`emojibench ablate` as a user starts it, with budgets of one step."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -147,6 +148,49 @@ def test_a_killed_ablation_continues_and_ends_with_a_table(
     changed = ["2,1,1" if argument == "1,1,1" else argument for argument in command]
     assert emojibench(*changed) == 2
     assert "trained with steps [0, 1, 1, 1], asked for [0, 2, 1, 1]" in capfd.readouterr().err
+
+
+def test_a_page_is_redrawn_from_finished_rows_without_weights_or_videos(
+    bench: Any,
+    emojibench: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.yaml").write_text(
+        "full: {title: Full, method: fake}\nbare: {title: Bare, method: fake, ffg: []}\n"
+        "later: {title: Later, method: fake, ffg: [face]}\n"
+    )
+    command = ["ablate", "--matrix", "rows.yaml", "--clips", "2", "--frames", "3", "--redraw"]
+
+    assert emojibench(*command) == 2
+    assert (
+        "--redraw: ablation holds no row that fits the settings (no row is finished)"
+        in capfd.readouterr().err
+    )
+
+    bench.out = Path("ablation/runs")
+    for row in ("full", "bare"):
+        bench.run(name=row, clips=2, frames=3, dataset="synth", split="cross")
+        shutil.rmtree(bench.out / row / "animations")
+        spec = bench.out / row / "spec.json"
+        given = {"preset": "mini", "weights": f"elsewhere/rows/{row}/mini.safetensors"}
+        spec.write_text(json.dumps(json.loads(spec.read_text()) | {"options": given}))
+
+    def reasons(*flags: str) -> dict[str, str]:
+        assert emojibench(*command, *flags) == 0
+        assert capfd.readouterr().out == Path("ablation/ablation.md").read_text()
+        rows = json.loads(Path("ablation/ablation.json").read_text())["rows"]
+        return {row["name"]: row["missing"] for row in rows if "missing" in row}
+
+    assert reasons() == {"later": "not run yet"}
+    assert emojibench(*command, "--set", "steps=4") == 2
+    assert "(row full: measured with other options or weights; run it" in capfd.readouterr().err
+    trained = Path("ablation/rows/bare/settings.json")
+    trained.parent.mkdir(parents=True)
+    trained.write_text('{"seed": 3}')
+    assert reasons()["bare"] == "trained otherwise (seed 3, not 0); run it again with --fresh"
 
 
 @pytest.mark.parametrize(

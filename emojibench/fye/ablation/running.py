@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fye_faster.train.recipe import Recipe
 
     from emojibench.runs.result import RunResult
+    from emojibench.runs.spec import RunSpec
 
 _STARTS = {
     "random": "random weights, with the encoder and decoder of the main ones",
@@ -125,6 +126,10 @@ class Training:
     def folder(self, name: str) -> Path:
         """Where the row of this name is trained."""
         return self.out / "rows" / name
+
+    def run(self, name: str) -> Path:
+        """The run folder of the row of this name."""
+        return self.out / "runs" / name
 
     def weights(self, name: str) -> Path:
         """Where the trained weights of the row of this name lie, or will lie."""
@@ -233,6 +238,15 @@ def revision(row: AblationVariant, training: Training, how: Measuring) -> str:
     except UserError:
         return ""
     return str(opened.revision)
+
+
+def is_todays(spec: "RunSpec", row: AblationVariant, training: Training, how: Measuring) -> bool:
+    """Whether a row's run is what `measure` would run now; a row's own weights may be gone, and are trusted then."""
+    now = options(row, training, how)
+    if row.weights != MAIN and not Path(now["weights"]).is_file():
+        own = {**spec.options, "weights": now["weights"]}
+        return (spec.method, own, spec.seed) == (row.method, now, how.seed)
+    return spec.revision == revision(row, training, how)
 
 
 def check(rows: Sequence[AblationVariant], training: Training, how: Measuring) -> None:
