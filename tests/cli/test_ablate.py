@@ -193,6 +193,20 @@ def test_a_page_is_redrawn_from_finished_rows_without_weights_or_videos(
     assert reasons()["bare"] == "trained otherwise (seed 3, not 0); run it again with --fresh"
 
 
+def test_rows_of_the_leaderboard_make_a_page(
+    emojibench: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were trained with equal budgets and measured alike."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    page, folder = tmp_path / "page.md", Path("leaderboards/ablation")
+    assert (
+        emojibench("ablate", "--config", str(folder / "config.yaml"), "--table", str(page), "--redraw") == 0
+    )
+    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
+    kept = {path.parent.name for path in folder.glob("runs/*/receipt.json")}
+    assert {row["name"] for row in rows if "means" in row} == kept
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
