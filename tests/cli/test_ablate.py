@@ -196,7 +196,7 @@ def test_a_page_is_redrawn_from_finished_rows_without_weights_or_videos(
 def test_rows_of_the_leaderboard_make_a_page(
     emojibench: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They were trained with equal budgets and measured alike."""
+    """They were trained with equal budgets and measured alike, and the page there is theirs."""
     monkeypatch.chdir(Path(__file__).parents[2])
     page, folder = tmp_path / "page.md", Path("leaderboards/ablation")
     assert (
@@ -205,6 +205,7 @@ def test_rows_of_the_leaderboard_make_a_page(
     rows = json.loads(page.with_suffix(".json").read_text())["rows"]
     kept = {path.parent.name for path in folder.glob("runs/*/receipt.json")}
     assert {row["name"] for row in rows if "means" in row} == kept
+    assert page.read_text() == Path("leaderboards/ablation.md").read_text()
 
 
 @pytest.mark.parametrize(
