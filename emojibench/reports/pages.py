@@ -47,7 +47,7 @@ def track_page(track: Track, table1: PublishedTable) -> list[Block]:
         measured_table(track),
         _LEGEND,
         *further,
-        Footnotes("Why cells are empty"),
+        Footnotes("Notes"),
         *origin((run.spec.name, run) for run in runs),
         *_receipts(runs),
         Heading("Published: Table 1 of the paper"),

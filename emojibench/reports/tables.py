@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from emojibench_metrics.cost import is_cost
+from emojibench_metrics.cost import depends_on_device, is_cost
 
 from emojibench.protocol.statistics import paired_difference
 from emojibench.reports.blocks import Column
 from emojibench.reports.columns import other_columns, paper_columns
 from emojibench.reports.load import FinishedRun
 from emojibench.reports.rows import Value
+from emojibench.runs.cost import MIXED
 from emojibench.runs.spec import RunSpec
 from emojibench.runs.summary import ColumnSummary
 
@@ -60,7 +61,7 @@ class Track:
 
 def build_track(name: str, runs: Sequence[FinishedRun]) -> Track:
     """Arrange runs of one track (same dataset digest and protocol id)."""
-    runs = _up_to_date(runs)
+    runs = _with_devices(_up_to_date(runs))
     entries = _entries(runs)
     split_runs = {split: [r for r in runs if r.spec.split == split] for split in SPLITS}
     present = [split for split in SPLITS if split_runs[split]]
@@ -91,6 +92,32 @@ def _up_to_date(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
         values = {name: of_clips for name, of_clips in run.values.items() if name not in old}
         kept.append(replace(run, summary=run.summary.updated(old), values=values) if old else run)
     return kept
+
+
+def _with_devices(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """The runs with a note on seconds and bytes that others of their split have from another device.
+
+    Clips of one run that were made on several devices have a note of the run's own.
+    """
+    told = []
+    for run in runs:
+        others = [r for r in runs if r.spec.split == run.spec.split and run.cost_gap(r)]
+        notes = {
+            name: summary.model_copy(update={"note": "; ".join(filter(None, (summary.note, _made(run))))})
+            for name, summary in run.summaries.items()
+            if depends_on_device(name)
+            and summary.mean is not None
+            and not summary.note.startswith(MIXED)
+            and any(r.summaries.get(name, NOT_RUN).mean is not None for r in others)
+        }
+        told.append(replace(run, summary=run.summary.updated(notes)) if notes else run)
+    return told
+
+
+def _made(run: FinishedRun) -> str:
+    jobs = run.animated.platform.jobs
+    workers = f"{jobs} worker{'s' if jobs > 1 else ''} at a time"
+    return f"made on {run.animated.device} by {workers}; compare it only with costs that were made so"
 
 
 def _entries(runs: Sequence[FinishedRun]) -> list[Entry]:

@@ -73,6 +73,27 @@ def test_costs_are_never_bold(tmp_path: Path, make_run) -> None:
     assert line(page(tmp_path), "`latency_s` ↓")[2:] == ["0.01 [0.01, 0.02]", "0.05 [0.05, 0.06]"]
 
 
+def test_costs_from_different_devices_say_so(tmp_path: Path, make_run) -> None:
+    """Seconds of another machine or of more workers are marked; operations and what is measured there are not."""
+    make_run("here", {"latency_s": GOOD, "flops": GOOD, "l1": GOOD}, method="here")
+    make_run("there", {"latency_s": BAD, "flops": BAD, "l1": BAD}, method="there", device="cuda: big", jobs=2)
+    make_run("alone", {"latency_s": BAD}, method="here", split="cross")
+    text = page(tmp_path)
+    advice = "compare it only with costs that were made so"
+    here, there = line(text, "`latency_s` ↓")[2:]
+    assert f"- [{here[-2]}] made on cpu: test by 1 worker at a time; {advice}" in text
+    assert f"- [{there[-2]}] made on cuda: big by 2 workers at a time; {advice}" in text
+    unmarked = [*line(text, "`flops`")[2:], line(text, "here")[1]]
+    unmarked += line(text.split("further columns, cross reenactment")[1], "`latency_s` ↓")[2:]
+    assert all(cell.strip("*").count("[") == 1 for cell in unmarked), "only the interval is in brackets"
+
+
+def test_costs_from_one_device_need_no_note(tmp_path: Path, make_run) -> None:
+    make_run("quick", {"latency_s": GOOD}, method="quick", jobs=2)
+    make_run("slow", {"latency_s": BAD}, method="slow", jobs=2)
+    assert "compare it only" not in page(tmp_path)
+
+
 def test_values_of_a_set_are_never_bold(tmp_path: Path, make_run) -> None:
     make_run("low", {"fvd": 100.0}, method="low")
     make_run("high", {"fvd": 900.0}, method="high")

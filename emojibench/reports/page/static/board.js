@@ -139,7 +139,7 @@ EB.footnotes = (track, footnotes) => {
   const { h } = EB;
   if (!footnotes.size) return null;
   return h("details", { class: "notes", open: footnotes.size <= 4 },
-    h("summary", {}, "Why cells are empty or incomplete"),
+    h("summary", {}, "Notes"),
     h("ol", {}, [...footnotes].map(([reason, number]) => h("li", { id: `note-${number}`, tabindex: "-1" }, EB.prose(reason)))));
 };
 EB.showNote = (number) => {
